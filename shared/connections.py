@@ -1,0 +1,72 @@
+"""Connections to Redis with bounds on everything, and its outages as one error of ours."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    ClusterDownError,
+    ConnectionError,
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
+from redis.retry import Retry
+
+from shared.errors import StoreUnavailable
+
+_OUTAGES = (
+    ClusterDownError,
+    ConnectionError,  # loading, wrong password and too many clients are among its subclasses
+    MasterDownError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    TimeoutError,
+    TryAgainError,
+)
+
+# redis-py has no class for these, and Redis 6 wraps what a command in a script answers in its own text.
+_OUTAGE_TEXT = re.compile(
+    r"(?:^|[\s:-])(?:BUSY|MISCONF|NOREPLICAS|OOM command not allowed|READONLY You|LOADING Redis|MASTERDOWN) ?"
+)
+
+
+def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0) -> Redis:
+    """A client that connects lazily, answers in bytes and never waits for long.
+
+    One retry, and only where the connection broke: a pooled one may be stale, while a Redis that is
+    silent would only double the wait, and a command that timed out may have been carried out.
+    """
+    pool = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=timeout_seconds,
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+    )
+    return Redis(connection_pool=pool)
+
+
+def is_outage(error: RedisError) -> bool:
+    """Whether Redis is away or refuses everybody, as opposed to a mistake in what was asked."""
+    if isinstance(error, _OUTAGES):
+        return True
+    return isinstance(error, ResponseError) and _OUTAGE_TEXT.search(str(error)) is not None
+
+
+@contextmanager
+def unavailable_as_error() -> Iterator[None]:
+    """Turns an outage of Redis into StoreUnavailable; also a decorator. Other errors pass."""
+    try:
+        yield
+    except RedisError as error:
+        if is_outage(error):
+            raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
+        raise

@@ -1,0 +1,50 @@
+"""Every error the project raises on purpose.
+
+PlannerError
+├── SettingsError       a setting is missing or malformed; the message names it
+├── StoreUnavailable    Redis does not answer, or answers that it can't now
+├── AttemptFailed       an attempt of the agent failed; carries the contract's code
+└── AttemptLost         the attempt is no longer ours: replaced, ended or expired; write nothing more
+"""
+
+from shared.schemas import ErrorCode
+
+
+class PlannerError(Exception):
+    """The root of the tree."""
+
+
+class SettingsError(PlannerError):
+    """A setting is missing or malformed. The message is one line and names the setting."""
+
+
+class StoreUnavailable(PlannerError):
+    """Redis did not answer in time, or refused (loading, out of memory, read-only)."""
+
+
+class AttemptFailed(PlannerError):
+    """An attempt failed with a code of the contract.
+
+    `worth_retrying` says whether another attempt of the same job may succeed; the contract's
+    `retryable`, which is for people, follows from the code alone. `retry_after_seconds` is what the
+    provider asked for, where it did.
+    """
+
+    def __init__(
+        self,
+        code: ErrorCode,
+        detail: str,
+        *,
+        worth_retrying: bool = False,
+        is_retryable: bool | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(f"{code.value}: {detail}")
+        self.code = code
+        self.worth_retrying = worth_retrying
+        self.is_retryable = code.is_retryable if is_retryable is None else is_retryable
+        self.retry_after_seconds = retry_after_seconds
+
+
+class AttemptLost(PlannerError):
+    """The log refused an event: the job is gone, has ended, or runs as a later attempt elsewhere."""

@@ -1,0 +1,98 @@
+"""The log of a job: a Redis stream of numbered events, and the cursor that reads it."""
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from redis import Redis
+
+from shared import keys
+from shared.events import FINAL
+from shared.schemas import JobInput, JobStatus
+from shared.scripts import script
+
+MAX_LOG_BYTES = 1_000_000
+"""The data of one attempt's events may be this long; an answer of the model's greatest length needs about a fifth."""
+
+_CURSOR = re.compile(r"(0|[1-9]\d{0,8})-([1-9]\d{0,8})")
+
+
+class EventId(NamedTuple):
+    """`<attempt>-<sequence>`, in Redis and in the stream alike."""
+
+    attempt: int
+    sequence: int
+
+    def __str__(self) -> str:
+        return f"{self.attempt}-{self.sequence}"
+
+    @classmethod
+    def parse(cls, text: str) -> "EventId | None":
+        """The id, or None where the text is not one."""
+        match = _CURSOR.fullmatch(text)
+        return cls(int(match[1]), int(match[2])) if match else None
+
+
+class Entry(NamedTuple):
+    """One event as it stands in the log; `data` is its JSON."""
+
+    id: EventId
+    name: str
+    data: bytes
+
+    @property
+    def is_final(self) -> bool:
+        return self.name in FINAL
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A job's record and the part of its log that was asked for, taken in one step."""
+
+    status: JobStatus
+    attempt: int
+    user_id: str
+    created_at: int
+    input: JobInput
+    is_running: bool
+    last_id: EventId | None
+    entries: list[Entry]
+
+    def has_nothing_after(self, cursor: EventId | None) -> bool:
+        """Whether the cursor is the job's final event."""
+        return self.status.is_final and cursor is not None and cursor == self.last_id
+
+
+def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only: bool = False) -> Snapshot | None:
+    """The job, with what comes after the cursor; None where it is unknown or expired.
+
+    A cursor that does not belong to the current attempt gets the whole of that attempt. `head_only` leaves the
+    entries out.
+    """
+    args = (str(cursor) if cursor else "", "head" if head_only else "")
+    reply = script("read").call(redis, (keys.record(job_id), keys.log(job_id)), args)
+    if not reply:
+        return None
+    status, attempt, user, created_at, job_input, holder, last_id, entries = reply
+    return Snapshot(
+        status=JobStatus(status.decode()),
+        attempt=int(attempt),
+        user_id=user.decode(),
+        created_at=int(created_at),
+        input=JobInput.model_validate_json(job_input),
+        is_running=holder != b"",
+        last_id=EventId.parse(last_id.decode()),
+        entries=[_entry(entry_id, fields) for entry_id, fields in entries],
+    )
+
+
+def _entry(entry_id: bytes, fields: list[bytes]) -> Entry:
+    attempt, _, sequence = entry_id.partition(b"-")
+    return Entry(EventId(int(attempt), int(sequence)), fields[1].decode(), fields[3])
+
+
+def parse_message(payload: bytes) -> Entry:
+    """The entry that was published: `<id> <name> <JSON>`."""
+    entry_id, name, data = payload.split(b" ", 2)
+    attempt, _, sequence = entry_id.partition(b"-")
+    return Entry(EventId(int(attempt), int(sequence)), name.decode(), data)

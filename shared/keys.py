@@ -1,0 +1,48 @@
+"""Every key in Redis, in one place.
+
+suggestion:<jobId>           hash     the record: user, status, input, attempt, holder, ...
+suggestion:<jobId>:events    stream   the log; entry id = SSE id
+suggestion:<jobId>:live      channel  what is appended to the log, as it is appended
+agent:<userId>               string   a user's suggestion agent, JSON
+planner:leases               zset     jobId -> when its lease ends, ms
+planner:workers              zset     worker name -> when it was last heard from, ms
+planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
+planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
+planner:streams:<userId>     zset     open stream -> when its lease ends, ms
+planner:demo-key             string   signs the cookies of demo mode
+rq:...                       RQ's own
+"""
+
+from hashlib import sha256
+
+LEASES = "planner:leases"
+WORKERS = "planner:workers"
+DEMO_KEY = "planner:demo-key"
+
+
+def record(job_id: str) -> str:
+    return f"suggestion:{job_id}"
+
+
+def log(job_id: str) -> str:
+    return f"suggestion:{job_id}:events"
+
+
+def channel(job_id: str) -> str:
+    return f"suggestion:{job_id}:live"
+
+
+def agent(user_id: str) -> str:
+    return f"agent:{user_id}"
+
+
+def creates(user_id: str) -> str:
+    return f"planner:creates:{user_id}"
+
+
+def idempotency(user_id: str, key: str) -> str:
+    return f"planner:idempotency:{user_id}:{sha256(key.encode()).hexdigest()}"
+
+
+def streams(user_id: str) -> str:
+    return f"planner:streams:{user_id}"

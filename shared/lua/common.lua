@@ -1,0 +1,68 @@
+-- Prepended to every script. The keys of one job:
+--   suggestion:<id>          hash    user status input createdAt attempt failures holder execution cause cancel usage
+--   suggestion:<id>:events   stream  <attempt>-<sequence> -> e (name), d (JSON)
+--   suggestion:<id>:live     channel "<id> <name> <JSON>"
+-- `holder` names the worker that runs the job now and is empty while nobody does.
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function is_final(status)
+  return status == 'completed' or status == 'failed' or status == 'cancelled'
+end
+
+local function last_id(log)
+  local last = redis.call('XREVRANGE', log, '+', '-', 'COUNT', 1)[1]
+  return last and last[1] or '0-0'
+end
+
+local function split_id(id)
+  local attempt, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(attempt), tonumber(sequence)
+end
+
+local function put(record, log, channel, id, name, data, ttl)
+  redis.call('XADD', log, id, 'e', name, 'd', data)
+  redis.call('PUBLISH', channel, id .. ' ' .. name .. ' ' .. data)
+  redis.call('PEXPIRE', log, ttl)
+  redis.call('PEXPIRE', record, ttl)
+end
+
+-- Closes the record with its final status; the final event is put in the same script.
+local function close(record, leases, job, status)
+  redis.call('HSET', record, 'status', status, 'holder', '', 'execution', '')
+  redis.call('ZREM', leases, job)
+end
+
+-- Ends a job that no attempt is writing to: the final event takes the next free id.
+local function finish(record, log, channel, leases, job, name, data, status, ttl)
+  local attempt = tonumber(redis.call('HGET', record, 'attempt'))
+  local last_attempt, last_sequence = split_id(last_id(log))
+  local sequence = last_attempt == attempt and last_sequence + 1 or 1
+  close(record, leases, job, status)
+  put(record, log, channel, attempt .. '-' .. sequence, name, data, ttl)
+end
+
+local function finish_cancelled(record, log, channel, leases, job, now, ttl)
+  local usage = redis.call('HGET', record, 'usage')
+  local data = '{"timestamp":' .. string.format('%.0f', now) .. ',"tokenUsage":' .. usage .. '}'
+  finish(record, log, channel, leases, job, 'cancelled', data, 'cancelled', ttl)
+end
+
+-- `lost` is the data of an `error` event but for its timestamp.
+local function finish_lost(record, log, channel, leases, job, now, lost, ttl)
+  local data = '{"timestamp":' .. string.format('%.0f', now) .. ',' .. lost .. '}'
+  finish(record, log, channel, leases, job, 'error', data, 'failed', ttl)
+end
+
+-- Runs commands prepared by RQ, so that they happen together with ours or not at all:
+-- ARGV from `i` on holds each command as its length and its parts.
+local function run_commands(i)
+  while i <= #ARGV do
+    local length = tonumber(ARGV[i])
+    redis.call(unpack(ARGV, i + 1, i + length))
+    i = i + length + 1
+  end
+end

@@ -1,0 +1,40 @@
+-- Starts the next attempt of a job for one worker, or says why not. The attempt's number is the fence: whoever ran
+-- an earlier one can no longer write.
+-- KEYS record, log, channel, leases
+-- ARGV job, holder, execution, lease ms, ttl ms, max failures, max attempts, data of the loss, failed ttl ms,
+--      cancelled ttl ms
+local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local job, holder = ARGV[1], ARGV[2]
+local r = redis.call('HMGET', record, 'status', 'attempt', 'failures', 'holder', 'cancel', 'cause', 'user', 'input',
+  'usage', 'execution', 'startCause')
+local status, attempt, failures, cause = r[1], tonumber(r[2]), tonumber(r[3]), r[6]
+local now = now_ms()
+
+if not status then return {'gone'} end
+if is_final(status) then return {'ended'} end
+if r[4] == holder and r[10] == ARGV[3] then
+  -- Asked again because the answer was lost.
+  return {'started', attempt, r[11], failures, r[7], r[8], r[9]}
+end
+if r[4] ~= '' then
+  local lease = redis.call('ZSCORE', leases, job)
+  if lease and tonumber(lease) > now then return {'taken'} end
+  failures, cause = failures + 1, 'worker_lost'
+end
+if r[5] then
+  finish_cancelled(record, log, channel, leases, job, now, ARGV[10])
+  return {'ended'}
+end
+if failures >= tonumber(ARGV[6]) or attempt >= tonumber(ARGV[7]) then
+  redis.call('HSET', record, 'failures', failures)
+  finish_lost(record, log, channel, leases, job, now, ARGV[8], ARGV[9])
+  return {'ended'}
+end
+
+attempt = attempt + 1
+redis.call('HSET', record, 'status', 'in_progress', 'attempt', attempt, 'failures', failures, 'holder', holder,
+  'execution', ARGV[3], 'cause', '', 'startCause', cause)
+redis.call('PEXPIRE', record, ARGV[5])
+redis.call('PEXPIRE', log, ARGV[5])
+redis.call('ZADD', leases, now + tonumber(ARGV[4]), job)
+return {'started', attempt, cause, failures, r[7], r[8], r[9]}

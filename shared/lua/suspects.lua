@@ -1,0 +1,30 @@
+-- Jobs that look abandoned: their lease has lapsed, or RQ has them as taken and they have none. Also clears the queue
+-- of jobs whose life ran out there, so that its length is the truth.
+-- KEYS leases, queue, RQ's intermediate list, RQ's registry of started executions
+-- Answers job, lease, execution, again and again; '' for what there is none of.
+local leases, queue, intermediate, started = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local now, found, seen = now_ms(), {}, {}
+
+local function suspect(job, execution)
+  local lease = redis.call('ZSCORE', leases, job)
+  if lease and tonumber(lease) > now then
+    if execution == '' or redis.call('HGET', 'suggestion:' .. job, 'execution') == execution then return end
+  end
+  seen[job] = true
+  for _, part in ipairs({job, lease or '', execution}) do found[#found + 1] = part end
+end
+
+for _, member in ipairs(redis.call('ZRANGE', started, 0, -1)) do
+  suspect(string.match(member, '^[^:]+'), member)
+end
+for _, job in ipairs(redis.call('LRANGE', intermediate, 0, -1)) do suspect(job, '') end
+for _, job in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
+  if not seen[job] then suspect(job, '') end
+end
+for _, job in ipairs(redis.call('LRANGE', queue, 0, -1)) do
+  if redis.call('EXISTS', 'suggestion:' .. job) == 0 then
+    redis.call('LREM', queue, 0, job)
+    redis.call('DEL', 'rq:job:' .. job)
+  end
+end
+return found

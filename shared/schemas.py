@@ -1,0 +1,239 @@
+"""What travels over HTTP, as pydantic models: they validate, and the OpenAPI document is made from them."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+
+class Wire(BaseModel):
+    """Snake case in Python, camel case on the wire."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        frozen=True,
+    )
+
+
+class Body(Wire):
+    """A request body: only the wire's names are taken, and unknown fields are refused."""
+
+    model_config = ConfigDict(validate_by_name=False, extra="forbid", strict=True)
+
+
+class FeatureType(StrEnum):
+    ENHANCEMENT = "enhancement"
+    NEW_CAPABILITY = "new-capability"
+    OPTIMIZATION = "optimization"
+    UI_IMPROVEMENT = "ui-improvement"
+    INTEGRATION = "integration"
+
+
+class PriorityLevel(StrEnum):
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class JobStatus(StrEnum):
+    """pending -> in_progress -> completed | failed | cancelled, and pending -> failed | cancelled."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def is_final(self) -> bool:
+        return self in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+class Cause(StrEnum):
+    """Why an attempt is not the first."""
+
+    WORKER_LOST = "worker_lost"
+    MODEL_ERROR = "model_error"
+    DRAIN = "drain"
+
+
+class ErrorCode(StrEnum):
+    TIMEOUT = "TIMEOUT"
+    WORKER_LOST = "WORKER_LOST"
+    MODEL_OVERLOADED = "MODEL_OVERLOADED"
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE"
+    MODEL_REJECTED = "MODEL_REJECTED"
+    MODEL_REFUSED = "MODEL_REFUSED"
+    BAD_OUTPUT = "BAD_OUTPUT"
+    EXPIRED = "EXPIRED"
+    INTERNAL = "INTERNAL"
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether asking again unchanged may help."""
+        return self not in (ErrorCode.MODEL_REJECTED, ErrorCode.MODEL_REFUSED)
+
+    @property
+    def message(self) -> str:
+        """A sentence for the person who asked; never a provider's text."""
+        return _MESSAGES[self]
+
+
+_MESSAGES = {
+    ErrorCode.TIMEOUT: "The suggestions took too long to write. Please try again.",
+    ErrorCode.WORKER_LOST: "The servers working on your request stopped unexpectedly. Please try again.",
+    ErrorCode.MODEL_OVERLOADED: "The AI model is overloaded right now. Please try again in a moment.",
+    ErrorCode.MODEL_UNAVAILABLE: "The AI model could not be reached. Please try again in a moment.",
+    ErrorCode.MODEL_REJECTED: "The AI model could not take this request. Please shorten or change it.",
+    ErrorCode.MODEL_REFUSED: "The AI model declined to answer this request. Please rephrase it.",
+    ErrorCode.BAD_OUTPUT: "The AI model's answer was incomplete or malformed. Please try again.",
+    ErrorCode.EXPIRED: "This request waited too long and has expired. Please ask again.",
+    ErrorCode.INTERNAL: "Something went wrong on our side. Please try again.",
+}
+
+PAGE_MAX_LENGTH = 200
+CONTEXT_MAX_LENGTH = 1000
+
+ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+
+
+class SuggestFeatureRequest(Body):
+    """What to suggest features for."""
+
+    page_or_component: Annotated[
+        str, StringConstraints(strip_whitespace=True, min_length=1, max_length=PAGE_MAX_LENGTH)
+    ] = Field(description="The page or component of the product, as its users call it.", examples=["Checkout page"])
+    feature_type: Annotated[FeatureType, Field(strict=False, description="The kind of feature wanted.")]
+    priority_level: Annotated[PriorityLevel, Field(strict=False, description="How much it matters.")]
+    additional_context: Annotated[str, StringConstraints(max_length=CONTEXT_MAX_LENGTH)] | None = Field(
+        default=None, description="Anything else worth knowing."
+    )
+    custom_model: ModelName | None = Field(default=None, description="A model the operator allows.")
+
+
+class JobCreated(Wire):
+    job_id: str
+    status: JobStatus
+    created_at: int = Field(description="Milliseconds since the Unix epoch.")
+    stream_url: str
+
+
+class Suggestion(Wire):
+    title: str
+    rationale: str
+    description: str
+    implementation_considerations: list[str]
+
+
+class TokenUsage(Wire):
+    """Tokens, summed over every model call of a job whose usage is known."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+    total_tokens: int = 0
+
+    def plus(self, other: "TokenUsage") -> "TokenUsage":
+        return TokenUsage(**{name: getattr(self, name) + getattr(other, name) for name in TokenUsage.model_fields})
+
+
+class JobError(Wire):
+    message: str
+    code: ErrorCode
+    retryable: bool
+
+
+class JobInput(Wire):
+    """The request as it was stored."""
+
+    page_or_component: str
+    feature_type: FeatureType
+    priority_level: PriorityLevel
+    additional_context: str | None = None
+    custom_model: str | None = None
+
+
+class JobView(Wire):
+    """A job as it stands: its log, folded."""
+
+    job_id: str
+    status: JobStatus
+    created_at: int
+    attempt: int | None = None
+    last_event_id: str | None = None
+    input: JobInput
+    text: str | None = None
+    suggestions: list[Suggestion] | None = None
+    token_usage: TokenUsage | None = None
+    error: JobError | None = None
+    queue_position: int | None = None
+
+
+ToolName = Literal["Read", "Grep", "Glob"]
+
+
+class SuggestionAgentBody(Body):
+    """A user's own suggestion agent, as it is put."""
+
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=100)]
+    role: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=100)]
+    focus: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=500)]
+    system_prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=50, max_length=5000)]
+    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
+    tools: list[ToolName] = Field(max_length=3)
+    is_active: bool
+
+
+class SuggestionAgent(Wire):
+    """A user's own suggestion agent, as it is stored."""
+
+    agent_id: str
+    name: str
+    role: str
+    focus: str
+    system_prompt: str
+    temperature: float | None
+    tools: list[ToolName]
+    is_active: bool
+    created_at: int
+    updated_at: int
+
+
+class Limits(Wire):
+    page_or_component_max_length: int = PAGE_MAX_LENGTH
+    additional_context_max_length: int = CONTEXT_MAX_LENGTH
+    jobs_per_minute: int
+    streams_per_user: int
+    job_timeout_seconds: int
+
+
+class Options(Wire):
+    """What a form needs to know."""
+
+    feature_types: list[FeatureType]
+    priority_levels: list[PriorityLevel]
+    models: list[str]
+    default_model: str
+    is_sandbox: bool
+    limits: Limits
+
+
+class FieldProblem(Wire):
+    field: str
+    message: str
+
+
+class Problem(Wire):
+    """An error, as RFC 9457 has it (application/problem+json)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = None

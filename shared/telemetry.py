@@ -1,0 +1,50 @@
+"""Logs of a process: one line an event on standard output, as JSON or for people."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+
+from shared.settings import Settings
+
+_BUILT_IN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_extras(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str, ensure_ascii=False)
+
+
+class ConsoleFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        extras = "".join(f" {name}={value}" for name, value in _extras(record).items())
+        clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
+        text = f"{clock} {record.levelname.lower():7} {record.name}: {record.getMessage()}{extras}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+def _extras(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in record.__dict__.items() if name not in _BUILT_IN}
+
+
+def formatter(settings: Settings) -> logging.Formatter:
+    return JsonFormatter() if settings.log_format == "json" else ConsoleFormatter()
+
+
+def set_up_logging(settings: Settings) -> None:
+    """Sends every logger's lines to standard output."""
+    output = logging.StreamHandler(sys.stdout)
+    output.setFormatter(formatter(settings))
+    logging.basicConfig(level=settings.log_level, handlers=[output], force=True)
+    for name in ("httpx2", "httpcore2", "rq.worker", "rq.job", "anthropic"):
+        # Theirs say for each request or job what ours say once.
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
