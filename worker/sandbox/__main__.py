@@ -1,0 +1,85 @@
+"""Runs the sandbox: `python -m worker.sandbox --port 8100`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import cast
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from worker.sandbox.app import create_app
+from worker.sandbox.messages import Pace
+
+
+class _Connection(H11Protocol):
+    """Shows the application its transport, for a fault that resets the connection."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+class _Server(uvicorn.Server):
+    """Says when it listens, and hangs up on open streams when it is told to stop."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"sandbox: listening on http://{self.config.host}:{port}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for connection in list(self.server_state.connections):
+            cast(_Connection, connection).transport.abort()
+        await super().shutdown(sockets)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn's own, which ends by raising the signal again; here a signal is a clean end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+def _options() -> argparse.Namespace:
+    env = os.environ
+    parser = argparse.ArgumentParser(prog="python -m worker.sandbox", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=env.get("SANDBOX_PORT", "8100"), help="0 chooses one")
+    parser.add_argument("--chars", type=int, default=env.get("SANDBOX_CHARS", "10"), help="written each interval")
+    parser.add_argument("--interval-ms", type=float, default=env.get("SANDBOX_INTERVAL_MS", "50"))
+    parser.add_argument("--answer-chars", type=int, help="length of every answer, for benchmarks")
+    options = parser.parse_args()
+    if options.chars < 1 or options.interval_ms < 0:
+        parser.error("--chars must be at least 1 and --interval-ms at least 0")
+    return options
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    options = _options()
+    logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="sandbox: %(levelname)s %(message)s")
+    config = uvicorn.Config(
+        create_app(Pace(options.chars, options.interval_ms, options.answer_chars)),
+        host=options.host,
+        port=options.port,
+        http=cast(type[asyncio.Protocol], _Connection),
+        ws="none",
+        loop="asyncio",
+        log_config=None,
+        access_log=False,
+    )
+    server = _Server(config)
+    server.run()
+    sys.exit(0 if server.started else 1)
+
+
+if __name__ == "__main__":
+    main()
