@@ -1,0 +1,62 @@
+"""Builds the app: every object that outlives a request is made here."""
+
+from pathlib import Path
+
+from flask_openapi3.openapi import OpenAPI
+from redis import Redis
+
+from api import agents, auth, bodies, docs, headers, health, options, pages, problems, suggestions
+from api.hub import Hub
+from api.places import Places
+from api.services import Services
+from shared.agent_store import AgentStore
+from shared.connections import connect
+from shared.job_store import JobStore
+from shared.schemas import Problem
+from shared.settings import ApiSettings
+from shared.sweeper import Sweeper
+
+RESOURCES = (suggestions, options, agents, health)
+"""Modules whose `blueprint` is part of the OpenAPI document."""
+
+PROBE_TIMEOUT_SECONDS = 1.0
+
+
+def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> OpenAPI:
+    app = OpenAPI(
+        "api",
+        info=docs.INFO,
+        security_schemes=docs.security_schemes(settings.auth_cookie),
+        validation_error_model=Problem,
+        validation_error_callback=problems.on_validation_error,
+        doc_ui=False,
+        static_folder=None,
+    )
+    planner = _services(settings, redis or connect(settings.redis_url), static or pages.STATIC)
+    app.extensions["planner"] = planner
+    problems.install(app)
+    # The order is the order of the checks: who calls comes before what was sent.
+    headers.install(app)
+    auth.install(app, planner.authenticator)
+    bodies.install(app)
+    for resource in RESOURCES:
+        app.register_api(resource.blueprint)
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(docs.blueprint)
+    return app
+
+
+def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
+    jobs = JobStore(redis, settings)
+    return Services(
+        settings=settings,
+        redis=redis,
+        probe=connect(settings.redis_url, max_connections=4, timeout_seconds=PROBE_TIMEOUT_SECONDS),
+        agents=AgentStore(redis),
+        jobs=jobs,
+        hub=Hub(jobs, settings.keepalive_seconds),
+        places=Places(redis, settings.streams_per_user),
+        authenticator=auth.authenticator(settings, redis),
+        static=static,
+        sweeper=Sweeper(jobs),
+    )

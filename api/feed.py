@@ -1,0 +1,120 @@
+"""A feed: a process's live copy of one job's log, and the viewers it goes to."""
+
+from dataclasses import dataclass
+
+from api import sse
+from api.viewer import Viewer
+from shared.event_log import Entry, EventId, Snapshot
+from shared.events import Failed, Queued
+from shared.schemas import ErrorCode
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job waits, and how many workers are there."""
+
+    position: int
+    workers: int
+
+
+class Feed:
+    """Holds the entries of the current attempt and passes each on as it comes. Never waits.
+
+    It accepts an entry only if it is the next one; `has_hole` then says that something is missing and the log has to
+    be read.
+    """
+
+    def __init__(self, job_id: str, now: float) -> None:
+        self.job_id = job_id
+        self.entries: list[Entry] = []
+        self.viewers: set[Viewer] = set()
+        self.users = 0
+        self.is_loaded = False
+        self.is_waiting = False
+        self.is_over = False
+        self.has_hole = False
+        self.place: Place | None = None
+        self.last_event_at = now
+        self.last_sent_at = now
+
+    @property
+    def last_id(self) -> EventId | None:
+        return self.entries[-1].id if self.entries else None
+
+    def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
+        """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
+        if missed := sse.replay(sse.after(self.entries, cursor)):
+            viewer.send(sse.frame(missed))
+        if self.is_over:
+            viewer.end()
+            return
+        if self.place:
+            viewer.send(sse.frame(sse.of_connection(self._queued(self.place, now))))
+        self.viewers.add(viewer)
+
+    def leave(self, viewer: Viewer) -> None:
+        self.viewers.discard(viewer)
+
+    def accept(self, entry: Entry, now: float) -> None:
+        """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
+        last = self.last_id
+        if self.is_over or (last and entry.id <= last):
+            return
+        if entry.id != self._next_after(last, entry.id):
+            self.has_hole = True
+            return
+        if last and entry.id.attempt != last.attempt:
+            self.entries = []
+        self.entries.append(entry)
+        self.last_event_at = now
+        self.place = None
+        self._broadcast(sse.frame(sse.of_log(entry)), now)
+        if entry.is_final:
+            self.end()
+
+    def catch_up(self, snapshot: Snapshot, now: float) -> None:
+        """Takes what a reading of the log brought."""
+        self.has_hole = False
+        self.is_loaded = True
+        self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
+        for entry in snapshot.entries:
+            self.accept(entry, now)
+
+    def expire(self, now: float) -> None:
+        """The job's life ran out: those who watch are told, and it is kept nowhere."""
+        if not self.is_over:
+            event = Failed.of(ErrorCode.EXPIRED, int(now * 1000))
+            self._broadcast(sse.frame(sse.of_connection(event)), now)
+            self.end()
+
+    def wait_at(self, place: Place | None, now: float) -> None:
+        """Tells the viewers where the job waits, when that has changed."""
+        if place is None or self.is_over:
+            self.place = None
+        elif place != self.place:
+            self.place = place
+            self._broadcast(sse.frame(sse.of_connection(self._queued(place, now))), now)
+
+    def keep_alive(self, now: float) -> None:
+        self._broadcast(sse.KEEP_ALIVE, now)
+
+    def end(self) -> None:
+        self.is_over = True
+        viewers, self.viewers = self.viewers, set()
+        for viewer in viewers:
+            viewer.end()
+
+    def _broadcast(self, frame: sse.Frame, now: float) -> None:
+        self.last_sent_at = now
+        for viewer in tuple(self.viewers):
+            viewer.send(frame)
+
+    @staticmethod
+    def _next_after(last: EventId | None, seen: EventId) -> EventId:
+        if last and seen.attempt == last.attempt:
+            return EventId(last.attempt, last.sequence + 1)
+        return EventId(seen.attempt, 1)
+
+    @staticmethod
+    def _queued(place: Place, now: float) -> Queued:
+        return Queued(position=place.position, workers=place.workers, timestamp=int(now * 1000))

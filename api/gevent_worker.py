@@ -1,0 +1,77 @@
+"""gunicorn's gevent worker, which knows how to stop with streams open.
+
+gunicorn has no hook before its graceful wait, and would wait for streams that never end by themselves and for
+connections that nobody uses. Loaded by the master, before gevent patches the workers: import nothing heavy here.
+"""
+
+import logging
+import random
+import socket
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gunicorn.workers.ggevent import GeventWorker
+
+if TYPE_CHECKING:
+    from api.services import Services
+
+log = logging.getLogger(__name__)
+
+LISTENER_SECONDS = 1.5
+"""gunicorn looks once a second whether it is to stop, then closes its listener. A stream that ends before that would
+send its client back to us."""
+SPREAD_SECONDS = 2.5
+"""The streams end over this time, so that their clients do not all come back at once."""
+
+
+class DrainingWorker(GeventWorker):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle: set[Any] = set()
+
+    @property
+    def _planner(self) -> "Services":
+        planner: Services = self.wsgi.extensions["planner"]
+        return planner
+
+    def run(self) -> None:
+        self._planner.start()
+        super().run()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGTERM: not ready any more, nothing new, then the streams end, each with a time to come back after."""
+        super().handle_exit(sig, frame)
+        gevent.spawn(self._drain)
+
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        self._idle.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._idle.discard(client)
+
+    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+        self._idle.discard(sock)
+        try:
+            answer = super().handle_request(listener_name, req, sock, addr)
+        finally:
+            self._idle.add(sock)
+        if not self.alive:
+            # gunicorn's way of saying that the connection is not to be kept.
+            raise StopIteration
+        return answer
+
+    def _drain(self) -> None:
+        self._planner.stopping.set()
+        gevent.sleep(LISTENER_SECONDS)
+        for client in tuple(self._idle):
+            with suppress(OSError):
+                client.shutdown(socket.SHUT_RDWR)
+        viewers = self._planner.hub.viewers()
+        log.info("ending the open streams", extra={"streams": len(viewers)})
+        random.shuffle(viewers)
+        for viewer in viewers:
+            self._planner.hub.send_away(viewer)
+            gevent.sleep(SPREAD_SECONDS / len(viewers))

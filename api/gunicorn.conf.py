@@ -1,0 +1,60 @@
+"""gunicorn's settings: `gunicorn -c api/gunicorn.conf.py api.wsgi:app`.
+
+Runs in the master, before gevent patches the workers: import nothing from here that uses sockets or TLS.
+"""
+
+import errno
+import socket
+import sys
+from typing import IO, Any, NoReturn
+
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from shared.errors import SettingsError
+from shared.settings import ApiSettings, load
+from shared.telemetry import formatter
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"web: {message}", file=sys.stderr, flush=True)
+    sys.exit(1)
+
+
+try:
+    settings = load(ApiSettings)
+except SettingsError as error:
+    _fail(str(error))
+
+_host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104
+
+bind = f"{_host}:{settings.port}"
+worker_class = "api.gevent_worker.DrainingWorker"
+worker_connections = 10_000  # an open stream each; gunicorn's 1,000 would leave the next one waiting, silently
+keepalive = 65  # seconds; longer than the usual 60 of a load balancer, which must be the one to hang up
+timeout = 60  # seconds without a sign of life from a worker's event loop
+graceful_timeout = 10  # seconds
+limit_request_line = 8190  # bytes
+control_socket_disable = True  # one path a user: a second server would collide
+loglevel = settings.log_level.lower()
+
+
+class logger_class(Logger):  # type: ignore[misc]
+    """Logs like the rest of the process; gunicorn's own default is plain text on standard error."""
+
+    def _set_handler(self, log: Any, output: str | None, fmt: Any, stream: IO[str] | None = None) -> None:
+        super()._set_handler(log, output, formatter(settings), stream or sys.stdout)
+
+
+def on_starting(server: Arbiter) -> None:
+    """Fails at once when the port is taken; gunicorn itself would try for five seconds."""
+    if server.master_pid:  # an upgrade in place: the port is taken by ourselves
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_host, settings.port))
+            probe.listen()
+        except OSError as error:
+            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+            _fail(f"PORT {settings.port} {reason}")

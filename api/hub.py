@@ -1,0 +1,176 @@
+"""The hub: the feeds of a process, over one pub/sub connection for all their viewers.
+
+Order is what makes it exact. Joining: subscribe and wait for Redis's acknowledgement, read the log, then go live,
+dropping what has been seen. The same reading serves a late join, a reconnect, a hole in the sequence and an idle feed.
+"""
+
+import logging
+import random
+import time
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from redis.exceptions import RedisError, TimeoutError
+
+from api import sse
+from api.channel import Channel
+from api.feed import Feed, Place
+from api.viewer import Viewer
+from shared import keys
+from shared.event_log import parse_message
+from shared.job_store import JobStore
+from shared.waiting import look
+
+log = logging.getLogger(__name__)
+
+SUBSCRIBE_TIMEOUT_SECONDS = 3.0
+LOOK_SECONDS = 1.0
+COME_BACK_MS = (500, 3000)
+QUIET_SECONDS = 2.0
+"""A job that has said nothing for this long may be waiting for another attempt."""
+READS_AT_ONCE = 16
+
+
+class Hub:
+    def __init__(self, store: JobStore, keepalive_seconds: float) -> None:
+        self._store = store
+        self._keepalive_seconds = keepalive_seconds
+        self._feeds: dict[str, Feed] = {}
+        self._channel = Channel(store.redis, self._on_message, self._on_subscribed)
+        self._loading = BoundedSemaphore(READS_AT_ONCE)
+        self._being_read: set[str] = set()
+        self._timers: list[gevent.Greenlet[..., None]] = []
+        self.holes_filled = 0
+
+    def viewers(self) -> list[Viewer]:
+        return [viewer for feed in self._feeds.values() for viewer in feed.viewers]
+
+    @staticmethod
+    def send_away(viewer: Viewer) -> None:
+        """Ends a stream whose job goes on; the client comes back, elsewhere, with its cursor."""
+        viewer.send(sse.frame(sse.retry(random.randint(*COME_BACK_MS))))  # noqa: S311
+        viewer.end()
+
+    def stop(self) -> None:
+        gevent.killall(self._timers)
+        self._timers = []
+        self._channel.stop()
+
+    def open(self, job_id: str) -> Feed:
+        """The job's feed, up to date and live; `close` must follow. Raises redis.RedisError when Redis is away."""
+        self._start()
+        feed = self._feeds.get(job_id)
+        if feed is None:
+            feed = self._feeds[job_id] = Feed(job_id, time.time())
+            self._channel.subscribe(keys.channel(job_id))
+        feed.users += 1
+        try:
+            self._load(feed)
+        except BaseException:
+            self.close(feed)
+            raise
+        return feed
+
+    def close(self, feed: Feed) -> None:
+        """One user less; with the last one the feed goes."""
+        feed.users -= 1
+        if feed.users == 0:
+            del self._feeds[feed.job_id]
+            self._channel.unsubscribe(keys.channel(feed.job_id))
+
+    def _start(self) -> None:
+        if not self._timers:
+            self._channel.start()
+            self._timers = [gevent.spawn(self._look_for_ever), gevent.spawn(self._keep_alive_for_ever)]
+
+    def _load(self, feed: Feed) -> None:
+        if not self._channel.wait_subscribed(keys.channel(feed.job_id), SUBSCRIBE_TIMEOUT_SECONDS):
+            raise TimeoutError("Redis did not acknowledge the subscription")
+        with self._loading:
+            if not feed.is_loaded:
+                self._read(feed)
+                if feed.is_waiting:
+                    self._look([feed])
+
+    def _on_message(self, channel: str, payload: bytes) -> None:
+        feed = self._feeds.get(channel.split(":")[1])
+        if feed is not None and feed.is_loaded:
+            feed.accept(parse_message(payload), time.time())
+            if feed.has_hole:
+                self._read_soon(feed)
+
+    def _on_subscribed(self, channel: str) -> None:
+        # The first time the joiner reads; after a reconnect nobody else would.
+        feed = self._feeds.get(channel.split(":")[1])
+        if feed is not None and feed.is_loaded:
+            self._read_soon(feed)
+
+    def _read_soon(self, feed: Feed) -> None:
+        if feed.job_id not in self._being_read:
+            self._being_read.add(feed.job_id)
+            # Not Pool.spawn: that waits for a place, and the reader of the channel must never wait.
+            gevent.spawn(self._read_in_turn, feed)
+
+    def _read_in_turn(self, feed: Feed) -> None:
+        with self._loading:
+            self._being_read.discard(feed.job_id)
+            try:
+                self._read(feed)
+            except RedisError as error:
+                log.warning("reading the log failed, the next keep-alive tries again: %s", type(error).__name__)
+
+    def _read(self, feed: Feed) -> None:
+        """Reads what the feed has missed, until nothing is missing."""
+        while True:
+            was_hole, before = feed.has_hole, feed.last_id
+            snapshot = self._store.read(feed.job_id, before)
+            if snapshot is None:
+                feed.is_loaded = True
+                feed.expire(time.time())
+                return
+            feed.catch_up(snapshot, time.time())
+            is_further = feed.last_id != before
+            self.holes_filled += was_hole and is_further
+            # What came over the channel while the log was read may have left another hole.
+            if not (feed.has_hole and is_further):
+                return
+
+    def _look_for_ever(self) -> None:
+        while True:
+            gevent.sleep(LOOK_SECONDS)
+            quiet_since = time.time() - QUIET_SECONDS
+            feeds = [
+                feed
+                for feed in self._feeds.values()
+                if feed.is_loaded and not feed.is_over and (not feed.entries or feed.last_event_at < quiet_since)
+            ]
+            try:
+                self._look(feeds)
+            except RedisError as error:
+                log.warning("looking at the queue failed: %s", type(error).__name__)
+            except Exception:
+                log.exception("looking at the queue failed")
+
+    def _look(self, feeds: list[Feed]) -> None:
+        """Tells the viewers of waiting jobs where they wait, and those of expired ones that it is over."""
+        waiting = {feed.job_id: feed for feed in feeds if not feed.is_over}
+        if not waiting:
+            return
+        seen = look(self._store.redis, self._store.queue.key, waiting)
+        now = time.time()
+        for job_id, feed in waiting.items():
+            position = seen.positions.get(job_id)
+            if job_id not in seen.existing:
+                feed.expire(now)
+            else:
+                feed.wait_at(Place(position, seen.workers) if position else None, now)
+
+    def _keep_alive_for_ever(self) -> None:
+        while True:
+            gevent.sleep(min(1.0, self._keepalive_seconds / 4))
+            due = time.time() - self._keepalive_seconds
+            for feed in list(self._feeds.values()):
+                if feed.is_loaded and not feed.is_over and feed.last_sent_at <= due:
+                    feed.keep_alive(time.time())
+                    # A PUBLISH that got lost, the final one included, costs this long and no more.
+                    self._read_soon(feed)

