@@ -1,0 +1,1 @@
+"""The worker: runs the agent for many jobs at once."""

@@ -1,0 +1,126 @@
+"""`python -m worker`: builds the worker process and runs it."""
+
+import logging
+import os
+import socket
+import sys
+import time
+from uuid import uuid4
+
+import httpx2
+from anthropic import AsyncAnthropic
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from shared import __version__
+from shared.agent_store import AgentStore
+from shared.connections import connect
+from shared.errors import SettingsError
+from shared.job_store import JobStore
+from shared.settings import WorkerSettings, load
+from shared.sweeper import Sweeper
+from shared.telemetry import set_up_logging
+from worker.agent import FeatureAgent
+from worker.concurrent_worker import ConcurrentWorker
+from worker.jobs import JobRunner
+from worker.keeper import Keeper
+from worker.log_writer import LogWriter
+from worker.loop_thread import LoopThread
+from worker.tools import Project
+
+log = logging.getLogger("worker")
+
+REDIS_CONNECTIONS = 8
+"""For the blocking pop, the keeper, the command listener, and RQ's bookkeeping of all slots between them."""
+REDIS_TIMEOUT_SECONDS = 5.0
+MODEL_TIMEOUT = httpx2.Timeout(connect=10, read=30, write=30, pool=30)
+"""30 s without a byte from the model is a broken stream; it sends pings when it thinks."""
+MODEL_CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
+
+
+def main() -> int:
+    try:
+        settings = load(WorkerSettings)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
+    set_up_logging(settings)
+    redis = connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, timeout_seconds=REDIS_TIMEOUT_SECONDS)
+    _wait_for(redis)
+    loop = LoopThread()
+    loop.start()
+    writer = loop.run(_writer(settings))
+    agent = loop.run(_agent(settings))
+    name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
+    store = JobStore(redis, settings)
+    runner = JobRunner(
+        name=name,
+        store=store,
+        agents=AgentStore(redis),
+        agent=agent,
+        writer=writer,
+        loop=loop,
+        default_model=settings.claude_model,
+        timeout_seconds=settings.job_timeout_seconds,
+        interval_seconds=settings.delta_interval_ms / 1000,
+    )
+    worker = ConcurrentWorker(
+        store.queue.queue,
+        runner,
+        connection=redis,
+        name=name,
+        concurrency=settings.worker_concurrency,
+        drain_seconds=settings.drain_seconds,
+    )
+    keeper = Keeper(runner, loop, Sweeper(store), worker.show_presence)
+    keeper.start()
+    log.info("ready", extra={"worker": name, "version": __version__, "slots": settings.worker_concurrency})
+    try:
+        worker.run()
+    finally:
+        keeper.stop()
+        loop.run(writer.stop())
+        loop.stop()
+    log.info("stopped", extra={"worker": name})
+    return 0
+
+
+def _wait_for(redis: Redis) -> None:
+    """A worker that comes up before Redis waits for it."""
+    while True:
+        try:
+            redis.ping()
+            return
+        except RedisError as error:
+            log.warning("waiting for Redis: %s", type(error).__name__)
+            time.sleep(1)
+
+
+async def _writer(settings: WorkerSettings) -> LogWriter:
+    redis = AsyncRedis.from_url(
+        settings.redis_url,
+        socket_timeout=REDIS_TIMEOUT_SECONDS,
+        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 0),  # the writer tries again by itself, as long as it takes
+    )
+    writer = LogWriter(redis)
+    writer.start()
+    return writer
+
+
+async def _agent(settings: WorkerSettings) -> FeatureAgent:
+    """The agent on one HTTP client for all jobs; failures are retried by attempts, where viewers can see it."""
+    client = AsyncAnthropic(
+        api_key=settings.anthropic_api_key,
+        base_url=settings.anthropic_base_url,
+        max_retries=0,
+        http_client=httpx2.AsyncClient(timeout=MODEL_TIMEOUT, limits=MODEL_CONNECTIONS),
+    )
+    return FeatureAgent(client, Project(settings.project_root) if settings.project_root else None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,216 @@
+"""One ordinary RQ worker that runs many jobs at once.
+
+RQ has no such worker (rq/rq #45); this file can go when it has. A thread a slot does RQ's bookkeeping, `perform_job`
+untouched, so registries, retries, `rq info` and Sentry work; the job itself waits on the process's event loop.
+
+Private parts of rq 3.0 that this leans on, each with a test in tests/integration/test_rq_contract.py:
+`_finalize_success`, `_finalize_failure`, `_pubsub_exception_handler`, `_ordered_queues`, `executions`.
+"""
+
+import logging
+import signal
+import threading
+import time
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import FrameType, TracebackType
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq.command import parse_payload
+from rq.exceptions import DequeueTimeout
+from rq.executions import Execution
+from rq.job import Job
+from rq.queue import Queue
+from rq.suspension import is_suspended
+from rq.timeouts import BaseDeathPenalty
+from rq.worker import BaseWorker
+from rq.worker.base import WorkerStatus
+
+from shared import keys
+from worker.jobs import JobRunner, Slot, slot
+from worker.running_job import Stop
+
+log = logging.getLogger(__name__)
+
+DEQUEUE_SECONDS = 1
+"""A blocking pop waits this long, then looks whether the worker is to stop. No signal handler ever raises, so no job
+that was popped gets lost on the way."""
+AWAY_SECONDS = 0.5
+WORKER_TTL_SECONDS = 60
+EXECUTION_TTL_SECONDS = 7200
+"""RQ's own lease, longer than any job: ours decides."""
+GIVE_BACK_SECONDS = 10.0
+
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class NoDeathPenalty(BaseDeathPenalty):
+    """RQ's time-outs are signals, which work in the main thread only; ours are on the loop."""
+
+    def setup_death_penalty(self) -> None:
+        pass
+
+    def cancel_death_penalty(self) -> None:
+        pass
+
+
+class ConcurrentWorker(BaseWorker):
+    """Takes a job only while a slot is free."""
+
+    death_penalty_class = NoDeathPenalty
+    log_result_lifespan = False
+
+    def __init__(
+        self,
+        queue: Queue,
+        runner: JobRunner,
+        *,
+        connection: Redis,
+        name: str,
+        concurrency: int,
+        drain_seconds: float,
+    ) -> None:
+        super().__init__(
+            [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
+        )
+        self._runner = runner
+        self._slots = threading.Semaphore(concurrency)
+        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")
+        self._taken: set[Future[None]] = set()
+        self._drain_seconds = drain_seconds
+        self._stopping = threading.Event()
+        self._hurrying = threading.Event()
+
+    def run(self) -> None:
+        """Works until SIGTERM or SIGINT, then lets the running jobs finish or gives them back."""
+        self.bootstrap(logging_level=None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.request_stop)
+        try:
+            while not self._stopping.is_set():
+                self._take_one()
+            self._drain()
+        finally:
+            self._threads.shutdown(wait=True)
+            self._say_goodbye()
+
+    def request_stop(self, signum: int, frame: FrameType | None) -> None:
+        """The first signal stops taking jobs; the second one does not wait for those that run."""
+        if self._stopping.is_set():
+            self._hurrying.set()
+        self._stopping.set()
+
+    def _take_one(self) -> None:
+        if not self._slots.acquire(timeout=DEQUEUE_SECONDS):
+            return
+        is_taken = False
+        try:
+            if is_suspended(self.connection, self):
+                self._stopping.wait(AWAY_SECONDS)
+                return
+            if self.should_run_maintenance_tasks:
+                self.run_maintenance_tasks()
+            job, queue = self._dequeue()
+            if job is not None:
+                self.execute_job(job, queue)
+                is_taken = True
+        except DequeueTimeout:
+            pass
+        except RedisError as error:
+            log.warning("Redis is away: %s", type(error).__name__)
+            self._stopping.wait(AWAY_SECONDS)
+        finally:
+            if not is_taken:
+                self._slots.release()
+
+    def _dequeue(self) -> tuple[Job | None, Queue]:
+        result = self.queue_class.dequeue_any(
+            self._ordered_queues,
+            DEQUEUE_SECONDS,
+            connection=self.connection,
+            job_class=self.job_class,
+            serializer=self.serializer,
+            death_penalty_class=self.death_penalty_class,
+        )
+        return result if result is not None else (None, self.queues[0])
+
+    def execute_job(self, job: Job, queue: Queue) -> None:
+        """Hands the job to a slot's thread. A failure here leaves it to the sweep."""
+        future = self._threads.submit(self._in_slot, job, queue)
+        self._taken.add(future)
+        future.add_done_callback(self._taken.discard)
+
+    def _in_slot(self, job: Job, queue: Queue) -> None:
+        try:
+            execution = self.prepare_execution(job)
+            place = Slot(self._runner, execution.composite_key)
+            token = slot.set(place)
+            try:
+                self.perform_job(job, queue, execution)
+            finally:
+                slot.reset(token)
+        except RedisError as error:
+            # The job's record is whole; whatever RQ still holds of this execution the sweep clears.
+            log.warning("Redis went away while job %s was kept: %s", job.id, type(error).__name__)
+        except Exception:
+            log.exception("keeping RQ's books on job %s failed", job.id)
+        finally:
+            self._slots.release()
+
+    def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
+        """Forgets an execution whose job runs elsewhere now, and touches nothing else of it."""
+        if not slot.get().is_lost:
+            super()._finalize_success(job, queue, execution, return_value)
+            return
+        with self.connection.pipeline() as pipeline:
+            self.cleanup_execution(job, pipeline, execution)
+            pipeline.execute()
+
+    def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:  # type: ignore[override]
+        """A job fails by its own record, never by an exception: one is ours or Redis's, and the sweep runs it again."""
+        self.executions.pop(execution.id, None)
+        log.error("job %s was dropped, the sweep will find it", job.id, exc_info=exc_info)
+
+    def _drain(self) -> None:
+        """Waits for the running jobs, then gives back those that are left; no attempt is spent on that."""
+        log.info("draining", extra={"running": len(self._taken)})
+        deadline = time.monotonic() + self._drain_seconds
+        while self._taken and time.monotonic() < deadline and not self._hurrying.is_set():
+            wait(tuple(self._taken), timeout=0.1)
+        self._runner.drain()
+        wait(tuple(self._taken), timeout=GIVE_BACK_SECONDS)
+
+    def _say_goodbye(self) -> None:
+        try:
+            self.connection.zrem(keys.WORKERS, self.name)
+            self.teardown()
+        except RedisError as error:
+            log.warning("Redis is away, the goodbye was not heard: %s", type(error).__name__)
+
+    def show_presence(self) -> None:
+        """Keeps RQ's record of this worker fresh, and writes it anew where Redis has lost it."""
+        if not self.connection.exists(self.key):
+            self.register_birth()
+        self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE)
+        self.heartbeat()
+
+    def handle_payload(self, message: dict[str, Any]) -> None:
+        """RQ's own handling of a stop command sees only the first of many executions."""
+        payload = parse_payload(message)
+        if payload.get("command") in ("stop-job", "stop-execution"):
+            self._runner.stop(str(payload.get("job_id")), Stop.CANCEL)
+        else:
+            super().handle_payload(message)
+
+    def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
+        """RQ's lets the listener die of a time-out; then no stop command would ever arrive again."""
+        log.warning("the command listener lost Redis, reconnecting: %s", type(exc).__name__)
+        self._stopping.wait(AWAY_SECONDS)
+
+    def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
+        return EXECUTION_TTL_SECONDS
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
+        """One life for all heartbeats: RQ would take a job's for the worker's."""
+        super().heartbeat(WORKER_TTL_SECONDS, pipeline)

@@ -1,0 +1,137 @@
+"""The function that RQ calls for a job, and the process around it."""
+
+import threading
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from rq.job import Retry
+
+from shared.agent_store import AgentStore
+from shared.job_store import MAX_STARTS, Attempt, JobStore
+from worker.log_writer import LogWriter
+from worker.loop_thread import LoopThread
+from worker.publisher import Lifetimes, Publisher
+from worker.running_job import Agent, Course, Outcome, RunningJob, Stop
+
+
+@dataclass
+class Slot:
+    """The place a job runs in: who runs it, as which execution of RQ's, and whether RQ may still keep books on it."""
+
+    runner: "JobRunner"
+    execution: str
+    is_lost: bool = False
+
+
+slot: ContextVar[Slot] = ContextVar("slot")
+
+
+def suggest_features(job_id: str) -> Retry | None:
+    """What the queue names (`shared.job_queue.FUNCTION`); runs in a slot of a ConcurrentWorker."""
+    return slot.get().runner.run(job_id, slot.get())
+
+
+class JobRunner:
+    """Runs the jobs of a process: each waits in its slot's thread while its coroutine runs on the one loop."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        store: JobStore,
+        agents: AgentStore,
+        agent: Agent,
+        writer: LogWriter,
+        loop: LoopThread,
+        default_model: str,
+        timeout_seconds: float,
+        interval_seconds: float,
+    ) -> None:
+        self._name = name
+        self._store = store
+        self._agents = agents
+        self._agent = agent
+        self._writer = writer
+        self._loop = loop
+        self._default_model = default_model
+        self._timeout_seconds = timeout_seconds
+        self._interval_seconds = interval_seconds
+        self._lifetimes = Lifetimes(store.ttl_ms, store.retention_ms)
+        self._running: dict[str, RunningJob] = {}
+        self._lock = threading.Lock()
+        self._is_draining = False
+
+    def run(self, job_id: str, slot: Slot) -> Retry | None:
+        """Runs the job to its end, or until it is taken from us; called in a slot's thread.
+
+        Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
+        """
+        attempt = self._store.start(job_id, self._name, slot.execution)
+        if isinstance(attempt, str):
+            # Gone and ended jobs are dropped. One that runs elsewhere has its books kept there.
+            slot.is_lost = attempt == "taken"
+            return None
+        job = RunningJob(attempt, self._course(attempt))
+        outcome = self._run(job)
+        if outcome is Outcome.DRAINED and self._store.release(job_id, job.attempt.number, self._name):
+            return Retry(max=MAX_STARTS, enqueue_at_front=True)
+        slot.is_lost = outcome is Outcome.LOST
+        return None
+
+    def stop(self, job_id: str, reason: Stop) -> None:
+        """Stops a job, if it runs here; from any thread."""
+        if job := self._running.get(job_id):
+            self._loop.call(lambda: job.stop(reason))
+
+    def drain(self) -> None:
+        """Gives every job back, those included that are just starting."""
+        with self._lock:
+            self._is_draining = True
+            running = list(self._running)
+        for job_id in running:
+            self.stop(job_id, Stop.DRAIN)
+
+    def renew(self) -> None:
+        """Renews the leases, and stops what was cancelled or lost. Raises redis.RedisError."""
+        jobs = {job_id: job for job_id, job in list(self._running.items()) if not job.is_renumbering}
+        numbers = {job_id: job.attempt.number for job_id, job in jobs.items()}
+        for job_id, answer in self._store.renew(self._name, numbers).items():
+            job = jobs[job_id]
+            if answer == "cancel":
+                self.stop(job_id, Stop.CANCEL)
+            elif answer == "lost" and not job.is_renumbering and job.attempt.number == numbers[job_id]:
+                self.stop(job_id, Stop.LOST)
+
+    @property
+    def running_count(self) -> int:
+        return len(self._running)
+
+    def _run(self, job: RunningJob) -> Outcome:
+        job_id = job.attempt.job_id
+        with self._lock:
+            self._running[job_id] = job
+            if self._is_draining:
+                job.stop(Stop.DRAIN)
+        try:
+            return self._loop.run(job.run())
+        finally:
+            with self._lock:
+                del self._running[job_id]
+
+    def _course(self, attempt: Attempt) -> Course:
+        agent = self._agents.get(attempt.user_id)
+        return Course(
+            agent=self._agent,
+            model=attempt.input.custom_model or self._default_model,
+            user_agent=agent if agent and agent.is_active else None,
+            timeout_seconds=self._timeout_seconds,
+            new_publisher=lambda number, on_answer: Publisher(
+                self._writer,
+                attempt.job_id,
+                number,
+                lifetimes=self._lifetimes,
+                interval_seconds=self._interval_seconds,
+                on_answer=on_answer,
+            ),
+            start_again=lambda last: self._store.start_again(last, self._name),
+        )

@@ -1,0 +1,51 @@
+"""The event loop that all jobs of a process share, in a thread of its own."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+BEAT_SECONDS = 0.5
+
+
+class LoopThread:
+    """Started and stopped once. `is_alive` tells whether the loop still turns."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._turn, name="loop", daemon=True)
+        self._beat = time.monotonic()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Runs the coroutine on the loop; the calling thread waits for its result."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Calls the function on the loop, soon."""
+        self._loop.call_soon_threadsafe(function)
+
+    def is_alive(self, within_seconds: float) -> bool:
+        """Whether the loop has turned lately: a loop that hangs must not keep its leases."""
+        return time.monotonic() - self._beat < within_seconds
+
+    def _turn(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._note)
+        self._loop.run_forever()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+        self._loop.close()
+
+    def _note(self) -> None:
+        self._beat = time.monotonic()
+        self._loop.call_later(BEAT_SECONDS, self._note)
