@@ -54,7 +54,7 @@ def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
         probe=connect(settings.redis_url, max_connections=4, timeout_seconds=PROBE_TIMEOUT_SECONDS),
         agents=AgentStore(redis),
         jobs=jobs,
-        hub=Hub(jobs, settings.keepalive_seconds),
+        hub=Hub(jobs, settings.redis_url, settings.keepalive_seconds),
         places=Places(redis, settings.streams_per_user),
         authenticator=auth.authenticator(settings, redis),
         static=static,

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 from gevent.event import Event as Signal
 from gevent.lock import RLock
-from redis import Redis
+from redis.connection import Connection, parse_url
 from redis.exceptions import ConnectionError, RedisError
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ class Channel:
     """
 
     def __init__(
-        self, redis: Redis, on_message: Callable[[str, bytes], None], on_subscribed: Callable[[str], None]
+        self, url: str, on_message: Callable[[str, bytes], None], on_subscribed: Callable[[str], None]
     ) -> None:
-        self._redis = redis
+        self._url = url
         self._on_message = on_message
         self._on_subscribed = on_subscribed
         self._wanted: dict[str, Signal] = {}
@@ -88,9 +88,9 @@ class Channel:
             gevent.sleep(RECONNECT_SECONDS)
 
     def _connect(self) -> None:
-        pool = self._redis.connection_pool
-        options = dict(pool.connection_kwargs, protocol=2, socket_timeout=READ_TIMEOUT_SECONDS)
-        connection = pool.connection_class(**options)
+        options = parse_url(self._url)
+        kind = options.pop("connection_class", Connection)
+        connection = kind(**options, protocol=2, socket_timeout=READ_TIMEOUT_SECONDS)
         connection.connect()
         for signal in self._wanted.values():
             signal.clear()

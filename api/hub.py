@@ -32,11 +32,11 @@ READS_AT_ONCE = 16
 
 
 class Hub:
-    def __init__(self, store: JobStore, keepalive_seconds: float) -> None:
+    def __init__(self, store: JobStore, redis_url: str, keepalive_seconds: float) -> None:
         self._store = store
         self._keepalive_seconds = keepalive_seconds
         self._feeds: dict[str, Feed] = {}
-        self._channel = Channel(store.redis, self._on_message, self._on_subscribed)
+        self._channel = Channel(redis_url, self._on_message, self._on_subscribed)
         self._loading = BoundedSemaphore(READS_AT_ONCE)
         self._being_read: set[str] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
@@ -48,7 +48,7 @@ class Hub:
     @staticmethod
     def send_away(viewer: Viewer) -> None:
         """Ends a stream whose job goes on; the client comes back, elsewhere, with its cursor."""
-        viewer.send(sse.frame(sse.retry(random.randint(*COME_BACK_MS))))  # noqa: S311
+        viewer.send(sse.frame(sse.retry(random.randint(*COME_BACK_MS)) + b"\n"))  # noqa: S311
         viewer.end()
 
     def stop(self) -> None:

@@ -28,8 +28,8 @@ def frame(plain: bytes) -> Frame:
 
 
 def retry(milliseconds: int) -> bytes:
-    """How long the client is to wait before it comes back."""
-    return b"retry: %d\n\n" % milliseconds
+    """A line that tells the client how long to wait before it comes back; an event or an empty line follows."""
+    return b"retry: %d\n" % milliseconds
 
 
 KEEP_ALIVE = frame(b": keep-alive\n\n")

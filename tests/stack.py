@@ -1,0 +1,337 @@
+"""The real system as processes, and the people who use it."""
+
+import json
+import os
+import shlex
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from httpx_sse import EventSource
+from redis import Redis
+
+from shared.event_log import EventId
+from shared.events import FINAL, Transcript, decode, fold
+from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
+
+ROOT = Path(__file__).parent.parent
+PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+JOBS = "/api/feature-planner/suggest-feature"
+BODY = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
+# Long enough for a person's token to outlive any test.
+LIFETIME_SECONDS = 3600
+
+
+@dataclass
+class Process:
+    """A process under test, its output kept for when the test fails."""
+
+    name: str
+    popen: "subprocess.Popen[str]"
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.popen.stdout
+        for line in self.popen.stdout:
+            self.lines.append(line.rstrip())
+
+    @property
+    def pid(self) -> int:
+        return self.popen.pid
+
+    def send(self, number: signal.Signals) -> None:
+        self.popen.send_signal(number)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM, *, seconds: float = 20) -> int:
+        self.send(number)
+        return self.wait(seconds)
+
+    def wait(self, seconds: float = 20) -> int:
+        return self.popen.wait(seconds)
+
+    def has_said(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+    def cleanup(self) -> None:
+        if self.popen.poll() is None:
+            # A stopped process would not hear anything else.
+            self.popen.send_signal(signal.SIGCONT)
+            self.popen.kill()
+            self.popen.wait()
+        self._reader.join()
+        assert self.popen.stdout
+        self.popen.stdout.close()
+
+
+class Stack:
+    """Starts processes against one Redis of its own; `close` ends them all."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.redis_server: RedisServer = start_redis(free_port(), folder)
+        self.redis = Redis(port=self.redis_server.port)
+        self.settings = {
+            "REDIS_URL": self.redis_server.url,
+            "AUTH_MODE": "jwt",
+            "AUTH_SECRET": SECRET,
+            "ANTHROPIC_API_KEY": "none",
+            "CLAUDE_MODEL": "sandbox",
+            "LOG_FORMAT": "console",
+            "JOBS_PER_MINUTE": "1000",
+            "STREAMS_PER_USER": "1000",
+            **settings,
+        }
+        self.processes: list[Process] = []
+        self.web_port = 0
+        self.sandbox_url = ""
+
+    def start(self, name: str, command: list[str], **settings: str) -> Process:
+        popen = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=clean_environment(**{**self.settings, **settings}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        process = Process(name, popen)
+        self.processes.append(process)
+        return process
+
+    def start_sandbox(self, *, chars: int = 20, interval_ms: float = 10) -> Process:
+        port = free_port()
+        options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms)]
+        process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])
+        wait_until(lambda: process.has_said("listening"))
+        self.sandbox_url = f"http://127.0.0.1:{port}"
+        self.settings["ANTHROPIC_BASE_URL"] = self.sandbox_url
+        return process
+
+    def start_web(self, port: int | None = None, **settings: str) -> Process:
+        port = port or free_port()
+        process = self.start("web", shlex.split(PROCFILE["web"]), PORT=str(port), **settings)
+        wait_until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"))
+        self.web_port = self.web_port or port
+        return process
+
+    def start_worker(self, **settings: str) -> Process:
+        process = self.start("worker", shlex.split(PROCFILE["worker"]), **settings)
+        wait_until(lambda: process.has_said("ready"))
+        return process
+
+    def sandbox_requests(self) -> list[dict[str, Any]]:
+        requests: list[dict[str, Any]] = httpx.get(f"{self.sandbox_url}/sandbox/requests").json()
+        return requests
+
+    def requests_for(self, page: str) -> list[dict[str, Any]]:
+        return [request for request in self.sandbox_requests() if request["page"] == page]
+
+    def close(self) -> None:
+        for process in reversed(self.processes):
+            process.cleanup()
+        self.redis.close()
+        self.redis_server.process.send_signal(signal.SIGCONT)
+        self.redis_server.process.kill()
+        self.redis_server.process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def stack(folder: Path, **settings: str) -> Iterator[Stack]:
+    """A stack with nothing but Redis running; says what its processes said when the test fails."""
+    it = Stack(folder, **settings)
+    try:
+        yield it
+    except BaseException:
+        for process in it.processes:
+            print(f"--- {process.name} [{process.pid}], code {process.popen.poll()}")
+            print("\n".join(process.lines[-60:]))
+        raise
+    finally:
+        it.close()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event as a client gets it."""
+
+    id: str
+    name: str
+    data: dict[str, Any]
+
+    @property
+    def is_final(self) -> bool:
+        return self.name in FINAL
+
+
+class Person:
+    """A signed-in user with an HTTP client."""
+
+    def __init__(self, stack: Stack, name: str = "alice", *, port: int | None = None) -> None:
+        self.name = name
+        headers = bearer(token(name, lifetime_seconds=LIFETIME_SECONDS))
+        self.http = httpx.Client(
+            base_url=f"http://127.0.0.1:{port or stack.web_port}", headers=headers, timeout=httpx.Timeout(10, read=40)
+        )
+
+    def ask(self, page: str = "Checkout page", headers: dict[str, str] | None = None, **fields: Any) -> str:
+        """Creates a job; its id."""
+        answer = self.http.post(JOBS, json={**BODY, "pageOrComponent": page, **fields}, headers=headers)
+        assert answer.status_code in (200, 202), answer.text
+        return str(answer.json()["jobId"])
+
+    def read(self, job_id: str) -> dict[str, Any]:
+        answer = self.http.get(f"{JOBS}/{job_id}", headers={"Accept": "application/json"})
+        assert answer.status_code == 200, answer.text
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def cancel(self, job_id: str) -> httpx.Response:
+        return self.http.delete(f"{JOBS}/{job_id}")
+
+    @contextmanager
+    def stream(self, job_id: str, cursor: str = "") -> Iterator[Iterator[Event]]:
+        """One connection: its events as they come, until the server ends it or the block is left."""
+        headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
+        with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
+            assert answer.status_code == 200, answer.read()
+            events = EventSource(answer).iter_sse()
+            yield (Event(event.id, event.event, json.loads(event.data)) for event in events if event.data)
+
+    def watch(self, job_id: str, cursor: str = "") -> list[Event]:
+        """All events of one connection."""
+        with self.stream(job_id, cursor) as events:
+            return _checked(list(events))
+
+    def close(self) -> None:
+        self.http.close()
+
+
+def _checked(events: list[Event]) -> list[Event]:
+    """What holds on every connection: ids rise, none twice; nothing comes after the final event."""
+    ids = [EventId.parse(event.id) for event in own_events(events)]
+    assert None not in ids
+    assert all(a < b for a, b in zip(ids, ids[1:], strict=False)), ids  # type: ignore[operator]
+    assert all(not event.is_final for event in events[:-1])
+    return events
+
+
+def own_events(events: list[Event]) -> list[Event]:
+    """The events of the job, without those of the connection: httpx-sse repeats the last id for those."""
+    return [event for event in events if event.name not in ("connected", "queued") and event.data.get("code") != "EXPIRED"]
+
+
+def folded(events: list[Event]) -> Transcript:
+    """What a client knows after these events."""
+    job = Transcript()
+    for event in events:
+        job = fold(job, decode(event.name, json.dumps(event.data)), event.id or None)
+    return job
+
+
+class Watcher:
+    """A client that stays with a job to its end in a thread: reconnects with its last id, as an EventSource does.
+
+    `drops` may hang up on it: each number is after how many events of a connection it drops off.
+    """
+
+    def __init__(self, stack: Stack, job_id: str, *, drops: Iterator[int] = iter(()), name: str = "alice") -> None:
+        self.job_id = job_id
+        self.connections: list[list[Event]] = []
+        self.kept: list[Event] = []
+        self.statuses: list[int] = []
+        self._person = Person(stack, name)
+        self._drops = drops
+        self._stopping = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    @property
+    def last_id(self) -> str:
+        return next((event.id for event in reversed(own_events(self.kept))), "")
+
+    @property
+    def final(self) -> Event | None:
+        return next((event for event in self.kept if event.is_final), None)
+
+    def saw(self, name: str, **data: Any) -> bool:
+        return any(event.name == name and data.items() <= event.data.items() for event in list(self.kept))
+
+    def join(self, seconds: float = 40) -> Transcript:
+        """Waits for the end; what the client knows then. Fails when an id came twice on a connection."""
+        self._thread.join(seconds)
+        assert not self._thread.is_alive(), f"no end in {seconds} s: {self.kept[-3:]}"
+        if self._error:
+            raise self._error
+        return folded(self.kept)
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _run(self) -> None:
+        try:
+            while self.final is None and not self._stopping.is_set():
+                self._connect()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._person.close()
+
+    def _connect(self) -> None:
+        seen: list[Event] = []
+        self.connections.append(seen)
+        drop_after = next(self._drops, None)
+        try:
+            with self._person.stream(self.job_id, self.last_id) as events:
+                for event in events:
+                    seen.append(event)
+                    self.kept.append(event)
+                    if drop_after is not None and len(seen) >= drop_after:
+                        return
+        except httpx.TransportError:
+            self._stopping.wait(0.1)
+        _checked(seen)
+
+
+def reset(sock: socket.socket) -> None:
+    """Hangs up rudely: the peer gets a reset, not an end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+def measured(action: Callable[[], Any]) -> float:
+    """How many seconds it took."""
+    began = time.monotonic()
+    action()
+    return time.monotonic() - began
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process started."""
+    path = Path(f"/proc/{pid}/task/{pid}/children")
+    return [int(child) for child in path.read_text().split()] if path.exists() else []
+
+
+def descriptors(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208
