@@ -158,17 +158,15 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def stack(folder: Path, **settings: str) -> Iterator[Stack]:
-    """A stack with nothing but Redis running; says what its processes said when the test fails."""
+    """A stack with nothing but Redis running; prints what its processes said, which pytest shows when a test fails."""
     it = Stack(folder, **settings)
     try:
         yield it
-    except BaseException:
+    finally:
+        it.close()
         for process in it.processes:
             print(f"--- {process.name} [{process.pid}], code {process.popen.poll()}")
             print("\n".join(process.lines[-60:]))
-        raise
-    finally:
-        it.close()
 
 
 @dataclass(frozen=True)

@@ -76,10 +76,13 @@ def main() -> int:
         drain_seconds=settings.drain_seconds,
     )
     keeper = Keeper(runner, loop, Sweeper(store), worker.show_presence)
-    keeper.start()
-    log.info("ready", extra={"worker": name, "version": __version__, "slots": settings.worker_concurrency})
+
+    def on_ready() -> None:
+        keeper.start()
+        log.info("ready", extra={"worker": name, "version": __version__, "slots": settings.worker_concurrency})
+
     try:
-        worker.run()
+        worker.run(on_ready)
     finally:
         keeper.stop()
         loop.run(writer.stop())

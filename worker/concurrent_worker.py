@@ -11,6 +11,7 @@ import logging
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType, TracebackType
 from typing import Any
@@ -82,9 +83,10 @@ class ConcurrentWorker(BaseWorker):
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
 
-    def run(self) -> None:
+    def run(self, on_ready: Callable[[], None]) -> None:
         """Works until SIGTERM or SIGINT, then lets the running jobs finish or gives them back."""
         self.bootstrap(logging_level=None)
+        on_ready()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
         try:

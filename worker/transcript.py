@@ -27,7 +27,7 @@ class Transcript:
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False
-        self._whole = 0
+        self._has_closed = False
         self._taken = 0
 
     @property
@@ -47,18 +47,20 @@ class Transcript:
 
     def take_suggestions(self) -> Iterator[tuple[int, Suggestion]]:
         """The suggestions that have become whole since the last call, with their indexes."""
-        if self._whole == self._taken:
+        if not self._has_closed:
             return
+        self._has_closed = False
         answer = self._parsed()
         suggestions = answer.get("suggestions") if isinstance(answer, dict) else None
-        for index in range(self._taken, self._whole):
+        if not isinstance(suggestions, list):
+            return
+        # Deeper than the list, its last item may still be growing.
+        whole = len(suggestions) - (self._depth > _SUGGESTION_DEPTH)
+        for index in range(self._taken, whole):
             self._taken = index + 1
             try:
-                yield (
-                    index,
-                    Suggestion.model_validate(suggestions[index] if isinstance(suggestions, list) else None),
-                )
-            except (ValidationError, IndexError):
+                yield index, Suggestion.model_validate(suggestions[index])
+            except ValidationError:
                 return  # the whole answer will be found wanting, and says so once
 
     def _parsed(self) -> Any:
@@ -68,7 +70,7 @@ class Transcript:
             return None
 
     def _scan(self, piece: str) -> None:
-        """Counts the suggestions whose brackets are closed, each character looked at once."""
+        """Notes when an item of a list is closed, each character looked at once."""
         position = 0
         if self._is_escaped and piece:
             self._is_escaped, position = False, 1
@@ -87,7 +89,7 @@ class Transcript:
                 self._depth += 1
             elif mark in "}]":
                 self._depth -= 1
-                self._whole += mark == "}" and self._depth == _SUGGESTION_DEPTH
+                self._has_closed |= mark == "}" and self._depth == _SUGGESTION_DEPTH
 
 
 def render(answer: Any) -> str:

@@ -1,0 +1,166 @@
+"""Connections to Redis that are cut, and a Redis that freezes or comes back empty."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from redis import Redis
+
+from shared import keys
+from tests.conftest import start_redis, wait_until
+from tests.stack import BODY, JOBS, Person, Stack, Watcher, measured, own_events, stack
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Stack]:
+    with stack(tmp_path, KEEPALIVE_SECONDS="2") as it:
+        it.start_sandbox(chars=8, interval_ms=10)
+        it.start_web()
+        it.start_worker()
+        yield it
+
+
+@pytest.fixture
+def alice(system: Stack) -> Iterator[Person]:
+    person = Person(system)
+    yield person
+    person.close()
+
+
+def whole(watcher: Watcher) -> bool:
+    """Whether the viewer saw every event of one attempt, in order."""
+    ids = [event.id for event in own_events(watcher.kept)]
+    return ids == [f"1-{number}" for number in range(1, len(ids) + 1)]
+
+
+@pytest.mark.parametrize("kind", ["pubsub", "normal"])
+def test_cut_connections_lose_nothing(system: Stack, alice: Person, kind: str) -> None:
+    page = f"cut {kind}"
+    watchers = [Watcher(system, job_id) for job_id in [alice.ask(page) for _ in range(3)]]
+    wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
+    stopping = threading.Event()
+
+    def cut() -> None:
+        while not stopping.wait(0.3):
+            with Redis(port=system.redis_server.port) as redis:
+                redis.execute_command("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+
+    cutting = threading.Thread(target=cut)
+    cutting.start()
+    jobs = [watcher.join() for watcher in watchers]
+    stopping.set()
+    cutting.join()
+    assert [job.status for job in jobs] == ["completed"] * 3
+    assert all(job.text == jobs[0].text for job in jobs)
+    assert len(system.requests_for(page)) % 3 == 0
+    for watcher in watchers:
+        # Merged deltas after a drop leave numbers out; a connection that never dropped has them all.
+        assert len(watcher.connections) > 1 or whole(watcher)
+
+
+def test_a_worker_hears_stop_commands_again_after_a_cut(system: Stack, alice: Person) -> None:
+    job_id = alice.ask("stall fast")
+    with Redis(port=system.redis_server.port) as redis:
+        redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        worker = redis.hget(keys.record(job_id), "holder")
+        wait_until(lambda: bool(redis.hget(keys.record(job_id), "holder")))
+        worker = redis.hget(keys.record(job_id), "holder")
+        assert worker
+        channel = f"rq:pubsub:{worker.decode()}"
+        wait_until(lambda: dict(redis.pubsub_numsub(channel))[channel.encode()] == 1)
+    alice.cancel(job_id)
+    assert Watcher(system, job_id).join().status == "cancelled"
+
+
+@pytest.mark.parametrize("lost", ["a delta", "the final event"])
+def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(
+    system: Stack, alice: Person, lost: str
+) -> None:
+    """The event is put into the log behind the channel's back."""
+    system.processes[-1].stop()  # no worker: the test writes the log itself
+    job_id = alice.ask("by hand")
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("queued"))
+    redis, log = system.redis, keys.log(job_id)
+    redis.hset(keys.record(job_id), mapping={"status": "in_progress", "attempt": 1, "holder": "test"})
+    redis.zadd(keys.LEASES, {job_id: 99999999999999})
+    redis.xadd(log, {"e": "started", "d": '{"timestamp":1,"attempt":1,"model":"m","agent":"a","cause":null}'}, "1-1")
+    if lost == "a delta":
+        wait_until(lambda: watcher.saw("started"), seconds=6)
+    redis.xadd(log, {"e": "delta", "d": '{"timestamp":1,"text":"x","totalLength":1}'}, "1-2")
+    usage = '{"inputTokens":0,"outputTokens":0,"cacheReadTokens":0,"cacheCreationTokens":0,"totalTokens":0}'
+    redis.xadd(log, {"e": "cancelled", "d": f'{{"timestamp":1,"tokenUsage":{usage}}}'}, "1-3")
+    redis.hset(keys.record(job_id), "status", "cancelled")
+    job = watcher.join(8)
+    assert (job.status, job.text) == ("cancelled", "x")
+    assert whole(watcher)
+
+
+def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_thaws(
+    system: Stack, alice: Person
+) -> None:
+    page = "frozen redis"
+    watcher = Watcher(system, alice.ask(page))
+    wait_until(lambda: watcher.saw("delta"))
+    server = system.redis_server.process
+    server.send_signal(signal.SIGSTOP)
+    answers: list[httpx.Response] = []
+    assert measured(lambda: answers.append(alice.http.post(JOBS, json=BODY))) < 6
+    assert answers[0].status_code == 503
+    assert answers[0].headers["retry-after"]
+    assert alice.http.get("/healthz").status_code == 200
+    assert alice.http.get("/readyz").status_code == 503
+    server.send_signal(signal.SIGCONT)
+    wait_until(lambda: alice.http.get("/readyz").status_code == 200)
+    job = watcher.join()
+    assert job.status == "completed"
+    assert not watcher.saw("started", attempt=2)
+    assert len({r["body"]["messages"][0]["content"] for r in system.requests_for(page)}) == 1
+
+
+def test_a_freeze_longer_than_a_lease_restarts_nothing_that_is_alive(system: Stack, alice: Person) -> None:
+    watcher = Watcher(system, alice.ask("long freeze, slow"))
+    wait_until(lambda: watcher.saw("started"))
+    server = system.redis_server.process
+    server.send_signal(signal.SIGSTOP)
+    # What is waited for is time itself: a lease is 8 s.
+    threading.Event().wait(12)
+    server.send_signal(signal.SIGCONT)
+    sweeps = lambda: int(system.redis.zscore(keys.LEASES, watcher.job_id) or 0)  # noqa: E731
+    before = sweeps()
+    wait_until(lambda: sweeps() > before)
+    threading.Event().wait(6)  # two sweeps would have come by
+    assert not watcher.saw("started", attempt=2)
+    alice.cancel(watcher.job_id)
+    assert watcher.join().status == "cancelled"
+
+
+def test_a_redis_that_comes_back_empty_ends_what_was_running_and_nothing_needs_a_restart(
+    system: Stack, alice: Person, tmp_path: Path
+) -> None:
+    page = "lost, slow"
+    job_id = alice.ask(page)
+    gone: list[str] = []
+
+    def watch() -> None:
+        with alice.stream(job_id) as events:
+            gone.extend(f"{event.name} {event.data.get('code')}" for event in events)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    wait_until(lambda: len(system.requests_for(page)) > 0)
+    server = system.redis_server
+    server.process.kill()
+    server.process.wait()
+    person = Person(system, "bob")
+    assert person.http.post(JOBS, json=BODY).status_code == 503
+    system.redis_server = start_redis(server.port, tmp_path)
+    watching.join(20)
+    assert gone[-1] == "error EXPIRED"
+    wait_until(lambda: {r["outcome"] for r in system.requests_for(page)} <= {"closed", "completed"}, seconds=15)
+    wait_until(lambda: person.http.get("/readyz").json()["workers"] == 1)
+    assert Watcher(system, person.ask("fast"), name="bob").join().status == "completed"
+    person.close()

@@ -1,0 +1,162 @@
+"""Web processes that stop with streams open, and viewers that vanish, stall or drop off at random."""
+
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared import keys
+from tests.conftest import free_port, wait_until
+from tests.stack import JOBS, Person, Stack, Watcher, measured, reset, stack
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Stack]:
+    with stack(tmp_path) as it:
+        it.start_sandbox(chars=8, interval_ms=10)
+        it.start_web()
+        it.start_worker()
+        yield it
+
+
+@pytest.fixture
+def alice(system: Stack) -> Iterator[Person]:
+    person = Person(system)
+    yield person
+    person.close()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_viewers_that_drop_off_at_random_end_with_the_same_as_one_that_never_left(
+    system: Stack, alice: Person, seed: int
+) -> None:
+    choice = random.Random(seed)
+
+    def drops() -> Iterator[int]:
+        while True:
+            yield choice.randint(1, 12)
+
+    pages = [f"dropping {seed} {number}" for number in range(3)]
+    jobs = [alice.ask(page) for page in pages]
+    steady = [Watcher(system, job_id) for job_id in jobs]
+    leaving = [Watcher(system, job_id, drops=drops()) for job_id in jobs for _ in range(4)]
+    expected = {watcher.job_id: watcher.join() for watcher in steady}
+    for watcher in leaving:
+        job = watcher.join()
+        assert job == expected[watcher.job_id]
+    assert sum(len(watcher.connections) for watcher in leaving) > len(leaving)
+    for page in pages:
+        turns = [len(request["body"]["messages"]) for request in system.requests_for(page)]
+        assert len(turns) == len(set(turns)), "the model was asked twice"
+
+
+def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: Stack, alice: Person) -> None:
+    port = free_port()
+    old = system.start_web(port)
+    job_id = alice.ask("deployed, slow")
+    person = Person(system, port=port)
+    watchers = []
+    for _ in range(20):
+        watcher = Watcher(system, job_id)
+        watcher._person.http.base_url = person.http.base_url
+        watchers.append(watcher)
+    wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
+    old.send(signal.SIGTERM)
+    assert measured(lambda: old.wait(20)) < 10
+    system.start_web(port)
+    first = [list(watcher.connections[0]) for watcher in watchers]
+    alice.cancel(job_id)
+    jobs = [watcher.join() for watcher in watchers]
+    assert all(job == jobs[0] for job in jobs)
+    assert all(not any(event.is_final for event in events) for events in first)
+    person.close()
+
+
+def test_a_viewer_that_vanishes_gives_its_place_back_at_once(tmp_path: Path) -> None:
+    with stack(tmp_path, STREAMS_PER_USER="2") as system:
+        system.start_web()
+        alice = Person(system)
+        job_id = alice.ask("waiting")
+        request = f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: x\r\nAuthorization: {alice.http.headers['authorization']}\r\n\r\n"
+        places = lambda: system.redis.zcard(keys.streams("alice"))  # noqa: E731
+        for hang_up in (socket.socket.close, reset):
+            socks = [socket.create_connection(("127.0.0.1", system.web_port)) for _ in range(2)]
+            for sock in socks:
+                sock.sendall(request.encode())
+                assert sock.recv(100).startswith(b"HTTP/1.1 200")
+            assert alice.http.get(f"{JOBS}/{job_id}").status_code == 429
+            for sock in socks:
+                hang_up(sock)
+            wait_until(lambda: places() == 0, seconds=1)
+        alice.close()
+
+
+def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        system.start_sandbox(chars=200, interval_ms=5)
+        web = system.start_web()
+        system.start_worker(DELTA_INTERVAL_MS="5")
+        alice = Person(system)
+        job_id = alice.ask("long")
+        request = f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: x\r\nAuthorization: {alice.http.headers['authorization']}\r\n\r\n"
+        stuck = []
+        for _ in range(50):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            sock.connect(("127.0.0.1", system.web_port))
+            sock.sendall(request.encode())
+            stuck.append(sock)
+        job = Watcher(system, job_id).join()
+        assert job.status == "completed"
+        assert web.popen.poll() is None
+        # One of them wakes up, and can resume from nothing.
+        assert Watcher(system, job_id).join() == job
+        for sock in stuck:
+            sock.close()
+        alice.close()
+
+
+def test_a_killed_web_process_locks_nobody_out_for_long(system: Stack, alice: Person) -> None:
+    seconds, _ = system.redis.time()
+    system.redis.zadd(keys.streams("alice"), {f"dead {n}": int(seconds) * 1000 + 500 for n in range(1000)})
+    job_id = alice.ask("fast")
+    wait_until(lambda: alice.http.get(f"{JOBS}/{job_id}", headers={"Accept": "text/event-stream"}).status_code == 200)
+
+
+def test_the_keep_alive_comes_when_nothing_happens(tmp_path: Path) -> None:
+    with stack(tmp_path, KEEPALIVE_SECONDS="1") as system:
+        system.start_web()
+        alice = Person(system)
+        job_id = alice.ask("quiet")
+        began = time.monotonic()
+        with alice.http.stream("GET", f"{JOBS}/{job_id}") as answer:
+            for line in answer.iter_lines():
+                if line == ": keep-alive":
+                    break
+        assert time.monotonic() - began < 10
+        alice.close()
+
+
+def test_a_viewer_that_joins_at_the_instant_of_the_final_event_gets_it(system: Stack, alice: Person) -> None:
+    job_id = alice.ask("fast")
+    finals: list[str] = []
+
+    def join() -> None:
+        person = Person(system)
+        finals.append(person.watch(job_id)[-1].name)
+        person.close()
+
+    threads = []
+    while alice.read(job_id)["status"] != "completed":
+        threads.append(threading.Thread(target=join))
+        threads[-1].start()
+    threads.append(threading.Thread(target=join))
+    threads[-1].start()
+    for thread in threads:
+        thread.join()
+    assert finals == ["complete"] * len(threads)

@@ -1,0 +1,179 @@
+"""Workers that die, freeze, stop and come back."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import wait_until
+from tests.stack import Person, Stack, Watcher, own_events, stack
+
+TAKEOVER_SECONDS = 15
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[Stack]:
+    with stack(tmp_path) as it:
+        # A steady answer of some 3 s, so that there is a middle to break.
+        it.start_sandbox(chars=8, interval_ms=10)
+        it.start_web()
+        yield it
+
+
+@pytest.fixture
+def alice(system: Stack) -> Iterator[Person]:
+    person = Person(system)
+    yield person
+    person.close()
+
+
+def test_a_killed_workers_job_runs_again_elsewhere_and_is_answered_once(system: Stack, alice: Person) -> None:
+    first = system.start_worker()
+    job_id = alice.ask("killed")
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("delta"))
+    system.start_worker()
+    first.send(signal.SIGKILL)
+    wait_until(lambda: watcher.saw("started", attempt=2, cause="worker_lost"), seconds=TAKEOVER_SECONDS)
+    job = watcher.join()
+    assert job.status == "completed"
+    assert watcher.final is not None
+    assert watcher.final.data["retryCount"] == 1
+    assert job.text is not None
+    assert job.text.count(watcher.final.data["suggestions"][0]["description"]) == 1
+
+
+def test_a_job_that_kills_every_worker_ends_as_lost(system: Stack, alice: Person) -> None:
+    job_id = alice.ask("deadly")
+    watcher = Watcher(system, job_id)
+    for attempt in (1, 2, 3):
+        worker = system.start_worker()
+        wait_until(lambda: watcher.saw("started", attempt=attempt), seconds=TAKEOVER_SECONDS)  # noqa: B023
+        worker.send(signal.SIGKILL)
+    job = watcher.join()
+    assert (job.status, job.error and job.error.code) == ("failed", "WORKER_LOST")
+    assert alice.read(job_id)["status"] == "failed"
+
+
+def test_viewers_are_told_that_no_worker_is_there_and_the_job_runs_when_one_comes(
+    system: Stack, alice: Person
+) -> None:
+    worker = system.start_worker()
+    job_id = alice.ask("orphaned")
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("delta"))
+    worker.send(signal.SIGKILL)
+    wait_until(lambda: watcher.saw("queued", position=1, workers=0), seconds=20)
+    system.start_worker()
+    assert watcher.join().status == "completed"
+
+
+def test_a_frozen_worker_that_was_replaced_writes_nothing_when_it_thaws_and_goes_on_working(
+    system: Stack, alice: Person
+) -> None:
+    frozen, page = system.start_worker(), "stall once"
+    job_id = alice.ask(page)
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("delta"))
+    frozen.send(signal.SIGSTOP)
+    other = system.start_worker()
+    wait_until(lambda: watcher.saw("started", attempt=2), seconds=TAKEOVER_SECONDS)
+    frozen.send(signal.SIGCONT)
+    job = watcher.join()
+    assert job.status == "completed"
+    ids = [event.id for event in own_events(watcher.kept)]
+    second = [event_id for event_id in ids if event_id.startswith("2-")]
+    assert second == [f"2-{number}" for number in range(1, len(second) + 1)]
+    assert ids == sorted(ids, key=lambda event_id: tuple(map(int, event_id.split("-"))))
+    # Its call of the model was closed, and it takes jobs again.
+    wait_until(lambda: sorted(r["outcome"] for r in system.requests_for(page)) == ["closed", "completed"])
+    other.stop()
+    assert Watcher(system, alice.ask("after the thaw fast")).join().status == "completed"
+
+
+def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: Stack, alice: Person) -> None:
+    old = system.start_worker(DRAIN_SECONDS="1")
+    short, long = alice.ask("short fast"), alice.ask("drained")
+    watchers = [Watcher(system, job_id) for job_id in (short, long)]
+    wait_until(lambda: watchers[1].saw("delta"))
+    system.start_worker()
+    assert old.stop() == 0
+    jobs = [watcher.join() for watcher in watchers]
+    assert [job.status for job in jobs] == ["completed", "completed"]
+    assert not any(watcher.saw("error") for watcher in watchers)
+    assert watchers[1].saw("started", attempt=2, cause="drain")
+    assert watchers[1].final is not None
+    assert watchers[1].final.data["retryCount"] == 0
+
+
+def test_a_second_sigterm_does_not_wait(system: Stack, alice: Person) -> None:
+    old = system.start_worker(DRAIN_SECONDS="60")
+    watcher = Watcher(system, alice.ask("hurried"))
+    wait_until(lambda: watcher.saw("delta"))
+    old.send(signal.SIGTERM)
+    wait_until(lambda: old.has_said("draining"))
+    old.send(signal.SIGTERM)
+    assert old.wait(10) == 0
+    wait_until(lambda: watcher.saw("queued", workers=0), seconds=15)
+    system.start_worker()
+    assert watcher.join().status == "completed"
+    assert watcher.saw("started", attempt=2, cause="drain")
+
+
+def test_a_job_whose_worker_has_just_died_can_still_be_cancelled(system: Stack, alice: Person) -> None:
+    worker = system.start_worker()
+    job_id = alice.ask("dead and cancelled")
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("delta"))
+    worker.send(signal.SIGKILL)
+    assert alice.cancel(job_id).status_code == 202
+    system.start_worker()
+    job = watcher.join()
+    assert job.status == "cancelled"
+    assert not watcher.saw("started", attempt=2)
+
+
+def test_a_waiting_job_is_cancelled_at_once_and_never_run(system: Stack, alice: Person) -> None:
+    job_id = alice.ask("never run")
+    watcher = Watcher(system, job_id)
+    wait_until(lambda: watcher.saw("queued", position=1, workers=0))
+    answer = alice.cancel(job_id)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
+    watcher.join()
+    assert [event.id for event in own_events(watcher.kept)] == ["0-1"]
+    system.start_worker()
+    assert Watcher(system, alice.ask("the next fast")).join().status == "completed"
+    assert system.requests_for("never run") == []
+
+
+@pytest.mark.parametrize("trouble", ["stall", "silent"])
+def test_a_cancel_reaches_a_model_that_has_gone_silent(system: Stack, alice: Person, trouble: str) -> None:
+    system.start_worker()
+    page = f"{trouble} fast"
+    job_id = alice.ask(page)
+    wait_until(lambda: [r["outcome"] for r in system.requests_for(page)] == ["running"])
+    alice.cancel(job_id)
+    wait_until(lambda: [r["outcome"] for r in system.requests_for(page)] == ["closed"], seconds=5)
+    assert Watcher(system, job_id).join().status == "cancelled"
+
+
+def test_an_attempt_that_takes_too_long_ends_as_timed_out_and_frees_its_slot(system: Stack, alice: Person) -> None:
+    system.start_worker(JOB_TIMEOUT_SECONDS="1", WORKER_CONCURRENCY="1")
+    watcher = Watcher(system, alice.ask("too slow, slow"))
+    job = watcher.join()
+    assert (job.status, job.error and job.error.code) == ("failed", "TIMEOUT")
+    assert Watcher(system, alice.ask("fast")).join().status == "completed"
+
+
+def test_a_job_that_nobody_takes_expires_and_its_viewers_are_told(tmp_path: Path) -> None:
+    with stack(tmp_path, JOB_TTL_SECONDS="2") as system:
+        system.start_web()
+        alice = Person(system)
+        job_id = alice.ask("waits in vain")
+        with alice.stream(job_id) as events:
+            last = list(events)[-1]
+        assert (last.name, last.data["code"]) == ("error", "EXPIRED")
+        assert alice.http.get(f"/api/feature-planner/suggest-feature/{job_id}").status_code == 404
+        wait_until(lambda: system.redis.llen("rq:queue:suggestions") == 0)
+        alice.close()
