@@ -67,8 +67,9 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         self._planner.stopping.set()
         gevent.sleep(LISTENER_SECONDS)
         for client in tuple(self._idle):
-            with suppress(OSError):
-                client.shutdown(socket.SHUT_RDWR)
+            # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
+            with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
+                twin.shutdown(socket.SHUT_RD)
         viewers = self._planner.hub.viewers()
         log.info("ending the open streams", extra={"streams": len(viewers)})
         random.shuffle(viewers)

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 SUBSCRIBE_TIMEOUT_SECONDS = 3.0
 LOOK_SECONDS = 1.0
 COME_BACK_MS = (500, 3000)
+FORGET_LOOKS, FORGET_SECONDS = 20, 0.1
+"""Our own unsubscription travels on another connection, and may arrive after we look."""
 QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
@@ -77,6 +79,18 @@ class Hub:
         if feed.users == 0:
             del self._feeds[feed.job_id]
             self._channel.unsubscribe(keys.channel(feed.job_id))
+            if feed.is_over and self._store.keeps_no_answers:
+                gevent.spawn(self._forget, feed.job_id)
+
+    def _forget(self, job_id: str) -> None:
+        """Deletes the job when the last process has let go of it: that one comes by here last."""
+        try:
+            for _ in range(FORGET_LOOKS):
+                if self._store.forget_if_unwatched(job_id):
+                    return
+                gevent.sleep(FORGET_SECONDS)
+        except RedisError as error:
+            log.warning("a finished job is left to expire: %s", type(error).__name__)
 
     def _start(self) -> None:
         if not self._timers:

@@ -179,6 +179,19 @@ class JobStore:
         args = (job_id, attempt, holder, self.retention_ms(JobStatus.CANCELLED))
         return bool(script("release").call(self.redis, self.job_keys(job_id), args) == b"released")
 
+    @property
+    def keeps_no_answers(self) -> bool:
+        """Whether a job is to go as soon as those who watch have its end."""
+        return self._settings.completed_retention_seconds == 0
+
+    def forget_if_unwatched(self, job_id: str) -> bool:
+        """Deletes an answered or cancelled job that no process watches; False where one does."""
+        channel = keys.channel(job_id)
+        if dict(self.redis.pubsub_numsub(channel)).get(channel.encode()):
+            return False
+        script("forget").call(self.redis, (keys.record(job_id), keys.log(job_id)), ())
+        return True
+
     def renew(self, holder: str, attempts: dict[str, int]) -> dict[str, str]:
         """Renews the leases of these jobs (id -> attempt), and says of each: ok, cancel or lost."""
         args: list[Argument] = [holder, LEASE_MS]

@@ -253,12 +253,20 @@ class Watcher:
     `drops` may hang up on it: each number is after how many events of a connection it drops off.
     """
 
-    def __init__(self, stack: Stack, job_id: str, *, drops: Iterator[int] = iter(()), name: str = "alice") -> None:
+    def __init__(
+        self,
+        stack: Stack,
+        job_id: str,
+        *,
+        drops: Iterator[int] = iter(()),
+        name: str = "alice",
+        port: int | None = None,
+    ) -> None:
         self.job_id = job_id
         self.connections: list[list[Event]] = []
         self.kept: list[Event] = []
         self.statuses: list[int] = []
-        self._person = Person(stack, name)
+        self._person = Person(stack, name, port=port)
         self._drops = drops
         self._stopping = threading.Event()
         self._error: BaseException | None = None

@@ -59,22 +59,19 @@ def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: S
     port = free_port()
     old = system.start_web(port)
     job_id = alice.ask("deployed, slow")
-    person = Person(system, port=port)
-    watchers = []
-    for _ in range(20):
-        watcher = Watcher(system, job_id)
-        watcher._person.http.base_url = person.http.base_url
-        watchers.append(watcher)
+    watchers = [Watcher(system, job_id, port=port) for _ in range(20)]
     wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
     old.send(signal.SIGTERM)
     assert measured(lambda: old.wait(20)) < 10
     system.start_web(port)
+    wait_until(lambda: all(len(watcher.connections) > 1 and watcher.connections[-1] for watcher in watchers))
     first = [list(watcher.connections[0]) for watcher in watchers]
     alice.cancel(job_id)
     jobs = [watcher.join() for watcher in watchers]
     assert all(job == jobs[0] for job in jobs)
     assert all(not any(event.is_final for event in events) for events in first)
-    person.close()
+    assert old.popen.returncode == 0
+    assert not old.has_said("Traceback")
 
 
 def test_a_viewer_that_vanishes_gives_its_place_back_at_once(tmp_path: Path) -> None:
