@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -229,14 +230,16 @@ def _checked(events: list[Event]) -> list[Event]:
     """What holds on every connection: ids rise, none twice; nothing comes after the final event."""
     ids = [EventId.parse(event.id) for event in own_events(events)]
     assert None not in ids
-    assert all(a < b for a, b in zip(ids, ids[1:], strict=False)), ids  # type: ignore[operator]
+    assert all(a < b for a, b in pairwise(ids)), ids  # type: ignore[operator]
     assert all(not event.is_final for event in events[:-1])
     return events
 
 
 def own_events(events: list[Event]) -> list[Event]:
     """The events of the job, without those of the connection: httpx-sse repeats the last id for those."""
-    return [event for event in events if event.name not in ("connected", "queued") and event.data.get("code") != "EXPIRED"]
+    return [
+        event for event in events if event.name not in ("connected", "queued") and event.data.get("code") != "EXPIRED"
+    ]
 
 
 def folded(events: list[Event]) -> Transcript:
@@ -258,7 +261,7 @@ class Watcher:
         stack: Stack,
         job_id: str,
         *,
-        drops: Iterator[int] = iter(()),
+        drops: Iterator[int] | None = None,
         name: str = "alice",
         port: int | None = None,
     ) -> None:
@@ -267,7 +270,7 @@ class Watcher:
         self.kept: list[Event] = []
         self.statuses: list[int] = []
         self._person = Person(stack, name, port=port)
-        self._drops = drops
+        self._drops = drops or iter(())
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)

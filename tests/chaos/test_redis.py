@@ -76,9 +76,7 @@ def test_a_worker_hears_stop_commands_again_after_a_cut(system: Stack, alice: Pe
 
 
 @pytest.mark.parametrize("lost", ["a delta", "the final event"])
-def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(
-    system: Stack, alice: Person, lost: str
-) -> None:
+def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, alice: Person, lost: str) -> None:
     """The event is put into the log behind the channel's back."""
     system.processes[-1].stop()  # no worker: the test writes the log itself
     job_id = alice.ask("by hand")

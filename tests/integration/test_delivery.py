@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -64,7 +65,7 @@ def test_the_sequence_has_no_holes_and_total_length_counts_code_points(alice: Pe
 def test_the_first_delta_goes_out_at_once_and_later_ones_100_ms_apart(alice: Person) -> None:
     events = alice.watch(alice.ask())
     times = [event.data["timestamp"] for event in events if event.name == "delta"]
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     # The last one is flushed by the final event; a millisecond is lost to rounding.
     assert min(gaps[:-1]) >= 99
 
@@ -75,7 +76,7 @@ def test_a_viewer_that_joins_after_the_end_gets_the_whole_answer_merged(alice: P
     late = alice.watch(job_id)
     assert folded(late) == folded(live)
     names = [event.name for event in own_events(late)]
-    assert all(not (a == b == "delta") for a, b in zip(names, names[1:], strict=False))
+    assert all(not (a == b == "delta") for a, b in pairwise(names))
     assert late[-1] == live[-1]
 
 
@@ -95,7 +96,7 @@ def test_the_cursor_may_come_in_the_query(alice: Person) -> None:
     assert text.count("\nid: ") + text.startswith("id: ") == 1
 
 
-@pytest.mark.parametrize("cursor", ["0-5", "1-99999", "7-1", "nonsense", "1-0", "-1", "1-1-1", "٣-١"])
+@pytest.mark.parametrize("cursor", ["0-5", "1-99999", "7-1", "nonsense", "1-0", "-1", "1-1-1", "\u0663-\u0661"])
 def test_a_cursor_that_makes_no_sense_gets_the_attempt_from_its_start(alice: Person, cursor: str) -> None:
     job_id = alice.ask()
     alice.watch(job_id)
