@@ -32,7 +32,7 @@ class Feed:
         self.is_loaded = False
         self.is_waiting = False
         self.is_over = False
-        self.has_hole = False
+        self._newest_seen: EventId | None = None
         self.place: Place | None = None
         self.last_event_at = now
         self.last_sent_at = now
@@ -40,6 +40,11 @@ class Feed:
     @property
     def last_id(self) -> EventId | None:
         return self.entries[-1].id if self.entries else None
+
+    @property
+    def has_hole(self) -> bool:
+        """Whether something was seen that could not be taken, because what comes before it is missing."""
+        return self._newest_seen is not None and (self.last_id is None or self._newest_seen > self.last_id)
 
     def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
@@ -60,8 +65,8 @@ class Feed:
         last = self.last_id
         if self.is_over or (last and entry.id <= last):
             return
+        self._newest_seen = max(self._newest_seen or entry.id, entry.id)
         if entry.id != self._next_after(last, entry.id):
-            self.has_hole = True
             return
         if last and entry.id.attempt != last.attempt:
             self.entries = []
@@ -74,7 +79,6 @@ class Feed:
 
     def catch_up(self, snapshot: Snapshot, now: float) -> None:
         """Takes what a reading of the log brought."""
-        self.has_hole = False
         self.is_loaded = True
         self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
         for entry in snapshot.entries:

@@ -14,7 +14,8 @@ from shared.scripts import script
 MAX_LOG_BYTES = 1_000_000
 """The data of one attempt's events may be this long; an answer of the model's greatest length needs about a fifth."""
 
-_CURSOR = re.compile(r"(0|[1-9]\d{0,8})-([1-9]\d{0,8})")
+_CURSOR = re.compile(r"(0|[1-9]\d{0,8})-([1-9]\d{0,8})", re.ASCII)
+_TIMESTAMP = re.compile(rb'\{"timestamp":(\d{1,15})')
 
 
 class EventId(NamedTuple):
@@ -43,6 +44,12 @@ class Entry(NamedTuple):
     @property
     def is_final(self) -> bool:
         return self.name in FINAL
+
+    @property
+    def timestamp_ms(self) -> int | None:
+        """When the event happened, read off its JSON without parsing it: it is the first field of every event."""
+        match = _TIMESTAMP.match(self.data)
+        return int(match[1]) if match else None
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ JOBS = "/api/feature-planner/suggest-feature"
 BODY = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
 # Long enough for a person's token to outlive any test.
 LIFETIME_SECONDS = 3600
+# What makes a close a reset.
+RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass
@@ -209,13 +211,16 @@ class Person:
         return self.http.delete(f"{JOBS}/{job_id}")
 
     @contextmanager
-    def stream(self, job_id: str, cursor: str = "") -> Iterator[Iterator[Event]]:
-        """One connection: its events as they come, until the server ends it or the block is left."""
+    def stream(self, job_id: str, cursor: str = "", *, is_rude: bool = False) -> Iterator[Iterator[Event]]:
+        """One connection: its events as they come, until the server ends it or the block is left, rudely or not."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
         with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             events = EventSource(answer).iter_sse()
             yield (Event(event.id, event.event, json.loads(event.data)) for event in events if event.data)
+            if is_rude:
+                sock = answer.extensions["network_stream"].get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def watch(self, job_id: str, cursor: str = "") -> list[Event]:
         """All events of one connection."""
@@ -253,7 +258,8 @@ def folded(events: list[Event]) -> Transcript:
 class Watcher:
     """A client that stays with a job to its end in a thread: reconnects with its last id, as an EventSource does.
 
-    `drops` may hang up on it: each number is after how many events of a connection it drops off.
+    `drops` may hang up on it: each number is after how many events of a connection it drops off, by a reset where it
+    is negative.
     """
 
     def __init__(
@@ -311,12 +317,13 @@ class Watcher:
         seen: list[Event] = []
         self.connections.append(seen)
         drop_after = next(self._drops, None)
+        is_rude = drop_after is not None and drop_after < 0
         try:
-            with self._person.stream(self.job_id, self.last_id) as events:
+            with self._person.stream(self.job_id, self.last_id, is_rude=is_rude) as events:
                 for event in events:
                     seen.append(event)
                     self.kept.append(event)
-                    if drop_after is not None and len(seen) >= drop_after:
+                    if drop_after is not None and len(seen) >= abs(drop_after):
                         return
         except httpx.TransportError:
             self._stopping.wait(0.1)
@@ -325,7 +332,7 @@ class Watcher:
 
 def reset(sock: socket.socket) -> None:
     """Hangs up rudely: the peer gets a reset, not an end."""
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     sock.close()
 
 

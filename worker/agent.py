@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError
 from shared.errors import AttemptFailed
 from shared.schemas import ErrorCode, JobInput, Suggestion, SuggestionAgent, TokenUsage, ToolName, Wire
 from worker import prompts
+from worker.model_call import ModelCall
 from worker.model_errors import as_attempt_failure
 from worker.tools import Project, Tool
 
@@ -92,11 +93,17 @@ class FeatureAgent:
     ) -> AsyncGenerator[AgentEvent, None]:
         runner = self._client.beta.messages.tool_runner(**self._request(job, model, agent))
         try:
-            async for stream in runner:
-                run.begin_turn()
-                async for event in stream:
-                    for seen in run.take(event):
-                        yield seen
+            while True:
+                with ModelCall(model) as call:
+                    stream = await anext(runner, None)
+                    if stream is None:
+                        call.usage = None
+                        return
+                    run.begin_turn()
+                    async for event in stream:
+                        for seen in run.take(event):
+                            yield seen
+                        call.usage = run.turn_usage
                 if run.turns == MAX_TURNS - 1:
                     runner.set_messages_params(lambda params: {**params, "tool_choice": {"type": "none"}})
         finally:
@@ -126,7 +133,8 @@ class FeatureAgent:
             "thread": False,
         }
         if agent is not None and agent.temperature is not None and _TAKES_TEMPERATURE.match(model):
-            request["temperature"] = agent.temperature
+            # The runner has no parameter for it, since current models take none.
+            request["extra_body"] = {"temperature": agent.temperature}
         return request
 
     def _tools(self, agent: SuggestionAgent | None) -> list[Tool]:
@@ -145,6 +153,11 @@ class _Run:
         self._message: BetaMessage | None = None
         self._before = TokenUsage()
         self._current = TokenUsage()
+
+    @property
+    def turn_usage(self) -> TokenUsage:
+        """What the latest turn has cost so far."""
+        return self._current
 
     def begin_turn(self) -> None:
         self.turns += 1

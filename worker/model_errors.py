@@ -36,6 +36,8 @@ def _of_status(error: anthropic.APIStatusError) -> AttemptFailed:
 
 def _retry_after(error: anthropic.APIStatusError) -> float | None:
     try:
-        return min(float(error.response.headers["retry-after"]), MAX_RETRY_AFTER_SECONDS)
+        seconds = float(error.response.headers["retry-after"])
     except (KeyError, ValueError):
         return None
+    # Not a number compares as false as well.
+    return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
-from stat import S_ISFIFO
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 from anthropic.lib.tools import BetaAsyncFunctionTool, ToolError, beta_async_tool
@@ -23,10 +23,13 @@ from shared.schemas import ToolName
 
 MAX_OUTPUT_CHARACTERS = 30_000
 """Of a tool's answer; what the model is given counts as input of every later call."""
+MAX_SEARCH_BYTES = 2 * MAX_OUTPUT_CHARACTERS
+MAX_LISTING_BYTES = 20_000_000
 MAX_PATHS = 200
 SEARCH_SECONDS = 10.0
 MAX_COLUMNS = 300
 SECRET_NAMES = (".env", ".npmrc", ".pypirc", ".netrc", ".git-credentials")
+SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx")
 SECRET_FOLDERS = (".git", ".ssh", ".aws", ".gnupg")
 
 Tool = BetaAsyncFunctionTool[Any]
@@ -82,8 +85,10 @@ class Project:
                 "--with-filename",
                 f"--max-columns={MAX_COLUMNS}",
                 "--max-count=50",
+                *(f"--iglob=!*{ending}" for ending in SECRET_ENDINGS),
             ]
-            return await self._search([*flags, "--sort=path", "-e", pattern, "--", where])
+            found = await self._ripgrep_output([*flags, "--sort=path", "-e", pattern, "--", where], MAX_SEARCH_BYTES)
+            return _clipped("\n".join(line.removeprefix("./") for line in found.splitlines())) or "no matches"
 
         return beta_async_tool(
             grep,
@@ -97,10 +102,13 @@ class Project:
             if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
                 raise ToolError("Glob: the pattern must stay inside the project")
             where = self._inside(path or ".")
-            found = await self._search(["--files", "--sort=path", f"--glob={pattern}", "--", where])
-            lines = found.splitlines()
+            # A glob makes ripgrep forget what .gitignore says and that hidden files are to be left alone, so the
+            # files that match are looked up among those it would search.
+            searched = set((await self._ripgrep_output(["--files", "--", where], MAX_LISTING_BYTES)).splitlines())
+            listing = await self._ripgrep_output(["--files", f"--glob={pattern}", "--", where], MAX_LISTING_BYTES)
+            lines = sorted(searched.intersection(listing.splitlines()))
             more = f"\n[{len(lines) - MAX_PATHS} more]" if len(lines) > MAX_PATHS else ""
-            return "\n".join(lines[:MAX_PATHS]) + more
+            return _clipped("\n".join(line.removeprefix("./") for line in lines[:MAX_PATHS]) + more) or "no matches"
 
         return beta_async_tool(
             glob,
@@ -119,12 +127,16 @@ class Project:
         names = [part.lower() for part in inside.parts]
         if any(name in SECRET_FOLDERS for name in names) or (names and _is_secret(names[-1])):
             raise ToolError(f"{path}: not readable")
-        with suppress(OSError):
-            if S_ISFIFO(target.stat().st_mode):
-                raise ToolError(f"{path}: not a regular file")
+        try:
+            mode = target.stat().st_mode
+        except OSError:
+            raise ToolError(f"{path}: no such file or folder") from None
+        if not (S_ISREG(mode) or S_ISDIR(mode)):
+            raise ToolError(f"{path}: not a regular file")
         return str(inside) if inside.parts else "."
 
-    async def _search(self, arguments: list[str]) -> str:
+    async def _ripgrep_output(self, arguments: list[str], max_bytes: int) -> str:
+        """What ripgrep says, or the beginning of it. Raises ToolError for a bad pattern, or when it takes too long."""
         environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
         process = await asyncio.create_subprocess_exec(
             self._ripgrep,
@@ -140,7 +152,7 @@ class Project:
         )
         try:
             async with asyncio.timeout(SEARCH_SECONDS):
-                output, problem = await _bounded_output(process)
+                output, problem = await _bounded_output(process, max_bytes)
         except TimeoutError:
             raise ToolError(f"the search took longer than {SEARCH_SECONDS:.0f} s; narrow it") from None
         finally:
@@ -150,21 +162,20 @@ class Project:
                 await process.wait()
         if not output and process.returncode not in (0, 1, -9):
             raise ToolError(f"not a valid pattern: {problem.strip()[:300]}")
-        lines = [line.removeprefix("./") for line in output.splitlines()]
-        return _clipped("\n".join(lines)) or "no matches"
+        return output
 
 
 async def _call(tool: Tool, arguments: dict[str, Any]) -> Any:
     return await tool.call(arguments)
 
 
-async def _bounded_output(process: asyncio.subprocess.Process) -> tuple[str, str]:
+async def _bounded_output(process: asyncio.subprocess.Process, max_bytes: int) -> tuple[str, str]:
     """What the process writes, up to the bound; then it is left to be killed."""
     assert process.stdout is not None and process.stderr is not None
     output = bytearray()
-    while len(output) <= 2 * MAX_OUTPUT_CHARACTERS and (piece := await process.stdout.read(65536)):
+    while len(output) <= max_bytes and (piece := await process.stdout.read(65536)):
         output += piece
-    if len(output) > 2 * MAX_OUTPUT_CHARACTERS:
+    if len(output) > max_bytes:
         return output.decode(errors="replace"), ""
     problem = await process.stderr.read(4096)
     await process.wait()
@@ -174,7 +185,7 @@ async def _bounded_output(process: asyncio.subprocess.Process) -> tuple[str, str
 def _is_secret(name: str) -> bool:
     if name.endswith((".example", ".sample", ".template")):
         return False
-    return name in SECRET_NAMES or name.startswith(".env.") or name.endswith((".pem", ".key", ".p12", ".pfx"))
+    return name in SECRET_NAMES or name.startswith(".env.") or name.endswith(SECRET_ENDINGS)
 
 
 def _clipped(text: str) -> str:

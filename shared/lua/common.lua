@@ -36,13 +36,13 @@ local function close(record, leases, job, status)
   redis.call('ZREM', leases, job)
 end
 
--- Ends a job that no attempt is writing to: the final event takes the next free id.
+-- Ends a job that no attempt is writing to: the final event takes the next free id. An attempt that was lost before
+-- it said `started` has shown nothing, so the end belongs to the one before it, which viewers still see.
 local function finish(record, log, channel, leases, job, name, data, status, ttl)
-  local attempt = tonumber(redis.call('HGET', record, 'attempt'))
-  local last_attempt, last_sequence = split_id(last_id(log))
-  local sequence = last_attempt == attempt and last_sequence + 1 or 1
+  local attempt, sequence = split_id(last_id(log))
+  redis.call('HSET', record, 'attempt', attempt)
   close(record, leases, job, status)
-  put(record, log, channel, attempt .. '-' .. sequence, name, data, ttl)
+  put(record, log, channel, attempt .. '-' .. (sequence + 1), name, data, ttl)
 end
 
 local function finish_cancelled(record, log, channel, leases, job, now, ttl)

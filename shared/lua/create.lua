@@ -7,6 +7,10 @@ local job, body, user, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local limit, window, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = now_ms()
 
+-- The client sends again when the connection broke before the answer came.
+local mine = redis.call('HGET', record, 'createdAt')
+if mine then return {'created', tonumber(mine), math.max(0, limit - redis.call('ZCARD', creates)), window} end
+
 if idempotency ~= '' then
   local first = redis.call('HMGET', idempotency, 'job', 'body')
   if first[1] then
@@ -17,10 +21,6 @@ if idempotency ~= '' then
     end
   end
 end
-
--- The client sends again when the connection broke before the answer came.
-local mine = redis.call('HGET', record, 'createdAt')
-if mine then return {'created', tonumber(mine), math.max(0, limit - redis.call('ZCARD', creates)), window} end
 
 redis.call('ZREMRANGEBYSCORE', creates, '-inf', now - window)
 local used = redis.call('ZCARD', creates)

@@ -41,10 +41,12 @@ if r[2] ~= '' then
   failures = failures + 1
   redis.call('HSET', record, 'failures', failures, 'holder', '', 'execution', '', 'cause', 'worker_lost')
 end
-if r[3] then
-  finish_cancelled(record, log, channel, leases, job, now, ARGV[6])
-  return 'cancelled'
-elseif failures >= tonumber(ARGV[3]) then
+if r[3] or failures >= tonumber(ARGV[3]) then
+  if not redis.call('LPOS', queue, job) then redis.call('DEL', 'rq:job:' .. job) end
+  if r[3] then
+    finish_cancelled(record, log, channel, leases, job, now, ARGV[6])
+    return 'cancelled'
+  end
   finish_lost(record, log, channel, leases, job, now, ARGV[4], ARGV[5])
   return 'lost'
 elseif not redis.call('LPOS', queue, job) then

@@ -90,6 +90,7 @@ class Races(RuleBasedStateMachine):
         self.pubsub.get_message(timeout=1)
         self.feed = Feed(self.job_id, 0)
         self.viewers: list[RecordingViewer] = []
+        self.read()
         self.statuses = [JobStatus.PENDING]
 
     @rule(worker=st.sampled_from(WORKERS))
@@ -97,11 +98,36 @@ class Races(RuleBasedStateMachine):
         attempt = self.store.start(self.job_id, worker, f"{self.job_id}:{worker}{len(self.writers)}")
         if isinstance(attempt, Attempt):
             self.writers[worker] = Writer(attempt)
-            self._write(worker, Started(attempt=attempt.number, model="m", agent="a", cause=attempt.cause, timestamp=1))
+
+    @rule(worker=st.sampled_from(WORKERS))
+    def say_started(self, worker: str) -> None:
+        writer = self._writer(worker)
+        if writer and writer.sequence == 0:
+            number, cause = writer.attempt.number, writer.attempt.cause
+            self._write(worker, Started(attempt=number, model="m", agent="a", cause=cause, timestamp=1))
+
+    @rule(behind=st.integers(0, 2), ahead=st.integers(0, 2))
+    def write_as_a_zombie(self, behind: int, ahead: int) -> None:
+        """A worker that does not know when it is beaten: an attempt at or behind the current one, about any number."""
+        raw: Any = self.redis.hmget(keys.record(self.job_id), "status", "attempt")
+        attempt = max(0, int(raw[1]) - behind)
+        sequences = [int(i.split(b"-")[1]) for i, _ in self._log() if int(i.split(b"-")[0]) == attempt]
+        sequence = max(sequences, default=0) + ahead or 1
+        before = self.redis.xlen(keys.log(self.job_id))
+        event = Delta(text="zombie", total_length=6, timestamp=1)
+        append = Append(self.job_id, attempt, sequence, event.event, event.encode(), 60_000)
+        self.redis.execute_command("EVAL", script("append").text, *append.keys_and_args())
+        if self.redis.xlen(keys.log(self.job_id)) > before:
+            assert not JobStatus(raw[0].decode()).is_final
+            assert attempt == int(raw[1])
+            # It has taken the number of the one whose turn it was, who will find that out.
+            for writer in self.writers.values():
+                writer.is_over = writer.is_over or writer.attempt.number == attempt
 
     @rule(worker=st.sampled_from(WORKERS))
     def write_text(self, worker: str) -> None:
-        self._write(worker, Delta(text="x", total_length=1, timestamp=1))
+        if (writer := self._writer(worker)) and writer.sequence:
+            self._write(worker, Delta(text="x", total_length=1, timestamp=1))
 
     @rule(worker=st.sampled_from(WORKERS), final=st.sampled_from(sorted(FINALS)))
     def end(self, worker: str, final: str) -> None:
@@ -168,7 +194,7 @@ class Races(RuleBasedStateMachine):
     def the_log_is_sound(self) -> None:
         if not hasattr(self, "job_id"):
             return
-        entries: list[tuple[bytes, dict[bytes, bytes]]] = self.redis.xrange(keys.log(self.job_id))  # type: ignore[assignment]
+        entries = self._log()
         names = [fields[b"e"].decode() for _, fields in entries]
         finals = [name for name in names if name in FINALS]
         assert len(finals) <= 1
@@ -188,6 +214,9 @@ class Races(RuleBasedStateMachine):
 
     @invariant()
     def viewers_see_each_id_once_in_order(self) -> None:
+        feed: Feed | None = getattr(self, "feed", None)
+        if feed is not None:
+            assert [entry.id.sequence for entry in feed.entries] == list(range(1, len(feed.entries) + 1))
         for viewer in getattr(self, "viewers", []):
             assert viewer.ids == sorted(set(viewer.ids))
             assert viewer.finals <= 1
@@ -203,6 +232,10 @@ class Races(RuleBasedStateMachine):
         assert self.feed.is_over
         assert all(viewer.has_ended and viewer.finals == 1 for viewer in self.viewers if viewer.ids)
         self.pubsub.close()
+
+    def _log(self) -> list[tuple[bytes, dict[bytes, bytes]]]:
+        entries: Any = self.redis.xrange(keys.log(self.job_id))
+        return list(entries)
 
     def _writer(self, worker: str) -> Writer | None:
         writer = self.writers.get(worker)
@@ -236,7 +269,7 @@ def test_whatever_races_ends_in_exactly_one_final_event(machine: type[Races]) ->
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=100, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -45,7 +45,7 @@ def test_viewers_that_drop_off_at_random_end_with_the_same_as_one_that_never_lef
 
     def drops() -> Iterator[int]:
         while True:
-            yield choice.randint(1, 12)
+            yield choice.choice((1, -1)) * choice.randint(1, 12)
 
     pages = [f"dropping {seed} {number}" for number in range(3)]
     jobs = [alice.ask(page) for page in pages]
