@@ -160,14 +160,14 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def stack(folder: Path, **settings: str) -> Iterator[Stack]:
+def stack(folder: Path, *, is_quiet: bool = False, **settings: str) -> Iterator[Stack]:
     """A stack with nothing but Redis running; prints what its processes said, which pytest shows when a test fails."""
     it = Stack(folder, **settings)
     try:
         yield it
     finally:
         it.close()
-        for process in it.processes:
+        for process in [] if is_quiet else it.processes:
             print(f"--- {process.name} [{process.pid}], code {process.popen.poll()}")
             print("\n".join(process.lines[-60:]))
 

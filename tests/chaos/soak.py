@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     choice = random.Random(options.seed)
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), JOB_TTL_SECONDS="120") as system:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_quiet=True, JOB_TTL_SECONDS="120") as system:
         system.start_sandbox(chars=40, interval_ms=10)
         web = system.start_web()
         system.start_worker(DRAIN_SECONDS="1")
