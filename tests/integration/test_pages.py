@@ -16,8 +16,11 @@ from shared import __version__, keys
 from tests.conftest import ApiSettingsFactory, opened
 
 
-def test_without_a_built_client_the_page_says_how_to_go_on(demo_client: FlaskClient) -> None:
-    response = demo_client.get("/")
+def test_without_a_built_client_the_page_says_how_to_go_on(
+    api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
+) -> None:
+    for app in opened(create_app(api_settings(), static=tmp_path)):
+        response = app.test_client().get("/")
     assert response.status_code == 200
     assert "/docs" in response.text and "curl" in response.text
 
@@ -82,7 +85,8 @@ def test_the_docs_page_and_all_it_needs_come_from_here(client: FlaskClient) -> N
 
 def test_every_response_carries_security_headers(client: FlaskClient) -> None:
     for path in ("/", "/docs", "/healthz", "/nothing", "/api/feature-planner/options", "/openapi.json"):
-        headers = client.get(path).headers
+        with client.get(path) as response:
+            headers = response.headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
         policy = headers["Content-Security-Policy"]

@@ -1,0 +1,2 @@
+/** Class names, composed. */
+export const cn = (...names: readonly (string | false | null | undefined)[]): string => names.filter(Boolean).join(' ')

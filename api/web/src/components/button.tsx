@@ -1,0 +1,25 @@
+import type { ComponentProps } from 'react'
+import { cn } from '../cn.ts'
+
+interface ButtonProps extends ComponentProps<'button'> {
+  kind?: 'primary' | 'plain' | 'quiet'
+}
+
+const KINDS = {
+  primary: 'border-accent bg-accent text-on-accent hover:border-accent-strong hover:bg-accent-strong',
+  plain: 'border-edge bg-surface text-ink hover:bg-sunken',
+  quiet: 'border-transparent text-accent hover:bg-accent-soft',
+}
+
+export const Button = ({ kind = 'plain', className, ...rest }: ButtonProps) => (
+  <button
+    type="button"
+    className={cn(
+      'inline-flex min-h-9 items-center justify-center gap-1.5 rounded-md border px-3 py-1 font-medium transition-colors',
+      'disabled:border-line disabled:bg-sunken disabled:text-quiet',
+      KINDS[kind],
+      className,
+    )}
+    {...rest}
+  />
+)

@@ -1,0 +1,40 @@
+import { useEffect, useState } from 'react'
+import { copy } from '../clipboard.ts'
+import { Button } from './button.tsx'
+
+interface CopyButtonProps {
+  label: string
+  /** What exactly, for those who cannot see what the button stands beside. */
+  accessibleLabel?: string
+  text: () => string
+  className?: string
+}
+
+const SHOWN_MS = 2_000
+
+export const CopyButton = ({ label, accessibleLabel = label, text, className }: CopyButtonProps) => {
+  const [outcome, setOutcome] = useState<'copied' | 'failed' | null>(null)
+
+  const _words = outcome === 'copied' ? 'Copied' : outcome === 'failed' ? 'Could not copy' : label
+
+  useEffect(() => {
+    if (outcome === null) {
+      return undefined
+    }
+    const timer = setTimeout(() => setOutcome(null), SHOWN_MS)
+    return () => clearTimeout(timer)
+  }, [outcome])
+
+  const handleClick = async () => setOutcome((await copy(text())) ? 'copied' : 'failed')
+
+  return (
+    <Button
+      kind="quiet"
+      className={className}
+      aria-label={outcome === null ? accessibleLabel : _words}
+      onClick={() => void handleClick()}
+    >
+      <span aria-live="polite">{_words}</span>
+    </Button>
+  )
+}

@@ -1,0 +1,65 @@
+import { useLayoutEffect, useRef, useState } from 'react'
+import { cn } from '../cn.ts'
+import { Conditional } from './conditional.tsx'
+
+interface LiveTextProps {
+  text: string
+  isWriting: boolean
+}
+
+/** This near to the end counts as being there, in CSS pixels. */
+const END_TOLERANCE = 24
+
+export const LiveText = ({ text, isWriting }: LiveTextProps) => {
+  const [isFollowing, setIsFollowing] = useState(true)
+  const pane = useRef<HTMLDivElement>(null)
+
+  useLayoutEffect(() => {
+    if (isFollowing && pane.current !== null) {
+      pane.current.scrollTop = pane.current.scrollHeight
+    }
+    // oxlint-disable-next-line react/exhaustive-deps, react/exhaustive-effect-dependencies -- more text moves the end
+  }, [text, isFollowing])
+
+  const handleScroll = () => {
+    if (pane.current !== null) {
+      const { scrollHeight, scrollTop, clientHeight } = pane.current
+      setIsFollowing(scrollHeight - scrollTop - clientHeight < END_TOLERANCE)
+    }
+  }
+
+  return (
+    <div className="relative">
+      {/* The text, as it grows */}
+      <div
+        ref={pane}
+        role="region"
+        aria-label="The answer as it is written"
+        // oxlint-disable-next-line jsx-a11y/no-noninteractive-tabindex -- it scrolls, so the keyboard must reach it
+        tabIndex={0}
+        className="max-h-80 min-h-28 overflow-y-auto overscroll-contain rounded-md border border-line bg-sunken px-3.5 py-3 text-sm whitespace-pre-wrap wrap-anywhere"
+        onScroll={handleScroll}
+      >
+        {text}
+        <Conditional isShown={isWriting}>
+          <span
+            aria-hidden="true"
+            data-testid="cursor"
+            className={cn('ml-px inline-block h-[1.1em] w-[0.5em] translate-y-[0.2em] bg-accent', 'animate-blink')}
+          />
+        </Conditional>
+      </div>
+
+      {/* Back to the end */}
+      <Conditional isShown={isWriting && !isFollowing}>
+        <button
+          type="button"
+          className="absolute right-3 bottom-3 rounded-full border border-edge bg-surface px-3 py-1 text-sm shadow-sm hover:bg-sunken"
+          onClick={() => setIsFollowing(true)}
+        >
+          Follow the text
+        </button>
+      </Conditional>
+    </div>
+  )
+}

@@ -1,0 +1,119 @@
+// @vitest-environment jsdom
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
+import { act, cleanup, renderHook, waitFor } from '@testing-library/react'
+import type { ReactNode } from 'react'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { SuggestFeatureRequest } from '../src/types.gen.ts'
+import { useSuggestFeature } from '../src/use-suggest-feature.ts'
+import { bytesOf, received } from './golden.ts'
+
+const INPUT: SuggestFeatureRequest = { pageOrComponent: 'Checkout', featureType: 'enhancement', priorityLevel: 'low' }
+const JOB = '/api/feature-planner/suggest-feature'
+
+interface Request {
+  method: string
+  path: string
+  key: string | null
+}
+
+let requests: Request[] = []
+let refusals: (() => Promise<Response>)[] = []
+
+const answer = async (path: string, init: RequestInit): Promise<Response> => {
+  const method = init.method ?? 'GET'
+  requests.push({ method, path, key: new Headers(init.headers).get('Idempotency-Key') })
+  if (method === 'POST') {
+    const refusal = refusals.shift()
+    return refusal ? refusal() : Response.json({ jobId: `job-${requests.length}` }, { status: 202 })
+  }
+  if (new Headers(init.headers).get('Accept') === 'application/json') {
+    return Response.json({ input: INPUT })
+  }
+  // As a real stream would: the text, then its end, and no end of the response before the reader has it.
+  return new Response(bytesOf(received('happy-path')) as BodyInit, { headers: { 'Content-Type': 'text/event-stream' } })
+}
+
+const creations = () => requests.filter(({ method }) => method === 'POST')
+
+const render = () => {
+  const queries = new QueryClient({ defaultOptions: { mutations: { networkMode: 'always' } } })
+  const wrapper = ({ children }: { children: ReactNode }) => (
+    <QueryClientProvider client={queries}>{children}</QueryClientProvider>
+  )
+  return renderHook(useSuggestFeature, { wrapper }).result
+}
+
+describe('useSuggestFeature', () => {
+  beforeEach(() => {
+    requests = []
+    refusals = []
+    history.replaceState(null, '', '/')
+    vi.spyOn(Math, 'random').mockReturnValue(0)
+    vi.stubGlobal('fetch', answer)
+  })
+
+  afterEach(() => {
+    cleanup()
+    vi.unstubAllGlobals()
+  })
+
+  it('goes from idle to the answer, and puts the job into the address', async () => {
+    const hook = render()
+    expect(hook.current.phase).toBe('idle')
+    act(() => hook.current.submit(INPUT))
+    expect(hook.current.phase).toBe('creating')
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    expect(location.search).toBe(`?job=${hook.current.jobId}`)
+    expect(hook.current.job.suggestions).not.toHaveLength(0)
+  })
+
+  it('makes one job of two quick submits', async () => {
+    const hook = render()
+    act(() => {
+      hook.current.submit(INPUT)
+      hook.current.submit(INPUT)
+    })
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    expect(creations()).toHaveLength(1)
+  })
+
+  it('asks once more with the same key when nobody answered', async () => {
+    refusals = [() => Promise.reject(new TypeError('failed to fetch'))]
+    const hook = render()
+    act(() => hook.current.submit(INPUT))
+    await waitFor(() => expect(hook.current.phase).toBe('complete'), { timeout: 3_000 })
+    expect(creations()).toHaveLength(2)
+    expect(creations()[0]?.key).toBe(creations()[1]?.key)
+  })
+
+  it('retries with the same input and a fresh key', async () => {
+    refusals = [() => Promise.resolve(Response.json({ detail: 'Busy.' }, { status: 503 }))]
+    const hook = render()
+    act(() => hook.current.submit(INPUT))
+    await waitFor(() => expect(hook.current.phase).toBe('error'))
+    expect(hook.current.trouble).toMatchObject({ kind: 'server', detail: 'Busy.' })
+    act(() => hook.current.retry())
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    expect(creations()).toHaveLength(2)
+    expect(creations()[0]?.key).not.toBe(creations()[1]?.key)
+  })
+
+  it('opens the job in the address, and learns what was asked', async () => {
+    history.replaceState(null, '', '/?job=abc')
+    const hook = render()
+    expect(hook.current.phase).toBe('connecting')
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    await waitFor(() => expect(hook.current.request).toEqual(INPUT))
+    expect(requests.filter(({ path }) => path === `${JOB}/abc`)).toHaveLength(2)
+    expect(creations()).toHaveLength(0)
+  })
+
+  it('follows the history back to the form', async () => {
+    history.replaceState(null, '', '/?job=abc')
+    const hook = render()
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    history.replaceState(null, '', '/')
+    act(() => void dispatchEvent(new PopStateEvent('popstate')))
+    expect(hook.current.phase).toBe('idle')
+  })
+})

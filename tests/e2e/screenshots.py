@@ -1,0 +1,240 @@
+"""`make screenshots`: every state of the page, in three widths, light and dark, into tests/screenshots/."""
+
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from tests.e2e.browsers import NoBrowser, launched
+from tests.e2e.system import System, Visitor, visitor
+from tests.stack import ROOT, Person
+
+FOLDER = ROOT / "tests/screenshots"
+WIDTHS = {360: 740, 768: 1024, 1280: 860}
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+PROMPT = "You think of people who use a keyboard, a screen reader or a magnifier, always."
+
+State = Callable[[Visitor], None]
+STATES: dict[str, State] = {}
+
+
+def state(function: State) -> State:
+    """A state of the page: the function brings it about."""
+    STATES[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def _alert(visitor: Visitor, words: str) -> None:
+    expect(visitor.page.get_by_role("alert")).to_contain_text(words)
+
+
+@state
+def idle(visitor: Visitor) -> None:
+    visitor.open()
+    expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
+
+
+@state
+def invalid(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.get_by_label("Additional context").fill("Too long. " * 120)
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    expect(visitor.page.get_by_text("is required")).to_be_visible()
+
+
+@state
+def creating(visitor: Visitor) -> None:
+    visitor.page.route(re.compile("/suggest-feature$"), lambda route: None)
+    visitor.open()
+    visitor.fill("Checkout page")
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    expect(visitor.page.get_by_text("Creating job…").first).to_be_visible()
+
+
+@state
+def connecting_without_a_worker(visitor: Visitor) -> None:
+    visitor.system.worker.stop()
+    visitor.ask("Checkout page fast")
+    expect(visitor.page.get_by_text("No worker is there")).to_be_visible()
+
+
+@state
+def connecting_in_the_queue(visitor: Visitor) -> None:
+    visitor.page.route(
+        re.compile("/suggest-feature/"),
+        lambda route: route.fulfill(
+            content_type="text/event-stream",
+            body='retry: 60000\n\nevent: queued\ndata: {"position": 4, "workers": 2, "timestamp": 1}\n\n',
+        ),
+    )
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_text("number 4")).to_be_visible()
+
+
+@state
+def streaming_at_first(visitor: Visitor) -> None:
+    visitor.ask("Checkout page slow")
+    visitor.waits_for_text(30)
+
+
+@state
+def streaming_with_cards(visitor: Visitor) -> None:
+    visitor.ask("Search results slow")
+    expect(visitor.cards).to_have_count(1, timeout=30_000)
+
+
+@state
+def second_attempt(visitor: Visitor) -> None:
+    visitor.ask("Checkout page error event once slow")
+    expect(visitor.page.get_by_text(re.compile("Attempt 2"))).to_be_visible(timeout=40_000)
+    visitor.waits_for_text(60)
+
+
+@state
+def reconnecting(visitor: Visitor) -> None:
+    visitor.ask("Checkout page slow")
+    visitor.waits_for_text(60)
+    visitor.system.proxy.cut()
+    expect(visitor.page.get_by_text("Reconnecting…")).to_be_visible()
+
+
+@state
+def complete(visitor: Visitor) -> None:
+    visitor.ask("Checkout page fast")
+    visitor.waits_for_the_answer()
+
+
+@state
+def complete_with_the_text(visitor: Visitor) -> None:
+    visitor.ask("Profile page unicode fast")
+    visitor.waits_for_the_answer()
+    visitor.page.locator("summary").click()
+
+
+@state
+def cancelled(visitor: Visitor) -> None:
+    visitor.ask("Checkout page")
+    expect(visitor.cards).to_have_count(1)
+    visitor.page.get_by_role("button", name="Cancel").click()
+    _alert(visitor, "Cancelled")
+
+
+@state
+def failed(visitor: Visitor) -> None:
+    visitor.ask("Checkout page bad output fast")
+    _alert(visitor, "malformed")
+
+
+@state
+def timed_out(visitor: Visitor) -> None:
+    visitor.page.clock.install()
+    visitor.ask("Checkout page silent")
+    expect(visitor.page.get_by_text("Generating suggestions…")).to_be_visible()
+    visitor.page.clock.fast_forward("02:01")
+    _alert(visitor, "timed out")
+
+
+@state
+def too_many_requests(visitor: Visitor) -> None:
+    visitor.open()
+    person = Person(visitor.system.stack, visitor.name)
+    for _ in range(10):
+        person.ask("Checkout page rejected")
+    person.close()
+    visitor.fill("Checkout page")
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    _alert(visitor, "10 times a minute")
+
+
+@state
+def unreachable(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.fill("Checkout page")
+    visitor.system.proxy.cut()
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    _alert(visitor, "cannot be reached")
+
+
+@state
+def signed_out(visitor: Visitor) -> None:
+    visitor.context.clear_cookies()
+    visitor.open()
+    visitor.fill("Checkout page")
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    _alert(visitor, "signed out")
+
+
+@state
+def not_there(visitor: Visitor) -> None:
+    visitor.open("/?job=5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11")
+    _alert(visitor, "expired")
+
+
+@state
+def agent_empty(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.page.get_by_role("button", name="Your agent").click()
+    expect(visitor.page.get_by_label("System prompt")).to_be_visible()
+
+
+@state
+def agent_invalid(visitor: Visitor) -> None:
+    agent_empty(visitor)
+    visitor.page.get_by_role("button", name="Save").click()
+    expect(visitor.page.get_by_text("Name is required")).to_be_visible()
+
+
+@state
+def agent_filled(visitor: Visitor) -> None:
+    agent_empty(visitor)
+    values = {"Name": "Ada", "Role": "Accessibility advocate", "Focus": "What keyboard users run into"}
+    for label, value in {**values, "System prompt": PROMPT}.items():
+        visitor.page.get_by_label(label).fill(value)
+    visitor.page.get_by_role("button", name="Save").click()
+    expect(visitor.page.get_by_role("dialog")).to_have_count(0)
+    agent_empty(visitor)
+
+
+def take(system: System, browser: Browser, name: str) -> None:
+    with visitor(system, browser, port=system.proxy.port, viewport={"width": 1280, "height": 860}) as person:
+        STATES[name](person)
+        for width, height in WIDTHS.items():
+            person.page.set_viewport_size({"width": width, "height": height})
+            for scheme in SCHEMES:
+                person.page.emulate_media(color_scheme=scheme)
+                is_dialog = person.page.get_by_role("dialog").count() > 0
+                path = FOLDER / f"{name}-{width}-{scheme}.png"
+                person.page.screenshot(path=path, full_page=not is_dialog, animations="disabled")
+        person.page.unroute_all(behavior="ignoreErrors")
+    system.proxy.mend()
+    if system.worker.popen.poll() is not None:
+        system.worker = system.stack.start_worker()
+
+
+def main(names: list[str]) -> int:
+    if unknown := [name for name in names if name not in STATES]:
+        print(f"unknown states: {unknown}; known: {list(STATES)}", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        try:
+            browser = launched(playwright)
+        except NoBrowser as error:
+            print(error, file=sys.stderr)
+            return 1
+        system = System(Path(folder))
+        try:
+            for name in names or STATES:
+                take(system, browser, name)
+        finally:
+            browser.close()
+            system.close()
+    print(f"{len(list(FOLDER.glob('*.png')))} pictures in {FOLDER.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,109 @@
+"""For everybody: what axe finds, motion, narrow screens; and the settings of the agent."""
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.system import Visitor
+
+PROMPT = "You think of people who use a keyboard, a screen reader or a magnifier, always."
+
+
+def axe_finds_nothing(visitor: Visitor) -> None:
+    """In light and in dark."""
+    for scheme in ("light", "dark"):
+        visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found = Axe().run(visitor.page)
+        assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
+
+
+def test_axe_finds_nothing_before_a_request(visit: Visit) -> None:
+    visitor = visit().open()
+    expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
+    axe_finds_nothing(visitor)
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    expect(visitor.page.get_by_text("is required")).to_be_visible()
+    axe_finds_nothing(visitor)
+
+
+def test_axe_finds_nothing_while_an_answer_is_written_nor_when_it_is_cancelled(visit: Visit) -> None:
+    visitor = visit()
+    visitor.ask("Checked page long slow")
+    visitor.waits_for_text(50)
+    axe_finds_nothing(visitor)
+    visitor.page.get_by_role("button", name="Cancel").click()
+    expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+    axe_finds_nothing(visitor)
+
+
+def test_axe_finds_nothing_in_an_answer_nor_in_an_error(visit: Visit) -> None:
+    visitor = visit()
+    visitor.ask("Checked page fast")
+    visitor.waits_for_the_answer()
+    axe_finds_nothing(visitor)
+    visitor.ask("Checked page cut off fast")
+    expect(visitor.page.get_by_role("alert")).to_be_visible()
+    axe_finds_nothing(visitor)
+
+
+def test_the_cursor_blinks_unless_less_motion_is_wanted(visit: Visit) -> None:
+    visitor = visit()
+    visitor.ask("Moving page long slow")
+    cursor = visitor.page.get_by_test_id("cursor")
+    expect(cursor).to_have_css("animation-name", "blink")
+    visitor.page.emulate_media(reduced_motion="reduce")
+    expect(cursor).to_have_css("animation-name", "none")
+    visitor.page.get_by_role("button", name="Cancel").click()
+    expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+
+
+def test_nothing_is_wider_than_a_narrow_phone(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 360, "height": 640})
+    is_too_wide = "document.documentElement.scrollWidth > innerWidth"
+    visitor.open()
+    assert not visitor.page.evaluate(is_too_wide)
+    visitor.ask(f"{'W' * 120} unicode fast")
+    # The form fills a phone's screen: what comes of it is scrolled to.
+    expect(visitor.page.get_by_role("heading", level=2).first).to_be_in_viewport()
+    visitor.waits_for_the_answer()
+    assert not visitor.page.evaluate(is_too_wide)
+
+
+def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: Visit) -> None:
+    visitor = visit().open()
+    visitor.expects_console("status of 404")  # there is no agent yet
+    page = visitor.page
+    dialog = page.get_by_role("dialog")
+    page.get_by_role("button", name="Your agent").click()
+    dialog.get_by_label("Name").fill("Ada")
+    dialog.get_by_label("Role").fill("x")
+    axe_finds_nothing(visitor)
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_text("Role must have at least 5 characters.")).to_be_visible()
+    expect(dialog.get_by_text("System prompt is required.")).to_be_visible()
+    expect(dialog.get_by_label("Role")).to_be_focused()
+    dialog.get_by_label("Role").fill("Accessibility advocate")
+    dialog.get_by_label("Focus").fill("What keyboard users run into")
+    dialog.get_by_label("System prompt").fill(PROMPT)
+    dialog.get_by_label("Temperature").fill("0,4")
+    dialog.get_by_label("Search in files").uncheck()
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog).to_have_count(0)
+    expect(page.get_by_role("button", name="Your agent")).to_be_focused()
+
+    page.get_by_role("button", name="Your agent").click()
+    expect(dialog.get_by_label("System prompt")).to_have_value(PROMPT)
+    expect(dialog.get_by_label("Temperature")).to_have_value("0.4")
+    expect(dialog.get_by_text("Current models ignore it")).to_be_visible()
+    expect(dialog.get_by_label("Search in files")).not_to_be_checked()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+
+    visitor.ask("Agent page fast")
+    visitor.waits_for_the_answer()
+    expect(page.get_by_text(re.compile("Agent.*Ada"))).to_be_visible()
+    page.get_by_role("button", name="Your agent").click()
+    dialog.get_by_role("button", name="Delete agent").click()
+    expect(dialog).to_have_count(0)

@@ -1,0 +1,211 @@
+"""Asking for suggestions, and using them."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.system import System
+from tests.stack import Person
+
+# Notes everything the status line says and every value of the progress bar, from before the page's first script on.
+OBSERVER = """
+window.said = []; window.progress = [];
+new MutationObserver(() => {
+  const words = document.querySelector('[role=status]')?.textContent;
+  if (words && window.said.at(-1) !== words) window.said.push(words);
+  const bar = document.querySelector('progress[value]');
+  if (bar) window.progress.push(bar.value);
+}).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+"""
+
+
+def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system: System) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.add_init_script(OBSERVER)
+    job_id = visitor.ask("Checkout page")
+
+    lengths = {0}
+    for _ in range(5):
+        visitor.waits(lambda: len(visitor.text()) > max(lengths))
+        lengths.add(len(visitor.text()))
+    expect(
+        page.get_by_label("What the agent looks at").get_by_text(re.compile("^(Reading|Searching)")).first
+    ).to_be_visible()
+    expect(page.get_by_test_id("cursor")).to_be_visible()
+    # The first suggestion is whole while the others are still being written.
+    expect(visitor.cards.first).to_be_visible()
+    expect(page.get_by_text("Generating suggestions…")).to_be_visible()
+
+    visitor.waits_for_the_answer()
+    visitor.shows_the_answer_once(job_id)
+    assert page.evaluate("said")[:3] == ["Creating job…", "Connecting to AI…", "Generating suggestions…"]
+    progress = page.evaluate("progress")
+    assert progress == sorted(progress) and 0 < progress[-1] <= 95
+    expect(page.get_by_text("Written by the sandbox")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"[\d,]+ tokens"))).to_be_visible()
+    expect(page.get_by_text("Duration")).to_be_visible()
+
+
+def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: Visit) -> None:
+    visitor = visit(permissions=["clipboard-read", "clipboard-write"])
+    page = visitor.page
+    job_id = visitor.ask("Profile page fast")
+    visitor.waits_for_the_answer()
+    suggestions = visitor.read(job_id)["suggestions"]
+
+    page.get_by_role("button", name="Copy suggestion 2 as Markdown").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    one = page.evaluate("navigator.clipboard.readText()")
+    assert one.startswith(f"## {suggestions[1]['title']}\n")
+    page.get_by_role("button", name="Copy all as Markdown").click()
+    expect(page.get_by_role("button", name="Copied").first).to_be_visible()
+    visitor.waits(lambda: page.evaluate("navigator.clipboard.readText()").startswith("# Feature suggestions: Profile"))
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert [line[3:] for line in copied.splitlines() if line.startswith("## ")] == [s["title"] for s in suggestions]
+
+
+def test_the_keyboard_is_enough(visit: Visit) -> None:
+    visitor = visit().open()
+    page, keys = visitor.page, visitor.page.keyboard
+    page.get_by_label("Page or component").focus()
+    keys.type("Search page fast")
+    keys.press("Tab")
+    keys.type("Opt")
+    keys.press("Tab")
+    keys.press("ArrowRight")
+    keys.press("Tab")
+    keys.type("Nobody finds it.")
+    keys.press("Tab")
+    keys.press("Tab")
+    keys.press("Enter")
+    job = visitor.read(visitor.job_id())["input"]
+    assert job["featureType"] == "optimization" and job["priorityLevel"] == "high"
+    assert job["additionalContext"] == "Nobody finds it."
+    visitor.waits_for_the_answer()
+
+
+def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
+    visitor = visit().open()
+    page = visitor.page
+    name, context = page.get_by_label("Page or component"), page.get_by_label("Additional context")
+    context.fill("🙂" * 1001)
+    expect(page.get_by_text("1,001 / 1,000")).to_be_visible()
+    page.get_by_role("button", name="Suggest features").click()
+    expect(page.get_by_text("Page or component is required.")).to_be_visible()
+    expect(page.get_by_text("Additional context must have at most 1,000 characters.")).to_be_visible()
+    expect(name).to_be_focused()
+    expect(name).to_have_accessible_description("Page or component is required.")
+    context.fill("🙂" * 1000)
+    name.fill("x" * 201)
+    expect(page.get_by_text("is required")).to_have_count(0)
+    page.get_by_role("button", name="Suggest features").click()
+    expect(page.get_by_text("Page or component must have at most 200 characters.")).to_be_visible()
+    assert visitor.creations == []
+
+
+def test_what_the_server_finds_wrong_is_told_at_its_field(visit: Visit) -> None:
+    visitor = visit().open()
+    visitor.expects_console("status of 422")
+    page = visitor.page
+    visitor.fill("Checkout page")
+    page.get_by_label("Model").evaluate("select => select.add(new Option('gpt', 'gpt'))")
+    page.get_by_label("Model").select_option("gpt")
+    page.get_by_role("button", name="Suggest features").click()
+    expect(page.get_by_text("Model must be one of: sandbox")).to_be_visible()
+    expect(page.get_by_label("Model")).to_be_focused()
+
+
+def test_two_quick_submits_make_one_job(visit: Visit) -> None:
+    visitor = visit().open()
+    visitor.fill("Twice asked page fast")
+    visitor.page.evaluate(
+        "() => { const form = document.querySelector('form'); form.requestSubmit(); form.requestSubmit() }"
+    )
+    visitor.waits_for_the_answer()
+    assert len(visitor.creations) == 1
+
+
+def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
+    visitor = visit()
+    visitor.ask("Cancelled page slow")
+    visitor.waits_for_text(20)
+    visitor.page.get_by_role("button", name="Cancel").click()
+    expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+    expect(visitor.page.get_by_text(re.compile(r"Used: [\d,]+ tokens"))).to_be_visible()
+    visitor.waits(lambda: system.outcomes("Cancelled page slow")[-1] == "closed")
+
+
+def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    first = visitor.ask("Orders page cut off once fast")
+    expect(page.get_by_role("alert")).to_contain_text("answer was incomplete or malformed")
+    page.get_by_role("button", name="Try again").click()
+    visitor.waits_for_the_answer()
+    assert visitor.job_id() != first
+    keys = [request.headers["idempotency-key"] for request in visitor.creations]
+    assert len(set(keys)) == 2
+    assert visitor.creations[0].post_data == visitor.creations[1].post_data
+
+
+def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
+    visitor = visit()
+    visitor.ask("Orders page refusal fast")
+    expect(visitor.page.get_by_role("alert")).to_contain_text("declined to answer")
+    expect(visitor.page.get_by_role("button", name="Try again")).to_have_count(0)
+    visitor.page.get_by_role("button", name="New request").click()
+    expect(visitor.page.get_by_label("Page or component")).to_be_focused()
+    assert visitor.page.url.endswith("/")
+
+
+def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: System) -> None:
+    visitor = visit().open()
+    visitor.expects_console("status of 429")
+    person = Person(system.stack, visitor.name)
+    for _ in range(10):
+        person.ask("Busy page rejected")
+    person.close()
+    visitor.fill("Busy page")
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    expect(visitor.page.get_by_role("alert")).to_contain_text("You may ask 10 times a minute")
+    again = visitor.page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
+    expect(again).to_be_disabled()
+    assert visitor.page.url.endswith("/")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/?job=5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11", 404, "does not exist, or has expired"),
+        ("/?job=nonsense", 400, "This address names no request"),
+    ],
+)
+def test_a_job_that_is_not_there_says_so(visit: Visit, path: str, status: int, words: str) -> None:
+    visitor = visit()
+    visitor.expects_console(f"status of {status}")
+    visitor.open(path)
+    expect(visitor.page.get_by_role("alert")).to_contain_text(words)
+    visitor.page.get_by_role("button", name="New request").click()
+    expect(visitor.page.get_by_text("What could be better?")).to_be_visible()
+
+
+def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
+    owner, other = visit(), visit()
+    other.expects_console("status of 403")
+    job_id = owner.ask("Secret page fast")
+    owner.waits_for_the_answer()
+    other.open(f"/?job={job_id}")
+    expect(other.page.get_by_role("alert")).to_contain_text("belongs to somebody else")
+    assert "Secret page" not in (other.page.text_content("main") or "")
+
+
+def test_who_is_signed_out_is_told_so(visit: Visit) -> None:
+    visitor = visit(is_signed_in=False).open()
+    visitor.expects_console("status of 401")
+    expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")
+    visitor.fill("Checkout page")
+    visitor.page.get_by_role("button", name="Suggest features").click()
+    expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")
