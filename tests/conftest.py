@@ -113,8 +113,9 @@ def app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
 
 
 @pytest.fixture
-def demo_app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
-    yield from opened(create_app(api_settings()))
+def demo_app(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path) -> Iterator[OpenAPI]:
+    """The app in demo mode, without the built page."""
+    yield from opened(create_app(api_settings(), static=tmp_path))
 
 
 def opened(app: OpenAPI) -> Iterator[OpenAPI]:

@@ -17,19 +17,9 @@ from tests.stack import JOBS, Person, Process, Stack, Watcher, children, measure
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> Iterator[Stack]:
-    with stack(tmp_path) as it:
-        it.start_sandbox(chars=8, interval_ms=10)
-        it.start_web()
-        it.start_worker()
-        yield it
-
-
-@pytest.fixture
-def alice(system: Stack) -> Iterator[Person]:
-    person = Person(system)
-    yield person
-    person.close()
+def system(system: Stack) -> Stack:
+    system.start_worker()
+    return system
 
 
 def resident_bytes(web: Process) -> int:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -231,7 +232,7 @@ def test_two_browsers_are_two_users(demo_app: OpenAPI) -> None:
 def test_a_demo_cookie_outlives_a_restart(demo_client: FlaskClient, api_settings: ApiSettingsFactory) -> None:
     cookie = demo_client.get_cookie("__session")
     assert cookie is not None
-    for restarted in opened(create_app(api_settings())):
+    for restarted in opened(create_app(api_settings(), static=Path("not built"))):
         client = restarted.test_client()
         client.set_cookie("__session", cookie.value)
         assert client.get(OPTIONS).status_code == 200

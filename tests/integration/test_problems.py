@@ -211,7 +211,7 @@ def test_without_redis_the_answer_is_503_soon_and_says_nothing_of_redis(
 
 def test_a_demo_without_redis_answers_503_and_recovers(api_settings: ApiSettingsFactory, tmp_path: Path) -> None:
     port = free_port()
-    for app in opened(create_app(api_settings(redis_url=f"redis://127.0.0.1:{port}"))):
+    for app in opened(create_app(api_settings(redis_url=f"redis://127.0.0.1:{port}"), static=Path("not built"))):
         client = app.test_client()
         assert client.get("/").status_code == 503
         assert client.get("/healthz").status_code == 200
