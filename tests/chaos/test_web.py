@@ -1,5 +1,6 @@
 """Web processes that stop with streams open, and viewers that vanish, stall or drop off at random."""
 
+import json
 import os
 import random
 import signal
@@ -13,7 +14,7 @@ import pytest
 
 from shared import keys
 from tests.conftest import free_port, wait_until
-from tests.stack import JOBS, Person, Process, Stack, Watcher, children, measured, reset, stack
+from tests.stack import JOBS, ROOT, Event, Person, Process, Stack, Watcher, children, folded, measured, reset, stack
 
 
 @pytest.fixture
@@ -76,6 +77,30 @@ def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: S
     assert all(not any(event.is_final for event in events) for events in first)
     assert old.popen.returncode == 0
     assert not old.has_said("Traceback")
+
+
+def test_an_official_event_source_comes_back_by_itself_after_a_restart_and_stops_at_the_end(
+    system: Stack, alice: Person
+) -> None:
+    port = free_port()
+    old = system.start_web(port)
+    page = "for an EventSource"
+    job_id = alice.ask(page)
+    package = ROOT / "api/web/node_modules/eventsource/dist/index.js"
+    url = f"http://127.0.0.1:{port}{JOBS}/{job_id}"
+    script = str(ROOT / "tests/chaos/event_source.mjs")
+    client = system.start("node", [str(ROOT / ".venv/bin/node"), script, str(package), url, alice.http.headers["authorization"]])
+    wait_until(lambda: client.has_said('"delta"'))
+    old.stop()
+    system.start_web(port)
+    assert client.wait(30) == 0
+    lines = [json.loads(line) for line in client.lines]
+    assert lines[-1] == {"closed": True}
+    assert sum("open" in line for line in lines) >= 2
+    events = [Event(**line) for line in lines if "id" in line]
+    assert len({event.id for event in events}) == len(events)
+    assert folded(events) == folded(alice.watch(job_id))
+    assert events[-1].name == "complete"
 
 
 def test_a_viewer_that_vanishes_gives_its_place_back_at_once(tmp_path: Path) -> None:
