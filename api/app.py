@@ -5,7 +5,21 @@ from pathlib import Path
 from flask_openapi3.openapi import OpenAPI
 from redis import Redis
 
-from api import agents, auth, bodies, docs, headers, health, options, pages, problems, suggestions
+from api import (
+    agents,
+    auth,
+    bodies,
+    cors,
+    docs,
+    headers,
+    health,
+    metrics,
+    options,
+    pages,
+    problems,
+    request_log,
+    suggestions,
+)
 from api.hub import Hub
 from api.places import Places
 from api.services import Services
@@ -37,12 +51,16 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     problems.install(app)
     # The order is the order of the checks: who calls comes before what was sent.
     headers.install(app)
+    request_log.install(app)
+    cors.install(app, settings.cors_origins)
     auth.install(app, planner.authenticator)
     bodies.install(app)
     for resource in RESOURCES:
         app.register_api(resource.blueprint)
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(docs.blueprint)
+    metrics.prepare()
+    app.register_blueprint(metrics.blueprint)
     return app
 
 

@@ -10,6 +10,7 @@ from api.credentials import Credential
 from api.demo import DemoAuthenticator
 from api.problems import ApiProblem
 from api.tokens import TokenAuthenticator
+from shared import breadcrumbs
 from shared.settings import ApiSettings
 
 PREFIX = "/api/feature-planner"
@@ -44,6 +45,7 @@ def install(app: Flask, authenticator: Authenticator) -> None:
             if credential.is_cookie:
                 _refuse_other_origins(request)
             g.user_id = credential.user_id
+            breadcrumbs.tag(user_id=credential.user_id)
 
     app.before_request(authenticate)
 

@@ -4,6 +4,7 @@ import json
 from typing import Any, NoReturn
 
 from flask import Flask, Request, request
+from werkzeug.exceptions import ClientDisconnected
 
 from api.problems import ApiProblem, invalid_fields
 from shared.schemas import FieldProblem
@@ -53,10 +54,21 @@ def _require_json(request: Request) -> None:
 
 
 def _read(request: Request) -> bytes:
-    body = request.get_data(cache=False) if (request.content_length or 0) <= BODY_MAX_BYTES else None
+    try:
+        body = request.get_data(cache=False) if (request.content_length or 0) <= BODY_MAX_BYTES else None
+    except ClientDisconnected:
+        _refuse_late(request)
+        raise
+    _refuse_late(request)
     if body is None or len(body) > BODY_MAX_BYTES:
         raise ApiProblem(413, f"The body must have at most {BODY_MAX_BYTES} bytes.")
     return body
+
+
+def _refuse_late(request: Request) -> None:
+    """Raises ApiProblem 408 where the server gave up waiting for the rest of the body."""
+    if getattr(request.environ.get("gunicorn.socket"), "is_late", False):
+        raise ApiProblem(408, "The request took too long to arrive.", headers={"Connection": "close"})
 
 
 def _parse(body: bytes) -> Any:

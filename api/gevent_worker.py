@@ -7,12 +7,16 @@ connections that nobody uses. Loaded by the master, before gevent patches the wo
 import logging
 import random
 import socket
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import gevent
+from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
+
+from api import early_problem
+from api.client_socket import ClientSocket
 
 if TYPE_CHECKING:
     from api.services import Services
@@ -25,16 +29,25 @@ send its client back to us."""
 SPREAD_SECONDS = 2.5
 """The streams end over this time, so that their clients do not all come back at once."""
 
+GOODBYE_SECONDS = 1.0
+"""A client that is refused may take this long to read why."""
+
 
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: set[Any] = set()
+        self._open: set[ClientSocket] = set()
+        self._idle: set[ClientSocket] = set()
 
     @property
     def _planner(self) -> "Services":
         planner: Services = self.wsgi.extensions["planner"]
         return planner
+
+    def init_process(self) -> None:
+        # gunicorn answers what is no HTTP itself, and has no other way to change what it writes.
+        util.write_error = early_problem.write
+        super().init_process()
 
     def run(self) -> None:
         self._planner.start()
@@ -45,20 +58,46 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         super().handle_exit(sig, frame)
         gevent.spawn(self._drain)
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
-        self._idle.add(client)
-        try:
-            super().handle(listener, client, addr)
-        finally:
-            self._idle.discard(client)
+    def timeout_ctx(self) -> AbstractContextManager[None]:
+        """None of gunicorn's: it counts from the last answer, whether the next request has begun or not."""
+        return nullcontext()
 
-    def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> Any:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        settings = self._planner.settings
+        sock = ClientSocket(client, idle_seconds=self.cfg.keepalive, request_seconds=settings.request_seconds)
+        if len(self._open) >= settings.max_connections:
+            self._refuse(sock)
+            return
+        self._open.add(sock)
+        self._idle.add(sock)
+        try:
+            super().handle(listener, sock, addr)
+        finally:
+            self._idle.discard(sock)
+            self._open.discard(sock)
+
+    def _refuse(self, sock: ClientSocket) -> None:
+        """Answers 503; otherwise the client would wait in a queue that nobody looks at."""
+        # Not before gevent has patched this process.
+        from shared.metrics import api_metrics
+
+        api_metrics().refused_connections.inc()
+        with suppress(OSError), sock:
+            early_problem.write(sock, 503)
+            sock.shutdown(socket.SHUT_WR)
+            # Closing with the request unread would be a reset, which takes our answer away from the client.
+            sock.hurry(GOODBYE_SECONDS)
+            while sock.recv(8192) and not sock.is_late:
+                pass
+
+    def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> Any:
         self._idle.discard(sock)
         try:
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
             self._idle.add(sock)
-        if not self.alive:
+            sock.rest()
+        if sock.is_late or not self.alive:
             # gunicorn's way of saying that the connection is not to be kept.
             raise StopIteration
         return answer

@@ -4,12 +4,17 @@ Runs in the master, before gevent patches the workers: import nothing from here 
 """
 
 import errno
+import os
+import shutil
 import socket
 import sys
+import tempfile
+from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
+from gunicorn.workers.base import Worker
 
 from shared.errors import SettingsError
 from shared.settings import ApiSettings, load
@@ -26,6 +31,19 @@ try:
 except SettingsError as error:
     _fail(str(error))
 
+
+def _metrics_folder() -> str:
+    """A folder of this master's own, where its workers keep their metrics in files, for whichever answers a scrape."""
+    prefix = f"planner-metrics-{os.getpid()}-"
+    before = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
+    if Path(before).name.startswith(prefix) and Path(before).is_dir():
+        return before  # a reload (SIGHUP): the counts go on
+    return tempfile.mkdtemp(prefix=prefix)
+
+
+# Before prometheus_client is imported, which looks once.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
+
 _host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104
 
 bind = f"{_host}:{settings.port}"
@@ -35,6 +53,8 @@ keepalive = 65  # seconds; longer than the usual 60 of a load balancer, which mu
 timeout = 60  # seconds without a sign of life from a worker's event loop
 graceful_timeout = 10  # seconds
 limit_request_line = 8190  # bytes
+limit_request_field_size = 8190  # bytes a header; a token or a set of cookies fits
+limit_request_fields = 64  # headers
 control_socket_disable = True  # one path a user: a second server would collide
 loglevel = settings.log_level.lower()
 
@@ -58,3 +78,16 @@ def on_starting(server: Arbiter) -> None:
         except OSError as error:
             reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             _fail(f"PORT {settings.port} {reason}")
+
+
+def child_exit(server: Arbiter, worker: Worker) -> None:
+    """Open streams of a worker that has gone count no more; its counters do.
+
+    What prometheus_client's mark_process_dead does; importing that here would load TLS before gevent patches it.
+    """
+    for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.pid}.db"):
+        file.unlink(missing_ok=True)
+
+
+def on_exit(server: Arbiter) -> None:
+    shutil.rmtree(os.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)

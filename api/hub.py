@@ -19,6 +19,7 @@ from api.viewer import Viewer
 from shared import keys
 from shared.event_log import parse_message
 from shared.job_store import JobStore
+from shared.metrics import api_metrics
 from shared.waiting import look
 
 log = logging.getLogger(__name__)
@@ -108,9 +109,14 @@ class Hub:
 
     def _on_message(self, channel: str, payload: bytes) -> None:
         feed = self._feeds.get(channel.split(":")[1])
-        if feed is not None and feed.is_loaded:
-            feed.accept(parse_message(payload), time.time())
-            if feed.has_hole:
+        if feed is not None:
+            entry = parse_message(payload)
+            feed.accept(entry, time.time())
+            if (happened_at := entry.timestamp_ms) is not None:
+                # Clocks of two hosts may differ: nothing arrives before it was sent.
+                api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
+            # While it is first read, whoever reads it sees to the hole.
+            if feed.has_hole and feed.is_loaded:
                 self._read_soon(feed)
 
     def _on_subscribed(self, channel: str) -> None:
@@ -144,7 +150,9 @@ class Hub:
                 return
             feed.catch_up(snapshot, time.time())
             is_further = feed.last_id != before
-            self.holes_filled += was_hole and is_further
+            if was_hole and is_further:
+                self.holes_filled += 1
+                api_metrics().holes_filled.inc()
             # What came over the channel while the log was read may have left another hole.
             if not (feed.has_hole and is_further):
                 return

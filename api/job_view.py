@@ -1,17 +1,24 @@
 """A job as JSON: its log, folded."""
 
+import logging
+
 from shared.event_log import Snapshot
 from shared.events import Transcript, decode, fold
 from shared.job_store import JobStore
 from shared.schemas import JobView
 from shared.waiting import look
 
+log = logging.getLogger(__name__)
+
 
 def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
     """The job with its place in the queue, where it waits. Raises redis.RedisError."""
     seen = Transcript(status=job.status)
     for entry in job.entries:
-        seen = fold(seen, decode(entry.name, entry.data), str(entry.id))
+        try:
+            seen = fold(seen, decode(entry.name, entry.data), str(entry.id))
+        except (KeyError, ValueError) as error:
+            log.error("event %s of job %s cannot be read: %s", entry.id, job_id, type(error).__name__)
     position = None
     if not job.is_running and not job.status.is_final:
         position = look(jobs.redis, jobs.queue.key, [job_id]).positions.get(job_id)

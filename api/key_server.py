@@ -43,6 +43,13 @@ class KeyServer:
             raise KeyServerUnavailable
         return key
 
+    def count(self) -> int:
+        """How many keys the server has. Raises KeyServerUnavailable."""
+        self._fetch()
+        if self._failed_at > self._fetched_at:
+            raise KeyServerUnavailable
+        return len(self._keys)
+
     def _usable(self, key_id: str, lifespan_seconds: float) -> PyJWK | None:
         return self._keys.get(key_id) if self._age() < lifespan_seconds else None
 

@@ -11,8 +11,10 @@ from api import sse
 from api.hub import Hub
 from api.places import Places
 from api.viewer import QueueViewer, SocketViewer
+from shared.breadcrumbs import Crumb, leave
 from shared.event_log import EventId
 from shared.events import Connected
+from shared.metrics import api_metrics
 from shared.schemas import JobStatus
 
 RETRY_MS = 1000
@@ -29,6 +31,11 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
         places.give_back(place)
         raise
     viewer = _viewer(request.environ)
+    metrics = api_metrics()
+    if cursor and sse.after(feed.entries, cursor) is not feed.entries:
+        metrics.resumes.inc()
+    metrics.open_streams.inc()
+    leave(Crumb.STREAM_OPENED)
 
     def body() -> Iterator[bytes]:
         connected = Connected(job_id=job_id, status=status, timestamp=_now_ms())
@@ -40,6 +47,12 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
             viewer.wait()
 
     def close() -> None:
+        metrics.open_streams.dec()
+        metrics.viewers_cut_off.inc(viewer.was_cut)
+        if viewer.was_cut:
+            leave(Crumb.VIEWER_CUT_OFF)
+        elif not viewer.is_ending:
+            leave(Crumb.CLIENT_GONE)
         feed.leave(viewer)
         hub.close(feed)
         places.give_back(place)

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import time
 
 from flask import Response, g, request
 from flask_openapi3.blueprint import APIBlueprint
@@ -11,14 +12,18 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from api.auth import PREFIX, SECURITY
+from api.headers import request_id
 from api.job_view import job_view
 from api.json_responses import json_response
 from api.problems import ApiProblem, invalid_fields, problem_responses
 from api.services import Services, services
 from api.sse import MEDIA_TYPE
 from api.streams import stream
+from shared import breadcrumbs
+from shared.breadcrumbs import Crumb
 from shared.event_log import EventId, Snapshot
 from shared.job_store import Created, CreateLimits, KeyReused, QueueFull, RateLimited, Replayed
+from shared.metrics import api_metrics, job_metrics
 from shared.schemas import FieldProblem, JobCreated, JobInput, JobStatus, JobView, SuggestFeatureRequest
 
 log = logging.getLogger(__name__)
@@ -26,6 +31,14 @@ log = logging.getLogger(__name__)
 RETRY_WHEN_FULL_SECONDS = 5
 PATH = "/suggest-feature"
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_OUTCOMES = {
+    Created: "created",
+    Replayed: "replayed",
+    KeyReused: "key_reused",
+    RateLimited: "rate_limited",
+    QueueFull: "queue_full",
+}
+"""As the metrics name them."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 blueprint = APIBlueprint(
@@ -62,9 +75,13 @@ def create_job(body: SuggestFeatureRequest) -> Response:
         raise invalid_fields([FieldProblem(field="customModel", message=message)])
     limits = CreateLimits(settings.jobs_per_minute, settings.max_queued_jobs)
     job = JobInput.model_validate(body.model_dump(by_alias=False))
-    outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits)
+    began = time.perf_counter()
+    outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
+    api_metrics().creation_seconds.labels(_OUTCOMES[type(outcome)]).observe(time.perf_counter() - began)
     match outcome:
         case Created():
+            _note(outcome.job_id)
+            breadcrumbs.leave(Crumb.JOB_CREATED)
             used = {
                 "RateLimit-Limit": str(settings.jobs_per_minute),
                 "RateLimit-Remaining": str(outcome.remaining),
@@ -72,6 +89,7 @@ def create_job(body: SuggestFeatureRequest) -> Response:
             }
             return _created(outcome.job_id, JobStatus.PENDING, outcome.created_at, 202, used)
         case Replayed():
+            _note(outcome.job_id)
             return _created(outcome.job_id, outcome.status, outcome.created_at, 200, {"Idempotent-Replayed": "true"})
         case KeyReused():
             raise ApiProblem(409, "This Idempotency-Key was used for a request with another body.")
@@ -95,9 +113,9 @@ def read_job(path: JobPath) -> Response:
     An event stream unless `Accept` asks for application/json.
     """
     job_id = _job_id(path)
-    if _wants_json():
+    if wants_json():
         return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
-    cursor = _cursor()
+    cursor = read_cursor()
     head = _owned(services().jobs.head(job_id))
     if head.has_nothing_after(cursor):
         # This is what tells an EventSource to stop coming back.
@@ -119,9 +137,12 @@ def cancel_job(path: JobPath) -> Response:
     202 while a worker still has to stop; 200 where the job is over.
     """
     job_id, jobs = _job_id(path), services().jobs
-    _owned(jobs.head(job_id))
+    head = _owned(jobs.head(job_id))
     asked = jobs.cancel(job_id)
-    if asked is not None:
+    if asked is None and not head.status.is_final:
+        job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
+    elif asked is not None:
+        breadcrumbs.leave(Crumb.CANCEL_ASKED)
         _tell_worker(services(), asked.holder, job_id)
     view = job_view(jobs, job_id, _owned(jobs.read(job_id)))
     return json_response(view, 200 if view.status.is_final else 202)
@@ -159,7 +180,15 @@ def _idempotency_key() -> str | None:
 def _job_id(path: JobPath) -> str:
     if not _UUID.fullmatch(path.job_id):
         raise ApiProblem(400, "The job's id is not a UUID.")
-    return path.job_id.lower()
+    job_id = path.job_id.lower()
+    _note(job_id)
+    return job_id
+
+
+def _note(job_id: str) -> None:
+    """Says which job this request is about, for the log and for Sentry."""
+    g.job_id = job_id
+    breadcrumbs.tag(job=job_id)
 
 
 def _owned(job: Snapshot | None) -> Snapshot:
@@ -171,13 +200,13 @@ def _owned(job: Snapshot | None) -> Snapshot:
     return job
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
     """Whether JSON is asked for by name, and liked better than a stream."""
     accept = request.accept_mimetypes
     return accept["application/json"] > accept[MEDIA_TYPE]
 
 
-def _cursor() -> EventId | None:
+def read_cursor() -> EventId | None:
     """What the client has seen; one that makes no sense is none."""
     text = request.headers.get("Last-Event-ID") or request.args.get("lastEventId") or ""
     return EventId.parse(text.strip())

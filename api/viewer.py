@@ -15,6 +15,8 @@ from api.sse import Frame
 
 MAX_BACKLOG_BYTES = 2_000_000
 """A client this far behind is hung up on; it comes back with its cursor. More than the replay of a whole log."""
+STUCK_SECONDS = 30.0
+"""A client that has taken nothing of its backlog for this long, or twice that at most, is hung up on as well."""
 READ, WRITE = 1, 2
 
 
@@ -44,26 +46,42 @@ class SocketViewer:
         self._is_chunked = is_chunked
         self._backlog: deque[memoryview] = deque()
         self._backlog_bytes = 0
-        self._is_ending = False
+        self._written = 0
+        self._is_watching = False
+        self.is_ending = False
+        """No more will come, and that was our decision."""
         self._done = Signal()
         self.was_cut = False
         loop = gevent.get_hub().loop
         self._readable = loop.io(self._fd, READ)
         self._writable = loop.io(self._fd, WRITE)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether the client's going away would still be noticed before the next write."""
+        return self._is_watching
+
     def wait(self) -> None:
         """Parks until the stream has ended, whoever ended it."""
         timeout = self._sock.gettimeout()
         self._sock.settimeout(0)  # the watchers run in the event loop, where nothing may wait
-        self._readable.start(self._on_readable)
+        self._watch()
         try:
-            self._done.wait()
+            written = -1
+            while not self._done.wait(STUCK_SECONDS):
+                if self._backlog and self._written == written:
+                    self.cut()
+                written = self._written
         finally:
             self._sock.settimeout(timeout)
             for watcher in (self._readable, self._writable):
                 watcher.stop()
                 watcher.close()
             self._backlog.clear()
+
+    def _watch(self) -> None:
+        self._is_watching = True
+        self._readable.start(self._on_readable)
 
     def send(self, frame: Frame) -> None:
         if self._done.is_set():
@@ -78,7 +96,7 @@ class SocketViewer:
             self._writable.start(self._on_writable)
 
     def end(self) -> None:
-        self._is_ending = True
+        self.is_ending = True
         if not self._backlog:
             self._done.set()
 
@@ -94,12 +112,14 @@ class SocketViewer:
 
     def _write(self, data: bytes | memoryview) -> int:
         try:
-            return os.write(self._fd, data)
+            written = os.write(self._fd, data)
         except BlockingIOError:
             return 0
         except OSError:
             self._hang_up()
             return 0
+        self._written += written
+        return written
 
     def _on_writable(self) -> None:
         while self._backlog and not self._done.is_set():
@@ -111,16 +131,17 @@ class SocketViewer:
                 return
             self._backlog.popleft()
         self._writable.stop()
-        if self._is_ending:
+        if self.is_ending:
             self._done.set()
 
     def _on_readable(self) -> None:
         # Level-triggered: bytes of a pipelined request would wake us for ever, so the first ones end the watch.
         self._readable.stop()
+        self._is_watching = False
         try:
             is_gone = not self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            self._readable.start(self._on_readable)
+            self._watch()
             return
         except OSError:
             is_gone = True
@@ -140,6 +161,7 @@ class QueueViewer:
     def __init__(self) -> None:
         self._frames: Queue[bytes | None] = Queue()
         self._backlog_bytes = 0
+        self.is_ending = False
         self.was_cut = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -155,6 +177,7 @@ class QueueViewer:
             self._frames.put_nowait(frame.plain)
 
     def end(self) -> None:
+        self.is_ending = True
         self._frames.put_nowait(None)
 
     def cut(self) -> None:

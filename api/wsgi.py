@@ -1,9 +1,13 @@
 """What gunicorn serves: `api.wsgi:app`. Imported in the worker, after gevent has patched the library."""
 
+from sentry_sdk.integrations.flask import FlaskIntegration
+
 from api import create_app
+from shared import sentry
 from shared.settings import ApiSettings, load
 from shared.telemetry import set_up_logging
 
 settings = load(ApiSettings)
 set_up_logging(settings)
+sentry.start(settings, [FlaskIntegration()], heeds_parent=False)
 app = create_app(settings)

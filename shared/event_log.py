@@ -1,5 +1,6 @@
 """The log of a job: a Redis stream of numbered events, and the cursor that reads it."""
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -10,6 +11,8 @@ from shared import keys
 from shared.events import FINAL
 from shared.schemas import JobInput, JobStatus
 from shared.scripts import script
+
+log = logging.getLogger(__name__)
 
 MAX_LOG_BYTES = 1_000_000
 """The data of one attempt's events may be this long; an answer of the model's greatest length needs about a fifth."""
@@ -74,13 +77,31 @@ def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only:
     """The job, with what comes after the cursor; None where it is unknown or expired.
 
     A cursor that does not belong to the current attempt gets the whole of that attempt. `head_only` leaves the
-    entries out.
+    entries out. A record that cannot be read counts as unknown.
     """
     args = (str(cursor) if cursor else "", "head" if head_only else "")
     reply = script("read").call(redis, (keys.record(job_id), keys.log(job_id)), args)
     if not reply:
         return None
-    status, attempt, user, created_at, job_input, holder, last_id, entries = reply
+    try:
+        return _snapshot(*reply)
+    except (AttributeError, TypeError, ValueError) as error:
+        # Written by something else than us. There is nothing that could be done with it but to let it expire.
+        log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
+        return None
+
+
+def _snapshot(
+    status: bytes,
+    attempt: bytes,
+    user: bytes,
+    created_at: bytes,
+    job_input: bytes,
+    holder: bytes,
+    last_id: bytes,
+    entries: list[tuple[bytes, list[bytes]]],
+) -> Snapshot:
+    """Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
     return Snapshot(
         status=JobStatus(status.decode()),
         attempt=int(attempt),

@@ -33,8 +33,11 @@ class JobQueue:
         """RQ's own hash of a job."""
         return Job.key_for(job_id)
 
-    def enqueue_commands(self, job_id: str, *, at_front: bool = False) -> list[bytes]:
-        """What RQ would send to enqueue the job, as arguments for `run_commands` in Lua."""
+    def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[bytes]:
+        """What RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
+
+        `request_id` is for the worker's log. Sentry adds its trace here. A job that is put back keeps both.
+        """
         job = self.queue.create_job(
             FUNCTION,
             args=(job_id,),
@@ -43,6 +46,7 @@ class JobQueue:
             timeout=NO_TIMEOUT,
             result_ttl=0,
             failure_ttl=self._failure_ttl_seconds,
+            meta={"request_id": request_id} if request_id else None,
         )
         pipeline = self._redis.pipeline()
         self.queue.enqueue_job(job, pipeline=pipeline, at_front=at_front)

@@ -90,6 +90,11 @@ class JobStore:
     def ttl_ms(self) -> int:
         return self._settings.job_ttl_seconds * 1000
 
+    @property
+    def max_attempts(self) -> int:
+        """How many attempts may fail."""
+        return self._settings.max_attempts
+
     def retention_ms(self, status: JobStatus) -> int:
         """How long a job is kept after it has ended so."""
         if status is JobStatus.FAILED:
@@ -105,7 +110,13 @@ class JobStore:
         )
 
     def create(
-        self, user_id: str, job: JobInput, idempotency_key: str | None, limits: CreateLimits
+        self,
+        user_id: str,
+        job: JobInput,
+        idempotency_key: str | None,
+        limits: CreateLimits,
+        *,
+        request_id: str | None = None,
     ) -> Created | Replayed | KeyReused | RateLimited | QueueFull:
         """Stores the job and queues it, or does neither."""
         job_id, body = str(uuid4()), job.model_dump_json()
@@ -118,7 +129,7 @@ class JobStore:
             self.ttl_ms,
             self._idempotency_ttl_ms,
         ]
-        args += [TokenUsage().model_dump_json(), *self.queue.enqueue_commands(job_id)]
+        args += [TokenUsage().model_dump_json(), *self.queue.enqueue_commands(job_id, request_id=request_id)]
         where = (keys.record(job_id), idempotency, keys.creates(user_id), self.queue.key)
         match script("create").call(self.redis, where, args):
             case [b"created", created_at, remaining, reset_ms]:

@@ -60,9 +60,7 @@ class Settings(BaseSettings):
     @field_validator("allowed_models", mode="before")
     @classmethod
     def _split_models(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(name.strip() for name in value.split(",") if name.strip())
-        return value
+        return _split(value)
 
     @field_validator("log_level", mode="before")
     @classmethod
@@ -99,6 +97,13 @@ class ApiSettings(Settings):
     """Open streams a user, across all processes."""
     max_queued_jobs: Count = 1000
     """More than this many waiting: 503."""
+    max_connections: Annotated[int, Field(gt=0, lt=10_000)] = 9500
+    """Open connections a process; the next one is answered 503. Fewer than gunicorn's own bound, which would leave it
+    waiting, unseen."""
+    request_seconds: Annotated[float, Field(gt=0)] = 15
+    """A request has to be here, whole, this long after its first byte: nobody holds a place by being slow."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Origins of web clients elsewhere that send bearer tokens, comma-separated, as https://app.example.com."""
     keepalive_seconds: Annotated[float, Field(gt=0)] = 15
     """A comment is sent, and the log read again, after this long without an event."""
 
@@ -115,6 +120,19 @@ class ApiSettings(Settings):
         if url is not None and (not url.startswith(("http://", "https://")) or _port_is_malformed(url)):
             raise ValueError("must be an http:// or https:// URL")
         return url
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        return _split(value)
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins_are_exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        # As a browser sends them; never `*` and no patterns, which let in more than was meant.
+        if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9]\d{0,4})?", origin) for origin in origins):
+            raise ValueError("must be origins such as https://app.example.com, in lower case, without a path")
+        return origins
 
     @field_validator("auth_cookie")
     @classmethod
@@ -155,6 +173,12 @@ class WorkerSettings(Settings):
 
 
 S = TypeVar("S", bound=Settings)
+
+
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 def _port_is_malformed(url: str) -> bool:

@@ -7,6 +7,8 @@ viewers are told. No lock is needed: putting a job back is one step that only th
 import logging
 
 from shared.job_store import JobStore
+from shared.metrics import job_metrics
+from shared.schemas import ErrorCode, JobStatus
 
 log = logging.getLogger(__name__)
 
@@ -28,5 +30,9 @@ class Sweeper:
         self._suspects = set()
         for job_id, lease, execution in suspects & before:
             outcome = self._store.requeue(job_id, lease, execution)
+            if outcome == "cancelled":
+                job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
+            elif outcome == "lost":
+                job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
             log.warning("an abandoned job was found", extra={"job_id": job_id, "outcome": outcome})
         self._suspects = suspects - before

@@ -3,11 +3,26 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
 from datetime import UTC, datetime
 
 from shared.settings import Settings
 
 _BUILT_IN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # noqa: B039 (never changed in place)
+
+
+def bind(**fields: object) -> None:
+    """Adds the fields to every line from here on in this request or job: in this greenlet, or task and its children."""
+    _bound.set({**_bound.get(), **fields})
+
+
+def bind_anew(**fields: object) -> None:
+    """The same, for a greenlet or thread that comes back for other work: what was bound before is forgotten."""
+    _bound.set(fields)
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,7 +48,7 @@ class ConsoleFormatter(logging.Formatter):
 
 
 def _extras(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in record.__dict__.items() if name not in _BUILT_IN}
+    return {**_bound.get(), **{name: value for name, value in record.__dict__.items() if name not in _BUILT_IN}}
 
 
 def formatter(settings: Settings) -> logging.Formatter:

@@ -20,6 +20,15 @@ class Look:
     existing: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Measure:
+    """The queue in figures; `oldest_seconds` is the age of the job that is next, 0 where none waits."""
+
+    jobs: int
+    oldest_seconds: float
+    workers: int
+
+
 def count_workers(redis: Redis) -> int:
     """How many worker processes have been heard from in the last 10 s, by Redis's clock."""
     seconds, _ = redis.time()
@@ -38,3 +47,17 @@ def look(redis: Redis, queue_key: str, job_ids: Collection[str]) -> Look:
     positions = {name: i for i, job in enumerate(queued, 1) if (name := job.decode()) in wanted}
     existing = frozenset(job_id for job_id, there in zip(job_ids, exist, strict=True) if there)
     return Look(positions, workers, existing)
+
+
+def measure(redis: Redis, queue_key: str) -> Measure:
+    """The queue as it is. Raises redis.RedisError."""
+    workers = count_workers(redis)
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.llen(queue_key)
+    pipeline.lindex(queue_key, 0)
+    (seconds, microseconds), jobs, first = pipeline.execute()
+    created_at = redis.hget(keys.record(first.decode()), "createdAt") if first else None
+    # The record may have expired; the sweep clears the queue of such jobs.
+    age_ms = seconds * 1000 + microseconds / 1000 - int(created_at) if created_at else 0.0
+    return Measure(jobs, max(0.0, age_ms / 1000), workers)

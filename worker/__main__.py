@@ -1,5 +1,6 @@
 """`python -m worker`: builds the worker process and runs it."""
 
+import argparse
 import logging
 import os
 import socket
@@ -15,7 +16,7 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from shared import __version__
+from shared import sentry
 from shared.agent_store import AgentStore
 from shared.connections import connect
 from shared.errors import SettingsError
@@ -23,6 +24,7 @@ from shared.job_store import JobStore
 from shared.settings import WorkerSettings, load
 from shared.sweeper import Sweeper
 from shared.telemetry import set_up_logging
+from worker import checks, metrics
 from worker.agent import FeatureAgent
 from worker.concurrent_worker import ConcurrentWorker
 from worker.jobs import JobRunner
@@ -48,6 +50,7 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return 2
     set_up_logging(settings)
+    sentry.start(settings, heeds_parent=True)
     redis = connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, timeout_seconds=REDIS_TIMEOUT_SECONDS)
     _wait_for(redis)
     loop = LoopThread()
@@ -63,7 +66,7 @@ def main() -> int:
         agent=agent,
         writer=writer,
         loop=loop,
-        default_model=settings.claude_model,
+        models=settings.models,
         timeout_seconds=settings.job_timeout_seconds,
         interval_seconds=settings.delta_interval_ms / 1000,
     )
@@ -76,15 +79,14 @@ def main() -> int:
         drain_seconds=settings.drain_seconds,
     )
     keeper = Keeper(runner, loop, Sweeper(store), worker.show_presence)
-
-    def on_ready() -> None:
-        keeper.start()
-        log.info("ready", extra={"worker": name, "version": __version__, "slots": settings.worker_concurrency})
-
     try:
-        worker.run(on_ready)
+        metrics.serve(settings, runner, store)
+    except OSError as error:
+        print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
+        return 1
+    try:
+        worker.run(keeper)
     finally:
-        keeper.stop()
         loop.run(writer.stop())
         loop.stop()
     log.info("stopped", extra={"worker": name})
@@ -126,4 +128,6 @@ async def _agent(settings: WorkerSettings) -> FeatureAgent:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Runs the agent for many jobs at once.")
+    parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
+    sys.exit(checks.main() if parser.parse_args().check else main())

@@ -11,11 +11,11 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import FrameType, TracebackType
-from typing import Any
+from typing import Any, Protocol
 
+import sentry_sdk
 from redis import Redis
 from redis.exceptions import RedisError
 from rq.command import parse_payload
@@ -28,7 +28,7 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
-from shared import keys
+from shared import __version__, breadcrumbs, keys, telemetry
 from worker.jobs import JobRunner, Slot, slot
 from worker.running_job import Stop
 
@@ -44,6 +44,12 @@ EXECUTION_TTL_SECONDS = 7200
 GIVE_BACK_SECONDS = 10.0
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+
+
+class Keeper(Protocol):
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
 
 
 class NoDeathPenalty(BaseDeathPenalty):
@@ -76,6 +82,7 @@ class ConcurrentWorker(BaseWorker):
             [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
         )
         self._runner = runner
+        self._concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")
         self._taken: set[Future[None]] = set()
@@ -83,10 +90,15 @@ class ConcurrentWorker(BaseWorker):
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
 
-    def run(self, on_ready: Callable[[], None]) -> None:
-        """Works until SIGTERM or SIGINT, then lets the running jobs finish or gives them back."""
+    def run(self, keeper: Keeper) -> None:
+        """Works until SIGTERM or SIGINT, then lets the running jobs finish or gives them back.
+
+        The keeper runs from when the worker is known until nothing is left to keep: it would bring a worker back that
+        has said goodbye.
+        """
         self.bootstrap(logging_level=None)
-        on_ready()
+        keeper.start()
+        log.info("ready", extra={"worker": self.name, "version": __version__, "slots": self._concurrency})
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
         try:
@@ -95,6 +107,7 @@ class ConcurrentWorker(BaseWorker):
             self._drain()
         finally:
             self._threads.shutdown(wait=True)
+            keeper.stop()
             self._say_goodbye()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
@@ -144,12 +157,17 @@ class ConcurrentWorker(BaseWorker):
         future.add_done_callback(self._taken.discard)
 
     def _in_slot(self, job: Job, queue: Queue) -> None:
+        telemetry.bind_anew(request_id=job.meta.get("request_id"), job_id=job.id)
         try:
             execution = self.prepare_execution(job)
-            place = Slot(self._runner, execution.composite_key)
+            queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
+            place = Slot(self._runner, execution.composite_key, queued_at)
             token = slot.set(place)
             try:
-                self.perform_job(job, queue, execution)
+                # A slot's thread serves one job after the other; what Sentry knows of one is not the next one's.
+                with sentry_sdk.isolation_scope():
+                    breadcrumbs.tag(job=job.id)
+                    self.perform_job(job, queue, execution)
             finally:
                 slot.reset(token)
         except RedisError as error:

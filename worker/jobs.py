@@ -1,13 +1,16 @@
 """The function that RQ calls for a job, and the process around it."""
 
 import threading
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from rq.job import Retry
 
+from shared import breadcrumbs
 from shared.agent_store import AgentStore
 from shared.job_store import MAX_STARTS, Attempt, JobStore
+from shared.metrics import worker_metrics
 from worker.log_writer import LogWriter
 from worker.loop_thread import LoopThread
 from worker.publisher import Lifetimes, Publisher
@@ -20,6 +23,8 @@ class Slot:
 
     runner: "JobRunner"
     execution: str
+    queued_at: float | None = None
+    """When the job came into the queue, in seconds since the epoch."""
     is_lost: bool = False
 
 
@@ -43,7 +48,7 @@ class JobRunner:
         agent: Agent,
         writer: LogWriter,
         loop: LoopThread,
-        default_model: str,
+        models: tuple[str, ...],
         timeout_seconds: float,
         interval_seconds: float,
     ) -> None:
@@ -53,7 +58,7 @@ class JobRunner:
         self._agent = agent
         self._writer = writer
         self._loop = loop
-        self._default_model = default_model
+        self._models = models
         self._timeout_seconds = timeout_seconds
         self._interval_seconds = interval_seconds
         self._lifetimes = Lifetimes(store.ttl_ms, store.retention_ms)
@@ -71,6 +76,9 @@ class JobRunner:
             # Gone and ended jobs are dropped. One that runs elsewhere has its books kept there.
             slot.is_lost = attempt == "taken"
             return None
+        breadcrumbs.tag(user_id=attempt.user_id)
+        if slot.queued_at is not None:
+            worker_metrics().queue_wait_seconds.observe(max(0.0, time.time() - slot.queued_at))
         job = RunningJob(attempt, self._course(attempt))
         outcome = self._run(job)
         if outcome is Outcome.DRAINED and self._store.release(job_id, job.attempt.number, self._name):
@@ -104,6 +112,7 @@ class JobRunner:
 
     @property
     def running_count(self) -> int:
+        """Jobs that run here now."""
         return len(self._running)
 
     def _run(self, job: RunningJob) -> Outcome:
@@ -120,11 +129,14 @@ class JobRunner:
 
     def _course(self, attempt: Attempt) -> Course:
         agent = self._agents.get(attempt.user_id)
+        model = attempt.input.custom_model or self._models[0]
         return Course(
             agent=self._agent,
-            model=attempt.input.custom_model or self._default_model,
+            model=model,
+            model_label=model if model in self._models else "other",
             user_agent=agent if agent and agent.is_active else None,
             timeout_seconds=self._timeout_seconds,
+            max_attempts=self._store.max_attempts,
             new_publisher=lambda number, on_answer: Publisher(
                 self._writer,
                 attempt.job_id,

@@ -51,6 +51,7 @@ class Publisher:
         self._usage = ""
         self._has_text = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
+        self.on_first_text: Callable[[], None] = lambda: None
 
     def publish(self, event: Event) -> asyncio.Future[str]:
         """Appends an event; it goes behind all earlier ones."""
@@ -116,5 +117,7 @@ class Publisher:
         text = self._transcript.text()
         if len(text) == self._sent_length:
             return None
+        if not self._sent_length:
+            self.on_first_text()
         piece, self._sent_length = text[self._sent_length :], len(text)
         return self.publish(Delta(text=piece, total_length=len(text), timestamp=now_ms()))

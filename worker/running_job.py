@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from shared.errors import AttemptFailed, AttemptLost
 from shared.events import Cancelled, Complete, Event, Failed, Started, Tool
@@ -16,8 +16,11 @@ from shared.job_store import Attempt
 from shared.schemas import Cause, ErrorCode, JobInput, SuggestionAgent, TokenUsage
 from worker.agent import AgentEvent, Answer, Answered, Spent, UsedTool, Wrote
 from worker.publisher import Publisher, now_ms
+from worker.witness import Witness
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 """Before the second attempt in place; doubled for each further one."""
@@ -51,8 +54,11 @@ class Course:
 
     agent: Agent
     model: str
+    model_label: str
+    """The model as the metrics name it: one of a few."""
     user_agent: SuggestionAgent | None
     timeout_seconds: float
+    max_attempts: int
     new_publisher: Callable[[int, Callable[[str], None]], Publisher]
     start_again: Callable[[Attempt], tuple[int, int]]
     """Blocks on Redis, so it is called beside the loop."""
@@ -67,8 +73,9 @@ class RunningJob:
         """Its attempt is being raised in Redis: a renewal with the old number proves nothing."""
         self._course = course
         self._stop: Stop | None = None
-        self._step: asyncio.Task[Answer] | None = None
+        self._step: asyncio.Task[Any] | None = None
         self._spent = TokenUsage()
+        self._witness: Witness
 
     def stop(self, reason: Stop) -> None:
         """Stops the model within milliseconds; what then happens depends on the reason."""
@@ -79,35 +86,35 @@ class RunningJob:
 
     async def run(self) -> Outcome:
         """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
-        delay = 0.0
         while True:
             publisher = self._course.new_publisher(self.attempt.number, self._heed)
             began = time.monotonic()
+            self._witness = witness = Witness(self.attempt, self._course.model_label)
+            publisher.on_first_text = witness.wrote
             try:
-                final = await self._attempt(publisher, delay, began)
-                if isinstance(final, Outcome):
-                    return final
+                final = await self._attempt(publisher, began)
                 if isinstance(final, AttemptFailed):
-                    failure = final
-                    if await self._next_attempt():
-                        delay = self._pause(failure)
+                    witness.failed(final)
+                    if (after := await self._after(final)) is None:
                         continue
-                    final = self._failed(failure)
+                    final = after
+                if isinstance(final, Outcome):
+                    witness.given_up(final.value)
+                    return final
                 await publisher.finish(final)
-                log.info("job ended", extra={"job_id": self.attempt.job_id, "outcome": final.event})
+                witness.ended(final)
                 return Outcome.ENDED
             except AttemptLost:
                 return Outcome.LOST
             finally:
                 await publisher.stop()
+                witness.close()
 
-    async def _attempt(self, publisher: Publisher, delay: float, began: float) -> Event | AttemptFailed | Outcome:
+    async def _attempt(self, publisher: Publisher, began: float) -> Event | AttemptFailed | Outcome:
         """One attempt: its final event, a failure worth another attempt, or why it was given up."""
-        self._step = asyncio.create_task(self._ask(publisher, delay))
-        if self._stop is not None:
-            self._step.cancel()
-        await asyncio.wait({self._step})
-        step, self._step = self._step, None
+        # First of all, also when there is nothing more to come: whoever joins later must know what was forgotten.
+        self._say_started(publisher)
+        step = await self._done(asyncio.create_task(self._ask(publisher)))
         await publisher.stop()
         if step.cancelled() or self._stop is Stop.LOST:
             return self._stopped()
@@ -115,20 +122,26 @@ class RunningJob:
         match error:
             case None:
                 return self._complete(step.result(), began)
-            case TimeoutError():
-                return Failed.of(ErrorCode.TIMEOUT, now_ms())
             case AttemptLost():
                 return Outcome.LOST
             case AttemptFailed(worth_retrying=True):
                 return self._stopped() if self._stop is not None else error
             case AttemptFailed():
-                log.warning("the attempt failed: %s", error, extra={"job_id": self.attempt.job_id})
+                log.warning("the attempt failed: %s", error)
                 return self._failed(error)
-        log.error("the attempt raised", exc_info=error, extra={"job_id": self.attempt.job_id})
+        log.error("the attempt raised", exc_info=error)
         return Failed.of(ErrorCode.INTERNAL, now_ms())
 
-    async def _ask(self, publisher: Publisher, delay: float) -> Answer:
-        await asyncio.sleep(delay)
+    async def _done(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
+        """Waits for a step that `stop` may cancel."""
+        self._step = step
+        if self._stop is not None:
+            step.cancel()
+        await asyncio.wait({step})
+        self._step = None
+        return step
+
+    def _say_started(self, publisher: Publisher) -> None:
         course, agent = self._course, self._course.user_agent
         publisher.publish(
             Started(
@@ -139,20 +152,47 @@ class RunningJob:
                 timestamp=now_ms(),
             )
         )
-        async with asyncio.timeout(course.timeout_seconds):
-            async with aclosing(course.agent.suggest(self.attempt.input, course.model, agent)) as events:
-                async for event in events:
-                    match event:
-                        case Wrote(piece):
-                            publisher.write(piece)
-                        case UsedTool(name, arguments):
-                            publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
-                        case Spent(usage):
-                            self._spent = self.attempt.usage.plus(usage)
-                            publisher.spent(self._spent)
-                        case Answered(answer):
-                            return answer
+        self._witness.started(course.model)
+
+    async def _ask(self, publisher: Publisher) -> Answer:
+        try:
+            async with asyncio.timeout(self._course.timeout_seconds) as limit:
+                return await self._listen(publisher)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long") from None
+
+    async def _listen(self, publisher: Publisher) -> Answer:
+        course = self._course
+        async with aclosing(course.agent.suggest(self.attempt.input, course.model, course.user_agent)) as events:
+            async for event in events:
+                match event:
+                    case Wrote(piece):
+                        publisher.write(piece)
+                    case UsedTool(name, arguments):
+                        self._witness.used_tool(name)
+                        publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
+                    case Spent(usage):
+                        self._spent = self.attempt.usage.plus(usage)
+                        publisher.spent(self._spent)
+                        self._witness.spent(usage)
+                    case Answered(answer):
+                        return answer
         raise AttemptFailed(ErrorCode.INTERNAL, "the agent gave no answer")
+
+    async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
+        """What follows a failure worth another attempt: None when that has its number, else how the job ends.
+
+        The pause belongs to the attempt that failed: what ends the job in it ends that attempt.
+        """
+        if self.attempt.failures + 1 >= self._course.max_attempts:
+            return self._failed(failure)
+        log.warning("the attempt failed, trying again: %s", failure)
+        await self._done(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
+        if self._stop is not None:
+            return self._stopped()
+        return None if await self._next_attempt() else self._failed(failure)
 
     async def _next_attempt(self) -> bool:
         """Whether the failures allow another attempt, which then has its number."""
@@ -173,11 +213,10 @@ class RunningJob:
         finally:
             self.is_renumbering = False
 
-    def _pause(self, failure: AttemptFailed) -> float:
-        log.warning("the attempt failed, trying again: %s", failure, extra={"job_id": self.attempt.job_id})
+    def _pause_seconds(self, failure: AttemptFailed) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
-        return float(RETRY_SECONDS * 2 ** (self.attempt.failures - 1) * random.uniform(0.5, 1))  # noqa: S311
+        return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
 
     def _heed(self, answer: str) -> None:
         """What the log says to an append: a cancel always arrives this way, if not sooner."""

@@ -5,6 +5,8 @@
 -- Answers nothing for a job that is gone; else status, attempt, user, createdAt, input, holder, last id, entries.
 local r = redis.call('HMGET', KEYS[1], 'status', 'attempt', 'user', 'createdAt', 'input', 'holder')
 if not r[1] then return {} end
+-- Not ours: no script of ours writes such an attempt, and nothing could be read by it.
+if not string.match(r[2] or '', '^%d+$') or #r[2] > 9 then return {} end
 local last = last_id(KEYS[2])
 local last_attempt, last_sequence = split_id(last)
 local attempt, sequence = split_id(ARGV[1])

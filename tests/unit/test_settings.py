@@ -34,6 +34,9 @@ API: dict[str, Any] = {
     "jobs_per_minute": 10,
     "streams_per_user": 5,
     "max_queued_jobs": 1000,
+    "max_connections": 9500,
+    "request_seconds": 15,
+    "cors_origins": (),
     "keepalive_seconds": 15,
 }
 WORKER: dict[str, Any] = {
@@ -73,6 +76,9 @@ MALFORMED: list[tuple[type[Settings], str, tuple[str, ...]]] = [
     (ApiSettings, "JOBS_PER_MINUTE", NOT_COUNTS),
     (ApiSettings, "STREAMS_PER_USER", NOT_COUNTS),
     (ApiSettings, "MAX_QUEUED_JOBS", NOT_COUNTS),
+    (ApiSettings, "MAX_CONNECTIONS", (*NOT_COUNTS, "10000")),
+    (ApiSettings, "REQUEST_SECONDS", ("canary", "0", "-1", "nan")),
+    (ApiSettings, "CORS_ORIGINS", ("canary", "*", "https://canary/", "https://CANARY", "https://a, canary", "null")),
     (ApiSettings, "KEEPALIVE_SECONDS", ("canary", "0", "-1", "nan")),
     (WorkerSettings, "PROJECT_ROOT", ("/canary/is/not/there", "/dev/null")),
     (WorkerSettings, "WORKER_CONCURRENCY", (*NOT_COUNTS, "1001")),

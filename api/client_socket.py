@@ -1,0 +1,66 @@
+"""A client's socket that nobody can hold for ever by being slow.
+
+Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+"""
+
+import errno
+import time
+from typing import Any
+
+import gevent.socket
+
+SEND_SECONDS = 60.0
+"""An answer has to be taken in this time. Streams have their own bounds: they never wait."""
+
+
+class ClientSocket(gevent.socket.socket):
+    """Times a request from its first byte on; before that it may be idle."""
+
+    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "is_late")
+
+    def __init__(self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        self._idle_seconds = idle_seconds
+        self._request_seconds = request_seconds
+        self._deadline: float | None = None
+        self.is_late = False
+        """The request did not arrive in time: the connection cannot be used again."""
+        self.settimeout(SEND_SECONDS)
+
+    def hurry(self, seconds: float) -> None:
+        """What is still to be read has to come within this time."""
+        self._deadline = time.monotonic() + seconds
+
+    def rest(self) -> None:
+        """The request has been answered; the next one has its own time."""
+        self._deadline = None
+
+    def recv(self, *args: Any) -> bytes:
+        """What has come; nothing, as if the client had hung up, when its time is over."""
+        if self.timeout == 0:
+            return super().recv(*args)
+        now = time.monotonic()
+        seconds = self._idle_seconds if self._deadline is None else self._deadline - now
+        if self.is_late or seconds <= 0:
+            return self._too_late()
+        self.settimeout(seconds)
+        try:
+            received: bytes = super().recv(*args)
+        except TimeoutError:
+            return self._too_late()
+        finally:
+            self.settimeout(SEND_SECONDS)
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._request_seconds
+        return received
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        try:
+            super().sendall(data, flags)
+        except TimeoutError:
+            # gunicorn takes this for a client that has gone; a time-out it would report as an error.
+            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None
+
+    def _too_late(self) -> bytes:
+        self.is_late = True
+        return b""

@@ -1,0 +1,51 @@
+"""Web clients on other origins: none unless CORS_ORIGINS names them, and only with bearer tokens.
+
+Credentials (cookies) are never allowed: a page elsewhere has to hold a token of its own.
+"""
+
+from flask import Flask, Request, Response, request
+
+ALLOWED_HEADERS = ("Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID")
+ALLOWED_METHODS = ("GET", "POST", "PUT", "DELETE")
+EXPOSED_HEADERS = (
+    "Idempotent-Replayed",
+    "Location",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+    "Retry-After",
+    "X-Request-ID",
+)
+PREFLIGHT_SECONDS = 600
+"""A browser may remember a preflight's answer for this long."""
+
+
+def install(app: Flask, origins: tuple[str, ...]) -> None:
+    """Has to come before what asks who is calling: a preflight carries no token."""
+    if not origins:
+        return
+
+    def answer_preflight() -> Response | None:
+        return Response(status=204) if _is_preflight(request) else None
+
+    def add_headers(response: Response) -> Response:
+        # Also where the origin is none of these: a cache must not give it another origin's answer.
+        response.vary.add("Origin")
+        origin = request.headers.get("Origin")
+        if origin in origins:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            if _is_preflight(request):
+                response.headers["Access-Control-Allow-Methods"] = ", ".join(ALLOWED_METHODS)
+                response.headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
+                response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+            else:
+                response.headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
+        return response
+
+    app.before_request(answer_preflight)
+    app.after_request(add_headers)
+
+
+def _is_preflight(request: Request) -> bool:
+    headers = request.headers
+    return request.method == "OPTIONS" and "Origin" in headers and "Access-Control-Request-Method" in headers

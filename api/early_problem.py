@@ -1,0 +1,35 @@
+"""Problems answered by the server itself, before or instead of the app.
+
+Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+"""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+_DETAILS = {
+    400: "The request could not be understood.",
+    414: "The request line is too long.",
+    431: "The request's headers are too large.",
+    500: "Something went wrong on our side. Please try again.",
+    503: "Too many connections are open. Please try again in a moment.",
+}
+RETRY_AFTER_SECONDS = 5
+
+
+def write(sock: Any, status: int, *_reason_and_message: str) -> None:
+    """Writes the whole answer, after which the connection is closed. Takes the arguments of gunicorn's write_error."""
+    title = HTTPStatus(status).phrase
+    problem = {"type": "about:blank", "title": title, "status": status, "detail": _DETAILS.get(status, f"{title}.")}
+    body = json.dumps(problem).encode()
+    lines = [
+        f"HTTP/1.1 {status} {title}",
+        "Connection: close",
+        "Content-Type: application/problem+json",
+        f"Content-Length: {len(body)}",
+        "Cache-Control: no-store",
+        "X-Content-Type-Options: nosniff",
+    ]
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        lines.append(f"Retry-After: {RETRY_AFTER_SECONDS}")
+    sock.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)

@@ -1,0 +1,42 @@
+"""One line in the log a request; a stream's comes when it ends. Who asked is not in it."""
+
+import logging
+import time
+from functools import partial
+
+from flask import Flask, Response, g, request
+
+from api.headers import request_id
+from shared import telemetry
+
+log = logging.getLogger(__name__)
+
+PROBES = ("/healthz", "/readyz", "/metrics")
+"""Asked every few seconds by machines: only of interest to who looks for trouble with them."""
+
+
+def install(app: Flask) -> None:
+    app.before_request(_begin)
+    app.after_request(_tell_at_the_end)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+    # A kept connection's requests share a greenlet.
+    telemetry.bind_anew(request_id=request_id())
+
+
+def _tell_at_the_end(response: Response) -> Response:
+    # The template, not the path: that could hold anything, and as many of them.
+    route = request.url_rule.rule if request.url_rule else None
+    level = logging.DEBUG if route in PROBES and response.status_code < 400 else logging.INFO
+    fields: dict[str, object] = {"method": request.method, "route": route, "status": response.status_code}
+    if "job_id" in g:
+        fields["job_id"] = g.job_id
+    began = g.get("began", time.perf_counter())
+    response.call_on_close(partial(_tell, level, fields, began))
+    return response
+
+
+def _tell(level: int, fields: dict[str, object], began: float) -> None:
+    log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

@@ -1,0 +1,36 @@
+"""The key points of a job as Sentry's breadcrumbs: what had happened before an error."""
+
+from enum import Enum
+
+import sentry_sdk
+
+
+class Crumb(Enum):
+    """Each point once: category, level and message."""
+
+    JOB_CREATED = ("job", "info", "job created")
+    CANCEL_ASKED = ("job", "info", "cancel asked for")
+    STREAM_OPENED = ("stream", "info", "stream opened")
+    CLIENT_GONE = ("stream", "info", "client gone")
+    VIEWER_CUT_OFF = ("stream", "warning", "viewer cut off")
+    ATTEMPT_STARTED = ("attempt", "info", "attempt started")
+    ATTEMPT_FAILED = ("attempt", "warning", "attempt failed")
+    TOOL_USED = ("agent", "info", "tool used")
+    COMPLETED = ("job", "info", "job completed")
+    CANCELLED = ("job", "info", "job cancelled")
+    FAILED = ("job", "error", "job failed")
+
+
+def leave(crumb: Crumb, **facts: str | int | None) -> None:
+    """Notes the point; the facts are names, numbers and ids, never what a user or the model wrote."""
+    category, level, message = crumb.value
+    sentry_sdk.add_breadcrumb(category=category, level=level, message=message, data=facts)
+
+
+def tag(*, user_id: str | None = None, **tags: str | int) -> None:
+    """What every event from here on in this request, or job, is found by."""
+    scope = sentry_sdk.get_isolation_scope()
+    if user_id is not None:
+        scope.set_user({"id": user_id})
+    for name, value in tags.items():
+        scope.set_tag(name, str(value))

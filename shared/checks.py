@@ -1,0 +1,109 @@
+"""What `--check` finds out before a process serves: a line each, and never a secret."""
+
+import logging
+import re
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Literal, NamedTuple
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from shared.connections import connect
+from shared.errors import SettingsError
+from shared.settings import S, load
+
+REDIS_LEAST_VERSION = (6, 2)
+SLOW_MS = 20.0
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+
+Verdict = Literal["ok", "warn", "FAIL"]
+
+
+class Finding(NamedTuple):
+    verdict: Verdict
+    name: str
+    text: str
+
+
+Check = Callable[[S], Iterable[Finding]]
+
+
+def run(kind: type[S], checks: Iterable[Check[S]]) -> int:
+    """Prints what the checks find; the process's exit code. A check that raises has failed."""
+    # What is wrong is said in a check's own line.
+    logging.disable(logging.CRITICAL)
+    try:
+        settings = load(kind)
+    except SettingsError as error:
+        _show(Finding("FAIL", "settings", str(error)))
+        return 1
+    _show(Finding("ok", "settings", "all there and well formed"))
+    is_failed = False
+    for check in checks:
+        for finding in _found(check, settings):
+            _show(finding)
+            is_failed |= finding.verdict == "FAIL"
+    return 1 if is_failed else 0
+
+
+def _found(check: Check[S], settings: S) -> Iterable[Finding]:
+    try:
+        yield from check(settings)
+    except Exception as error:
+        # Its type alone: a message may hold an address with a password, or a key.
+        yield Finding("FAIL", check.__name__.removeprefix("check_").replace("_", " "), type(error).__name__)
+
+
+def _show(finding: Finding) -> None:
+    print(f"{finding.verdict:4} {finding.name}: {finding.text}", file=sys.stdout, flush=True)
+
+
+def check_redis(settings: S) -> Iterable[Finding]:
+    """Redis's answer, version, persistence, and what it does when its memory is full."""
+    where = shown_url(settings.redis_url)
+    with connect(settings.redis_url, max_connections=2) as redis:
+        try:
+            redis.ping()
+            began = time.perf_counter()
+            redis.ping()
+            took_ms = (time.perf_counter() - began) * 1000
+        except RedisError as error:
+            yield Finding("FAIL", "redis", f"{where} does not answer: {type(error).__name__}")
+            return
+        yield Finding("warn" if took_ms > SLOW_MS else "ok", "redis", f"{where} answers in {took_ms:.1f} ms")
+        info: dict[str, object] = redis.info()
+        yield _version(str(info["redis_version"]))
+        yield _persistence(info, redis)
+        yield _eviction(info)
+
+
+def _version(version: str) -> Finding:
+    is_new = tuple(int(part) for part in version.split(".")[:2]) >= REDIS_LEAST_VERSION
+    least = ".".join(map(str, REDIS_LEAST_VERSION))
+    return Finding("ok" if is_new else "FAIL", "redis version", version + ("" if is_new else f", {least} is needed"))
+
+
+def _persistence(info: dict[str, object], redis: Redis) -> Finding:
+    if info.get("aof_enabled"):
+        return Finding("ok", "redis persistence", "append-only file")
+    try:
+        save = redis.config_get("save").get("save", "")
+    except RedisError:  # hosted ones often forbid CONFIG
+        return Finding("warn", "redis persistence", "no append-only file; whether it saves cannot be asked")
+    if save:
+        return Finding("warn", "redis persistence", f"snapshots alone (save {save}): the last minutes can get lost")
+    return Finding("warn", "redis persistence", "none: suggestion agents are lost when Redis restarts")
+
+
+def _eviction(info: dict[str, object]) -> Finding:
+    policy = str(info.get("maxmemory_policy", "noeviction"))
+    if policy == "noeviction" or not info.get("maxmemory"):
+        return Finding("ok", "redis eviction", f"{policy}, maxmemory {info.get('maxmemory_human', '0B')}")
+    return Finding("FAIL", "redis eviction", f"{policy} would throw jobs away; set maxmemory-policy noeviction")
+
+
+def shown_url(url: str) -> str:
+    """An address without its user and password, and without its query."""
+    return _URL_CREDENTIALS.sub("", url).partition("?")[0]

@@ -1,0 +1,80 @@
+"""Every metric, named in one place. None is labelled by a user or a job: a label has few values, known beforehand.
+
+Each process makes only its own, at the first use. Several API processes on one host share files (prometheus-client's
+multiprocess mode, set up in `api/gunicorn.conf.py`), so whichever answers `/metrics` speaks for all.
+"""
+
+from functools import cache
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+_WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_MODEL_BUCKETS = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 90, 120)
+_PUBLISH_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
+_OUTCOME_LABELS = ("status", "code")
+
+
+class JobMetrics:
+    """How jobs end. Most end in a worker; those that wait, or whose worker is gone, are ended by whoever finds them."""
+
+    def __init__(self) -> None:
+        self.ended = Counter(
+            "planner_jobs_ended", "Jobs that have ended, by final status and error code.", _OUTCOME_LABELS
+        )
+
+
+class ApiMetrics:
+    def __init__(self) -> None:
+        self.creation_seconds = Histogram(
+            "planner_job_creation_seconds",
+            "Time to store and queue a job, or to find that it may not be.",
+            ("outcome",),
+            buckets=_REQUEST_BUCKETS,
+        )
+        self.open_streams = Gauge("planner_open_streams", "Event streams open now.", multiprocess_mode="livesum")
+        self.viewers_cut_off = Counter("planner_viewers_cut_off", "Viewers hung up on because they read too slowly.")
+        self.resumes = Counter("planner_stream_resumes", "Streams opened with a cursor that could be used.")
+        self.holes_filled = Counter("planner_holes_filled", "Holes in a feed that were filled from the log.")
+        self.publish_seconds = Histogram(
+            "planner_publish_seconds",
+            "From an event's timestamp to its having been sent to the viewers of a process.",
+            buckets=_PUBLISH_BUCKETS,
+        )
+        self.refused_connections = Counter(
+            "planner_connections_refused", "Connections answered 503 because the process had too many."
+        )
+
+
+class WorkerMetrics:
+    def __init__(self) -> None:
+        self.queue_wait_seconds = Histogram(
+            "planner_queue_wait_seconds", "From a job's entry into the queue to its start.", buckets=_WAIT_BUCKETS
+        )
+        self.first_delta_seconds = Histogram(
+            "planner_first_delta_seconds", "From an attempt's start to its first text.", buckets=_MODEL_BUCKETS
+        )
+        self.streaming_seconds = Histogram(
+            "planner_streaming_seconds", "From an attempt's first text to its final event.", buckets=_MODEL_BUCKETS
+        )
+        self.tokens = Counter("planner_tokens", "Tokens spent, by kind and model.", ("kind", "model"))
+        self.attempts = Counter(
+            "planner_attempts", "Attempts started; `cause` is why it was not the first, else `first`.", ("cause",)
+        )
+        self.slots_used = Gauge("planner_slots_used", "Jobs running in this worker process.")
+        self.slots_free = Gauge("planner_slots_free", "Jobs that this worker process could take.")
+
+
+@cache
+def job_metrics() -> JobMetrics:
+    return JobMetrics()
+
+
+@cache
+def api_metrics() -> ApiMetrics:
+    return ApiMetrics()
+
+
+@cache
+def worker_metrics() -> WorkerMetrics:
+    return WorkerMetrics()

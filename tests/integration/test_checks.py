@@ -1,0 +1,97 @@
+"""`--check`: what is wrong with an environment is said before it matters, and no secret is shown."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SECRET, RedisServer, clean_environment, free_port
+from tests.stack import ROOT, Stack, stack
+
+KEY = "sk-ant-a-key-of-the-tests"
+
+
+def check(half: str, **variables: str) -> tuple[int, dict[str, str], str]:
+    """The exit code, the worst verdict by name, and all that was said."""
+    command = [sys.executable, "-m", half, "--check"]
+    done = subprocess.run(command, cwd=ROOT, env=clean_environment(**variables), capture_output=True, text=True)
+    assert done.stderr == ""
+    verdicts: dict[str, str] = {}
+    for line in done.stdout.splitlines():
+        verdict, name = line.split(":")[0].split(maxsplit=1)
+        verdicts[name] = min(verdict, verdicts.get(name, verdict))  # FAIL, then ok, then warn
+    return done.returncode, verdicts, done.stdout
+
+
+@pytest.fixture(scope="module")
+def sandboxed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack(tmp_path_factory.mktemp("stack")) as it:
+        it.start_sandbox()
+        yield it
+
+
+def worker_environment(stack: Stack, **variables: str) -> dict[str, str]:
+    return {
+        "REDIS_URL": stack.redis_server.url,
+        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_BASE_URL": stack.sandbox_url,
+        "CLAUDE_MODEL": "sandbox",
+        "ALLOWED_MODELS": "sandbox",
+        **variables,
+    }
+
+
+def test_a_worker_that_could_work_says_so(sandboxed: Stack) -> None:
+    code, verdicts, said = check("worker", **worker_environment(sandboxed, PROJECT_ROOT=str(ROOT)))
+    assert code == 0, said
+    assert {"settings", "redis", "redis version", "redis eviction", "key", "model", "ripgrep", "project"} <= set(
+        verdicts
+    )
+    assert "FAIL" not in verdicts.values()
+    assert verdicts["redis persistence"] == "warn"
+    assert KEY not in said
+
+
+def test_what_a_worker_lacks_is_named(sandboxed: Stack, tmp_path: Path) -> None:
+    code, verdicts, said = check(
+        "worker", **worker_environment(sandboxed, CLAUDE_MODEL="no-such-model", PROJECT_ROOT=str(tmp_path))
+    )
+    assert code == 1 and verdicts["model"] == "FAIL" and "no-such-model" in said
+    assert verdicts["project"] == "warn"
+    sandboxed.redis.config_set("maxmemory", "64mb")
+    sandboxed.redis.config_set("maxmemory-policy", "allkeys-lru")
+    code, verdicts, _ = check("worker", **worker_environment(sandboxed))
+    sandboxed.redis.config_set("maxmemory-policy", "noeviction")
+    assert code == 1 and verdicts["redis eviction"] == "FAIL"
+
+
+def test_a_redis_and_a_provider_that_are_away_fail_without_showing_passwords() -> None:
+    port = free_port()
+    code, verdicts, said = check(
+        "worker",
+        REDIS_URL=f"redis://user:hunter2@127.0.0.1:{port}/0",
+        ANTHROPIC_API_KEY=KEY,
+        ANTHROPIC_BASE_URL=f"http://127.0.0.1:{port}",
+    )
+    assert code == 1 and verdicts["redis"] == verdicts["key"] == "FAIL"
+    assert "hunter2" not in said and KEY not in said
+
+
+def test_an_api_that_could_serve_says_so(redis_server: RedisServer) -> None:
+    code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET)
+    assert code == 0 and verdicts["redis"] == "ok"
+    assert SECRET not in said
+
+
+def test_a_key_server_that_is_away_fails(redis_server: RedisServer) -> None:
+    url = f"http://127.0.0.1:{free_port()}/keys?token=hunter2"
+    code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_JWKS_URL=url)
+    assert code == 1 and verdicts["auth"] == "FAIL" and "hunter2" not in said
+
+
+@pytest.mark.parametrize("half", ["api", "worker"])
+def test_a_setting_that_is_missing_is_named(half: str) -> None:
+    code, verdicts, said = check(half)
+    assert code == 1 and verdicts == {"settings": "FAIL"} and "REDIS_URL is not set" in said
