@@ -89,7 +89,9 @@ def test_an_official_event_source_comes_back_by_itself_after_a_restart_and_stops
     package = ROOT / "api/web/node_modules/eventsource/dist/index.js"
     url = f"http://127.0.0.1:{port}{JOBS}/{job_id}"
     script = str(ROOT / "tests/chaos/event_source.mjs")
-    client = system.start("node", [str(ROOT / ".venv/bin/node"), script, str(package), url, alice.http.headers["authorization"]])
+    client = system.start(
+        "node", [str(ROOT / ".venv/bin/node"), script, str(package), url, alice.http.headers["authorization"]]
+    )
     wait_until(lambda: client.has_said('"delta"'))
     old.stop()
     system.start_web(port)
