@@ -22,7 +22,7 @@ from api import create_app
 from shared.settings import ApiSettings
 
 SECRET = "a secret of the tests, long enough for HS384 too"
-START_SECONDS = 10
+START_SECONDS = 30
 
 
 @dataclass(frozen=True)
