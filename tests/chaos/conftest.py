@@ -1,20 +1,32 @@
 """What the chaos tests share: a system whose answers take some 3 s, so that there is a middle to break."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.stack import Person, Stack, stack
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[Stack]:
-    """Redis, the sandbox and a web process; workers are the tests' own."""
-    with stack(tmp_path) as it:
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Redis, the sandbox and a web process, for the tests of a module: starting them takes longer than most tests."""
+    with stack(tmp_path_factory.mktemp("stack")) as it:
         it.start_sandbox(chars=8, interval_ms=10)
         it.start_web()
         yield it
+
+
+@pytest.fixture
+def system(lasting: Stack) -> Iterator[Stack]:
+    """The lasting system, empty. Workers, and whatever else is started, are the test's own."""
+    kept = list(lasting.processes)
+    yield lasting
+    for process in reversed(lasting.processes[len(kept) :]):
+        process.cleanup()
+    lasting.processes[:] = kept
+    lasting.redis.flushall()
+    httpx.delete(f"{lasting.sandbox_url}/sandbox/requests")
 
 
 @pytest.fixture

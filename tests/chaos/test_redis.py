@@ -11,23 +11,20 @@ from redis import Redis
 
 from shared import keys
 from tests.conftest import start_redis, wait_until
-from tests.stack import BODY, JOBS, Person, Stack, Watcher, measured, own_events, stack
+from tests.stack import BODY, JOBS, Person, Process, Stack, Watcher, measured, own_events, stack
 
 
-@pytest.fixture
-def system(tmp_path: Path) -> Iterator[Stack]:
-    with stack(tmp_path, KEEPALIVE_SECONDS="2") as it:
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack(tmp_path_factory.mktemp("stack"), KEEPALIVE_SECONDS="2") as it:
         it.start_sandbox(chars=8, interval_ms=10)
         it.start_web()
-        it.start_worker()
         yield it
 
 
 @pytest.fixture
-def alice(system: Stack) -> Iterator[Person]:
-    person = Person(system)
-    yield person
-    person.close()
+def worker(system: Stack) -> Process:
+    return system.start_worker()
 
 
 def whole(watcher: Watcher) -> bool:
@@ -37,6 +34,7 @@ def whole(watcher: Watcher) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["pubsub", "normal"])
+@pytest.mark.usefixtures("worker")
 def test_cut_connections_lose_nothing(system: Stack, alice: Person, kind: str) -> None:
     page = f"cut {kind}"
     watchers = [Watcher(system, job_id) for job_id in [alice.ask(page) for _ in range(3)]]
@@ -61,6 +59,7 @@ def test_cut_connections_lose_nothing(system: Stack, alice: Person, kind: str) -
         assert len(watcher.connections) > 1 or whole(watcher)
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_worker_hears_stop_commands_again_after_a_cut(system: Stack, alice: Person) -> None:
     job_id = alice.ask("stall fast")
     with Redis(port=system.redis_server.port) as redis:
@@ -78,7 +77,6 @@ def test_a_worker_hears_stop_commands_again_after_a_cut(system: Stack, alice: Pe
 @pytest.mark.parametrize("lost", ["a delta", "the final event"])
 def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, alice: Person, lost: str) -> None:
     """The event is put into the log behind the channel's back."""
-    system.processes[-1].stop()  # no worker: the test writes the log itself
     job_id = alice.ask("by hand")
     watcher = Watcher(system, job_id)
     wait_until(lambda: watcher.saw("queued"))
@@ -97,6 +95,7 @@ def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, 
     assert whole(watcher)
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_thaws(
     system: Stack, alice: Person
 ) -> None:
@@ -119,6 +118,7 @@ def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_t
     assert len({r["body"]["messages"][0]["content"] for r in system.requests_for(page)}) == 1
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_freeze_longer_than_a_lease_restarts_nothing_that_is_alive(system: Stack, alice: Person) -> None:
     watcher = Watcher(system, alice.ask("long freeze, slow"))
     wait_until(lambda: watcher.saw("started"))
@@ -136,6 +136,7 @@ def test_a_freeze_longer_than_a_lease_restarts_nothing_that_is_alive(system: Sta
     assert watcher.join().status == "cancelled"
 
 
+@pytest.mark.usefixtures("worker")
 def test_a_redis_that_comes_back_empty_ends_what_was_running_and_nothing_needs_a_restart(
     system: Stack, alice: Person, tmp_path: Path
 ) -> None:
