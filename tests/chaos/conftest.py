@@ -1,4 +1,7 @@
-"""What the chaos tests share: a system whose answers take some 3 s, so that there is a middle to break."""
+"""What the chaos tests share: a system whose answers take some 3 s.
+
+`stall once` in a page's name makes the first answer stop in its middle, for as long as a test needs to break it.
+"""
 
 from collections.abc import Iterator
 

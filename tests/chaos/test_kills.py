@@ -11,7 +11,7 @@ TAKEOVER_SECONDS = 15
 
 def test_a_killed_workers_job_runs_again_elsewhere_and_is_answered_once(system: Stack, alice: Person) -> None:
     workers = [system.start_worker(), system.start_worker()]
-    job_id = alice.ask("killed")
+    job_id = alice.ask("killed, stall once")
     watcher = Watcher(system, job_id)
     wait_until(lambda: watcher.saw("delta"))
     holder = system.redis.hget(keys.record(job_id), "holder")
@@ -26,7 +26,7 @@ def test_a_killed_workers_job_runs_again_elsewhere_and_is_answered_once(system: 
 
 
 def test_a_job_that_kills_every_worker_ends_as_lost(system: Stack, alice: Person) -> None:
-    job_id = alice.ask("deadly")
+    job_id = alice.ask("deadly, stall")
     watcher = Watcher(system, job_id)
     for attempt in (1, 2, 3):
         worker = system.start_worker()
@@ -39,7 +39,7 @@ def test_a_job_that_kills_every_worker_ends_as_lost(system: Stack, alice: Person
 
 def test_viewers_are_told_that_no_worker_is_there_and_the_job_runs_when_one_comes(system: Stack, alice: Person) -> None:
     worker = system.start_worker()
-    job_id = alice.ask("orphaned")
+    job_id = alice.ask("orphaned, stall once")
     watcher = Watcher(system, job_id)
     wait_until(lambda: watcher.saw("delta"))
     worker.send(signal.SIGKILL)
@@ -50,7 +50,7 @@ def test_viewers_are_told_that_no_worker_is_there_and_the_job_runs_when_one_come
 
 def test_a_job_whose_worker_has_just_died_can_still_be_cancelled(system: Stack, alice: Person) -> None:
     worker = system.start_worker()
-    job_id = alice.ask("dead and cancelled")
+    job_id = alice.ask("dead and cancelled, stall")
     watcher = Watcher(system, job_id)
     wait_until(lambda: watcher.saw("delta"))
     worker.send(signal.SIGKILL)

@@ -36,7 +36,7 @@ def test_a_frozen_worker_that_was_replaced_writes_nothing_when_it_thaws_and_goes
 
 def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: Stack, alice: Person) -> None:
     old = system.start_worker(DRAIN_SECONDS="1")
-    long = Watcher(system, alice.ask("drained"))
+    long = Watcher(system, alice.ask("drained, stall once"))
     wait_until(lambda: long.saw("delta"))
     short = Watcher(system, alice.ask("short fast"))
     wait_until(lambda: short.saw("started"))
@@ -55,7 +55,7 @@ def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: St
 
 def test_a_second_sigterm_does_not_wait(system: Stack, alice: Person) -> None:
     old = system.start_worker(DRAIN_SECONDS="60")
-    watcher = Watcher(system, alice.ask("hurried"))
+    watcher = Watcher(system, alice.ask("hurried, stall once"))
     wait_until(lambda: watcher.saw("delta"))
     old.send(signal.SIGTERM)
     wait_until(lambda: old.has_said("draining"))
