@@ -3,7 +3,8 @@
 import re
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -199,9 +200,20 @@ def agent_filled(visitor: Visitor) -> None:
     agent_empty(visitor)
 
 
-def take(system: System, browser: Browser, name: str) -> None:
+@contextmanager
+def in_state(system: System, browser: Browser, name: str) -> Iterator[Visitor]:
+    """A visitor who sees the page in this state. Afterwards the system is whole again."""
     with visitor(system, browser, port=system.proxy.port, viewport={"width": 1280, "height": 860}) as person:
         STATES[name](person)
+        yield person
+        person.page.unroute_all(behavior="ignoreErrors")
+    system.proxy.mend()
+    if system.worker.popen.poll() is not None:
+        system.worker = system.stack.start_worker()
+
+
+def take(system: System, browser: Browser, name: str) -> None:
+    with in_state(system, browser, name) as person:
         for width, height in WIDTHS.items():
             person.page.set_viewport_size({"width": width, "height": height})
             for scheme in SCHEMES:
@@ -209,10 +221,6 @@ def take(system: System, browser: Browser, name: str) -> None:
                 is_dialog = person.page.get_by_role("dialog").count() > 0
                 path = FOLDER / f"{name}-{width}-{scheme}.png"
                 person.page.screenshot(path=path, full_page=not is_dialog, animations="disabled")
-        person.page.unroute_all(behavior="ignoreErrors")
-    system.proxy.mend()
-    if system.worker.popen.poll() is not None:
-        system.worker = system.stack.start_worker()
 
 
 def main(names: list[str]) -> int:

@@ -2,11 +2,13 @@
 
 import re
 
+import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.system import Visitor
+from tests.e2e.screenshots import STATES, in_state
+from tests.e2e.system import System, Visitor
 
 PROMPT = "You think of people who use a keyboard, a screen reader or a magnifier, always."
 
@@ -19,33 +21,10 @@ def axe_finds_nothing(visitor: Visitor) -> None:
         assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 
 
-def test_axe_finds_nothing_before_a_request(visit: Visit) -> None:
-    visitor = visit().open()
-    expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
-    axe_finds_nothing(visitor)
-    visitor.page.get_by_role("button", name="Suggest features").click()
-    expect(visitor.page.get_by_text("is required")).to_be_visible()
-    axe_finds_nothing(visitor)
-
-
-def test_axe_finds_nothing_while_an_answer_is_written_nor_when_it_is_cancelled(visit: Visit) -> None:
-    visitor = visit()
-    visitor.ask("Checked page long slow")
-    visitor.waits_for_text(50)
-    axe_finds_nothing(visitor)
-    visitor.page.get_by_role("button", name="Cancel").click()
-    expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
-    axe_finds_nothing(visitor)
-
-
-def test_axe_finds_nothing_in_an_answer_nor_in_an_error(visit: Visit) -> None:
-    visitor = visit()
-    visitor.ask("Checked page fast")
-    visitor.waits_for_the_answer()
-    axe_finds_nothing(visitor)
-    visitor.ask("Checked page cut off fast")
-    expect(visitor.page.get_by_role("alert")).to_be_visible()
-    axe_finds_nothing(visitor)
+@pytest.mark.parametrize("state", STATES)
+def test_axe_finds_nothing_in_any_state(system: System, browser: Browser, state: str) -> None:
+    with in_state(system, browser, state) as visitor:
+        axe_finds_nothing(visitor)
 
 
 def test_the_cursor_blinks_unless_less_motion_is_wanted(visit: Visit) -> None:
