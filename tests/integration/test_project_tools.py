@@ -157,7 +157,7 @@ OUTSIDE = (
     "/etc/passwd",
     "/",
     "/proc/self/environ",
-    "/proc/self/root/etc/passwd",
+    "/proc/1/root",
     "/proc/self/cwd/README.md",
     "/dev/stdin",
     "link.txt",
