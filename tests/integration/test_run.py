@@ -21,6 +21,8 @@ def run() -> Iterator[Process]:
     wait_until(lambda: process.has_said("Ready") or process.popen.poll() is not None, seconds=30)
     assert process.popen.poll() is None, process.lines
     yield process
+    if process.popen.poll() is None:
+        process.stop(seconds=30)  # a killed one would leave its own processes behind
     process.cleanup()
 
 
