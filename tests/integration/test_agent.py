@@ -294,7 +294,7 @@ def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, pa
 
 
 def test_a_run_cancelled_while_its_events_are_handled_closes_the_connection_too(sandbox: Sandbox) -> None:
-    page = "Leaving busy slow"
+    page = "Leaving busy stall"
 
     async def cancel(asked: FeatureAgent) -> float:
         begun = asyncio.Event()
@@ -318,7 +318,7 @@ def test_a_run_cancelled_while_its_events_are_handled_closes_the_connection_too(
 
 
 def test_a_run_that_is_left_early_closes_the_connection(sandbox: Sandbox) -> None:
-    page = "Leaving early slow"
+    page = "Leaving early stall"
 
     async def leave(asked: FeatureAgent) -> float:
         async with aclosing(asked.suggest(job(page), "sandbox", None)) as events:
