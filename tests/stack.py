@@ -115,9 +115,13 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def start_sandbox(self, *, chars: int = 20, interval_ms: float = 10) -> Process:
-        port = free_port()
+    def start_sandbox(
+        self, *, chars: int = 20, interval_ms: float = 10, answer_chars: int | None = None, port: int | None = None
+    ) -> Process:
+        port = port or free_port()
         options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms)]
+        if answer_chars is not None:
+            options += ["--answer-chars", str(answer_chars)]
         process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])
         wait_until(lambda: process.has_said("listening"))
         self.sandbox_url = f"http://127.0.0.1:{port}"

@@ -399,6 +399,18 @@ def test_requests_are_noted_with_their_body_and_can_be_cleared(sandbox: Sandbox,
     assert sandbox.requests("Noted") == []
 
 
+def test_the_times_of_a_request_and_of_each_piece_are_noted_finely(sandbox: Sandbox, client: Anthropic) -> None:
+    text = text_of(streamed(client, ask("Timed")))
+    noted = sandbox.requests("Timed")[-1]
+    pieces = httpx.get(f"{sandbox.url}/sandbox/requests/{noted['id']}/pieces").json()
+    assert "".join(piece for _, piece in pieces) == text and len(pieces[0][1]) == 40
+    times = [noted["receivedUs"], *(at for at, _ in pieces), noted["endedUs"]]
+    assert times == sorted(times)
+    milliseconds = [noted["receivedAt"], noted["firstTextAt"], noted["endedAt"]]
+    assert milliseconds == [at // 1000 for at in (times[0], times[1], times[-1])]
+    assert httpx.get(f"{sandbox.url}/sandbox/requests/unknown/pieces").status_code == 404
+
+
 @pytest.mark.parametrize("model", ["claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5", "claude-opus-4-7"])
 def test_models_from_4_7_on_refuse_any_temperature(client: Anthropic, model: str) -> None:
     assert client.beta.messages.create(**ask("Warm fast", model=model)).model == model

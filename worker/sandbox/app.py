@@ -67,10 +67,17 @@ def create_app(pace: Pace) -> Starlette:
         shown = json.dumps([exchange.as_json() for exchange in journal.exchanges])
         return Response(shown, media_type="application/json")
 
+    async def pieces(request: Request) -> Response:
+        exchange = journal.find(request.path_params["id"])
+        if exchange is None:
+            raise HTTPException(404)
+        return JSONResponse(exchange.pieces())
+
     routes = [
         Route("/v1/messages", Messages(pace, journal), methods=["POST"]),
         Route("/v1/models", _list_models),
         Route("/v1/models/{name}", _show_model),
         Route("/sandbox/requests", observed, methods=["GET", "DELETE"]),
+        Route("/sandbox/requests/{id}/pieces", pieces),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _http_error})

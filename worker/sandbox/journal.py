@@ -2,6 +2,7 @@
 
 import json
 import time
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,9 +12,9 @@ _KEPT_REQUESTS = 1_000
 _KEPT_BYTES = 64 * 1024 * 1024  # of request bodies; a tool result alone may have 100 KB
 
 
-def now_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
+def now_us() -> int:
+    """Microseconds since the epoch."""
+    return time.time_ns() // 1000
 
 
 @dataclass(eq=False)  # two exchanges are never the same one
@@ -21,37 +22,59 @@ class Exchange:
     """One `POST /v1/messages` and how it went."""
 
     id: str = field(default_factory=lambda: f"msg_sandbox_{uuid4().hex[:20]}")
-    received_at: int = field(default_factory=now_ms)
+    received_us: int = field(default_factory=now_us)
     raw_body: bytes = b""
     page: str | None = None
     model: str | None = None
     stream: bool = False
-    first_text_at: int | None = None
-    ended_at: int | None = None
+    ended_us: int | None = None
     outcome: str = "running"
+    text: str = ""
+    chars: int = 1
+    _written_us: "array[int]" = field(default_factory=lambda: array("q"))
+
+    def write_text(self, text: str, chars: int) -> None:
+        """Note what is about to be written, so many characters a piece."""
+        self.text, self.chars = text, chars
+
+    def wrote_piece(self) -> None:
+        """Note that the next piece goes out."""
+        self._written_us.append(now_us())
 
     def end(self, outcome: str) -> None:
         """Note how it ended; the first word stands."""
-        if self.ended_at is None:
-            self.outcome, self.ended_at = outcome, now_ms()
+        if self.ended_us is None:
+            self.outcome, self.ended_us = outcome, now_us()
+
+    def pieces(self) -> list[tuple[int, str]]:
+        """The pieces of text written so far, each with when, in microseconds since the epoch."""
+        cut = range(0, len(self.text), self.chars)
+        return [(at, self.text[i : i + self.chars]) for at, i in zip(self._written_us, cut, strict=False)]
 
     def as_json(self) -> dict[str, Any]:
-        """The exchange as `GET /sandbox/requests` shows it."""
+        """The exchange as `GET /sandbox/requests` shows it: `…At` in milliseconds, `…Us` in microseconds."""
+        first_text_us = self._written_us[0] if self.text and self._written_us else None
         try:
             body = json.loads(self.raw_body)
         except ValueError:
             body = None
         return {
             "id": self.id,
-            "receivedAt": self.received_at,
+            "receivedAt": _milliseconds(self.received_us),
+            "receivedUs": self.received_us,
             "page": self.page,
             "model": self.model,
             "stream": self.stream,
-            "firstTextAt": self.first_text_at,
-            "endedAt": self.ended_at,
+            "firstTextAt": _milliseconds(first_text_us),
+            "endedAt": _milliseconds(self.ended_us),
+            "endedUs": self.ended_us,
             "outcome": self.outcome,
             "body": body,
         }
+
+
+def _milliseconds(microseconds: int | None) -> int | None:
+    return None if microseconds is None else microseconds // 1000
 
 
 class Journal:
@@ -74,6 +97,10 @@ class Journal:
             exchange.raw_body = raw_body
             self._bytes += len(raw_body)
             self._trim()
+
+    def find(self, exchange_id: str) -> Exchange | None:
+        """The exchange of this id, where it has not been forgotten."""
+        return next((exchange for exchange in self.exchanges if exchange.id == exchange_id), None)
 
     def clear(self) -> None:
         """Forget all of them; those that are running go on unseen."""

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from worker.sandbox.faults import Picks
-from worker.sandbox.journal import Exchange, now_ms
+from worker.sandbox.journal import Exchange
 from worker.sandbox.wire import PING, ApiError, RequestRefused, Text, Turn, event, frames, message
 
 _PING_SECONDS = 3.0
@@ -50,6 +50,8 @@ async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> No
     chars = min(reply.chars, _MOST_CHARS_WHEN_BREAKING) if fault else reply.chars
     written = frames(exchange.id, exchange.model or "", reply.turn, reply.usage, chars)
     breaks_at = int(len(written) * _BREAKS_AT[fault.word]) if fault else None
+    if reply.turn.blocks and isinstance(reply.turn.blocks[0], Text):
+        exchange.write_text(reply.turn.blocks[0].text, chars)
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
     headers.append((b"request-id", new_request_id().encode()))
     await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -58,8 +60,7 @@ async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> No
         if number == breaks_at:
             return await _break(reply, scope, send)
         await clock.tick(send)
-        if number == 0 and reply.turn.blocks and isinstance(reply.turn.blocks[0], Text):
-            exchange.first_text_at = now_ms()
+        exchange.wrote_piece()
         is_last = number == len(written) - 1
         if is_last:  # before it is sent, so that who has read it finds it written down
             exchange.end(_outcome(reply))
