@@ -1,0 +1,292 @@
+"""Running jobs: our worker beside RQ's own, on the same sandbox and the same Redis."""
+
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.bench.measures import median, percentile
+from tests.bench.report import Goal, Part, Table, at_most
+from tests.bench.workers import OurWorker, SimpleWorkers, WorkerPool, Workers, running
+from tests.stack import Process, Stack, stack
+
+ANSWER_CHARS, CHARS, INTERVAL_MS = 2000, 10, 50
+DELTAS = ANSWER_CHARS // CHARS
+"""Pieces of text in an answer: 20 a second for 10 seconds."""
+SHORT_CHARS = 300
+"""A piece of a short answer, which has three of them and comes without a pause."""
+RIVALS = 50
+IDLE_JOBS, FEW_IDLE_JOBS = 40, 8
+SHORT_JOBS, FEW_SHORT_JOBS = 900, 20
+BUSY_JOBS = 100
+PROBE_SECONDS, PROBES = 0.1, 70
+WARM_UP_SECONDS = 1.5
+"""Time for the running jobs to be running, before the first probe."""
+LOOK_SECONDS, POLL_SECONDS, PAUSE_SECONDS, SETTLE_SECONDS = 1.0, 0.01, 0.05, 0.3
+SLOTS = 100
+OURS, PRELOADED, STOCK = "ours", "RQ, preloaded", "RQ, stock"
+ORDER = (OURS, PRELOADED, STOCK)
+TEXT = f"""\
+Jobs whose answer of {ANSWER_CHARS:,} characters the sandbox writes in pieces of {CHARS}, {1000 // INTERVAL_MS} a
+second. Each job is one model request; ours publishes text every 100 ms, the others every piece as it comes, as their
+documentation has it. *Stock* is `rq worker-pool`, which forks for every job and imports the SDK in the child;
+*preloaded* are RQ's `SimpleWorker`s in a process each that have imported it before. Memory is what they would take
+alone on the machine: shared pages count once."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Jobs that ran at once. Memory in MB at its highest; `cpu` in seconds for 1,000 pieces of text."""
+
+    jobs: int
+    idle_mb: float
+    running_mb: float
+    cpu: float
+    connections: int
+
+    @property
+    def mb_a_job(self) -> float:
+        return (self.running_mb - self.idle_mb) / self.jobs
+
+
+@dataclass
+class Pace:
+    """Milliseconds from enqueuing to the model's request, and how many short jobs a minute."""
+
+    idle: list[float] = field(default_factory=list)
+    busy: list[float] = field(default_factory=list)
+    short_a_minute: list[float] = field(default_factory=list)
+
+
+class Model:
+    """The sandbox, whose pace can be changed under the same address."""
+
+    def __init__(self, system: Stack) -> None:
+        self._system = system
+        self._process: Process | None = None
+        self.write_long()
+
+    def write_long(self) -> None:
+        self._start(CHARS, ANSWER_CHARS)
+
+    def write_short(self) -> None:
+        self._start(SHORT_CHARS, SHORT_CHARS)
+
+    def _start(self, chars: int, answer_chars: int) -> None:
+        port = None
+        if self._process:
+            port = httpx.URL(self._system.sandbox_url).port
+            self._process.stop()
+        self._process = self._system.start_sandbox(
+            chars=chars, interval_ms=INTERVAL_MS, answer_chars=answer_chars, port=port
+        )
+
+    def take_times(self, name: str, pages: str) -> dict[str, float]:
+        """When it noted this of the requests for such pages, in seconds since the epoch; then it forgets them all.
+
+        Fails where a request did not come to its end: figures of work half done would look good.
+        """
+        noted = [request for request in self._system.sandbox_requests() if pages in request["page"]]
+        outcomes = {request["outcome"] for request in noted}
+        assert outcomes <= {"completed", "failed:refusal"}, outcomes
+        httpx.delete(f"{self._system.sandbox_url}/sandbox/requests").raise_for_status()
+        return {request["page"]: request[name] / 1e6 for request in noted}
+
+
+def run_at_once(workers: Workers, model: Model, jobs: int) -> Run:
+    cpu = workers.cpu_seconds()
+    for number in range(jobs):
+        workers.enqueue(f"page {number}")
+    memory, connections = [0.0], [0]
+    while workers.unfinished():
+        time.sleep(LOOK_SECONDS)
+        memory.append(workers.memory_mb())
+        connections.append(workers.connections())
+    time.sleep(SETTLE_SECONDS)
+    cpu = workers.cpu_seconds() - cpu
+    assert len(model.take_times("endedUs", "page")) == jobs
+    return Run(jobs, workers.idle_mb, max(memory), cpu / (jobs * DELTAS) * 1000, max(connections))
+
+
+def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
+    """From enqueuing to the model's request, one job after the other."""
+    began: dict[str, float] = {}
+    for number in range(jobs):
+        page = f"idle {number} fast"
+        began[page] = time.time()
+        workers.enqueue(page)
+        _finish(workers)
+    return _since(began, model.take_times("receivedUs", "idle"))
+
+
+def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
+    """The same for short jobs that come while others run; the model refuses them, which is its shortest answer."""
+    for number in range(BUSY_JOBS):
+        workers.enqueue(f"page {number}")
+    began: dict[str, float] = {}
+    first = time.monotonic() + WARM_UP_SECONDS
+    for number in range(PROBES):
+        time.sleep(max(0.0, first + number * PROBE_SECONDS - time.monotonic()))
+        page = f"probe {number} fast refusal"
+        began[page] = time.time()
+        workers.enqueue(page)
+    _finish(workers)
+    return _since(began, model.take_times("receivedUs", "probe"))
+
+
+def short_jobs_a_minute(workers: Workers, model: Model, jobs: int) -> float:
+    """How quickly a full queue is worked off, without the first and the last tenth."""
+    with workers.held():
+        for number in range(jobs):
+            workers.enqueue(f"short {number} fast")
+    _finish(workers)
+    ended = sorted(model.take_times("endedUs", "short").values())
+    assert len(ended) == jobs
+    first, last = jobs // 10, jobs - 1 - jobs // 10
+    return (last - first) / (ended[last] - ended[first]) * 60
+
+
+def _finish(workers: Workers) -> None:
+    while workers.unfinished():
+        time.sleep(POLL_SECONDS)
+    time.sleep(PAUSE_SECONDS)
+
+
+def _since(began: dict[str, float], received: dict[str, float]) -> list[float]:
+    return [(received[page] - moment) * 1000 for page, moment in began.items()]
+
+
+class _Bench:
+    """The runs in their order, and what they found."""
+
+    def __init__(self, system: Stack) -> None:
+        self._system = system
+        self._model = Model(system)
+        self.runs: dict[tuple[str, int], list[Run]] = defaultdict(list)
+        self.paces: dict[str, Pace] = defaultdict(Pace)
+        self.dropped = 0
+        self.resident_mb = 0.0
+
+    def run(self, rounds: int) -> None:
+        with running(SimpleWorkers(self._system, RIVALS)) as preloaded:
+            for number in range(rounds):
+                self._in_turn(
+                    number,
+                    lambda: self._ours(50),
+                    lambda: self._keep(PRELOADED, preloaded, RIVALS),
+                    lambda: self._ours(BUSY_JOBS),
+                    self._busy,
+                )
+                self._model.write_short()
+                self._in_turn(number, self._our_pace, lambda: self._keep_pace(PRELOADED, preloaded))
+                self._model.write_long()
+            self.resident_mb = preloaded.resident_mb()
+        for jobs in (1, 200):
+            self._ours(jobs)
+        self._stock(1)
+        self._stock(50)
+        self._stock(10, with_pace=True)
+
+    @staticmethod
+    def _in_turn(number: int, *steps: Callable[[], None]) -> None:
+        """Every other round the other way round, so that nobody always comes first."""
+        for step in steps if number % 2 == 0 else steps[::-1]:
+            step()
+
+    def _ours(self, jobs: int) -> None:
+        with running(OurWorker(self._system, max(jobs, SLOTS))) as worker:
+            self._keep(OURS, worker, jobs)
+
+    def _busy(self) -> None:
+        with running(OurWorker(self._system, 2 * BUSY_JOBS)) as worker:
+            self.paces[OURS].busy += busy_milliseconds(worker, self._model)
+            self.dropped += worker.dropped()
+
+    def _our_pace(self) -> None:
+        with running(OurWorker(self._system, SLOTS)) as worker:
+            idle_milliseconds(worker, self._model, 1)
+            self._keep_pace(OURS, worker)
+
+    def _stock(self, jobs: int, *, with_pace: bool = False) -> None:
+        with running(WorkerPool(self._system, jobs)) as pool:
+            self._keep(STOCK, pool, jobs)
+            if with_pace:
+                self._model.write_short()
+                self._keep_pace(STOCK, pool, FEW_IDLE_JOBS, FEW_SHORT_JOBS)
+
+    def _keep(self, name: str, workers: Workers, jobs: int) -> None:
+        self.runs[name, jobs].append(run_at_once(workers, self._model, jobs))
+        self.dropped += workers.dropped()
+
+    def _keep_pace(self, name: str, workers: Workers, idle_jobs: int = IDLE_JOBS, short_jobs: int = SHORT_JOBS) -> None:
+        pace = self.paces[name]
+        pace.idle += idle_milliseconds(workers, self._model, idle_jobs)
+        pace.short_a_minute.append(short_jobs_a_minute(workers, self._model, short_jobs))
+        self.dropped += workers.dropped()
+
+
+def measure(rounds: int) -> Part:
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_quiet=True) as system:
+        bench = _Bench(system)
+        bench.run(rounds)
+    return Part("Running jobs", TEXT, [_run_table(bench), _pace_table(bench)], _goals(bench))
+
+
+def _run_table(bench: _Bench) -> Table:
+    head = ("", "jobs", "MB in all", "MB a job more", "CPU s per 1,000 deltas", "Redis connections", "rounds")
+    rows: list[tuple[str, ...]] = []
+    for (name, jobs), runs in sorted(bench.runs.items(), key=lambda item: (ORDER.index(item[0][0]), item[0][1])):
+        figures = (
+            f"{median(run.running_mb for run in runs):,.0f}",
+            f"{median(run.mb_a_job for run in runs):.2f}",
+            f"{median(run.cpu for run in runs):.2f}",
+            f"{median(run.connections for run in runs):.0f}",
+        )
+        rows.append((name, str(jobs), *figures, str(len(runs))))
+    note = (
+        "Medians of the rounds; differences under 20 % are noise. *MB a job more*: what the jobs add to the memory of "
+        f"workers that have not run any. *Deltas* are the pieces the model wrote, {DELTAS} an answer. "
+        f"By the sum of their resident sizes, the {RIVALS} preloaded workers take {bench.resident_mb:,.0f} MB. "
+        "Ours has 100 slots, and 200 in the row of 200 jobs."
+    )
+    if bench.dropped:
+        note += f" **Our worker dropped RQ's books on {bench.dropped} jobs, which is a fault.**"
+    return Table("Jobs at once", head, rows, note)
+
+
+def _pace_table(bench: _Bench) -> Table:
+    busy = f"with {BUSY_JOBS} jobs running, p50 / p99"
+    head = ("", "enqueue to model request, ms: idle, p50 / p99", busy, "samples", "short jobs a minute")
+    rows: list[tuple[str, ...]] = []
+    for name in ORDER:
+        pace = bench.paces[name]
+        samples = f"{len(pace.idle)}, {len(pace.busy)}" if pace.busy else str(len(pace.idle))
+        rows.append((name, _spread(pace.idle), _spread(pace.busy), samples, f"{median(pace.short_a_minute):,.0f}"))
+    note = (
+        f"Idle: one job at a time. Busy: a probe every {PROBE_SECONDS * 1000:.0f} ms; a rival would need a process for "
+        f"each of the {BUSY_JOBS} jobs, and one more. The stock pool has 10 workers here, the preloaded {RIVALS}, ours "
+        f"{SLOTS} slots. Short jobs have three pieces of text that come without a pause; the queue is filled before "
+        "anybody may take from it."
+    )
+    return Table("How soon, and how many", head, rows, note)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{median(values):.1f} / {percentile(values, 99):.1f}" if values else "-"
+
+
+def _goals(bench: _Bench) -> list[Goal]:
+    ours, theirs = bench.runs[OURS, RIVALS], bench.runs[PRELOADED, RIVALS]
+    ratio = median(run.running_mb for run in ours) / median(run.running_mb for run in theirs)
+    pace, to_model = bench.paces[OURS], "enqueue to model request"
+    cpu = median(run.cpu for run in bench.runs[OURS, BUSY_JOBS])
+    return [
+        at_most(f"worker: memory for {RIVALS} running jobs over {RIVALS} preloaded SimpleWorkers", 1 / 20, ratio),
+        at_most(f"{to_model}, idle, p50", 8, median(pace.idle), " ms"),
+        at_most(f"{to_model}, with {BUSY_JOBS} jobs running, p99", 40, percentile(pace.busy, 99), " ms"),
+        at_most("CPU per 1,000 model deltas in the worker", 0.30, cpu, " s"),
+    ]

@@ -1,0 +1,209 @@
+"""Those who run jobs, behind one face: our worker, and what people would use instead."""
+
+import os
+import shlex
+import signal
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+from redis import Redis
+from rq import Queue, Worker
+
+from shared import keys
+from shared.job_store import Created, CreateLimits, JobStore
+from shared.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.settings import Settings
+from tests.bench.measures import cpu_seconds, family
+from tests.conftest import wait_until
+from tests.stack import Process, Stack
+
+NO_LIMITS = CreateLimits(jobs_per_minute=10**9, max_queued_jobs=10**9)
+QUEUE = "rival"
+JOB = "tests.bench.rivals.rq_job.suggest_features"
+START_SECONDS, STOP_SECONDS = 180, 15
+ENDED = {status.value.encode() for status in JobStatus if status.is_final}
+
+T = TypeVar("T")
+
+
+class Workers(ABC):
+    """Running workers of one kind. `slots` is how many jobs they can run at once."""
+
+    def __init__(self, system: Stack, slots: int) -> None:
+        self.system = system
+        self.slots = slots
+        self.idle_mb = 0.0
+        """Memory before the first job."""
+        self._connections_before = len(system.redis.client_list())
+        self._roots: list[Process] = []
+
+    @abstractmethod
+    def start(self) -> None:
+        """Returns when all of them are ready for a job."""
+
+    @abstractmethod
+    def enqueue(self, page: str) -> None:
+        pass
+
+    @abstractmethod
+    def unfinished(self) -> int:
+        """How many of the enqueued jobs have not ended."""
+
+    def pids(self) -> list[int]:
+        return [pid for root in self._roots for pid in family(root.pid)]
+
+    def cpu_seconds(self) -> float:
+        return _once_nobody_vanishes(lambda: cpu_seconds(self.pids()))
+
+    def memory_mb(self) -> float:
+        """What they would take if nothing else ran here: what they share among themselves counts once.
+
+        One process alone shares nothing, so its resident size counts; its PSS would hide what it happens to share
+        with the others measured here.
+        """
+        return _once_nobody_vanishes(lambda: _memory_mb(self.pids()))
+
+    def resident_mb(self) -> float:
+        """The sum of their resident sizes, shared pages counted in each."""
+        return _once_nobody_vanishes(lambda: sum(_kilobytes(pid, "Rss") for pid in self.pids()) * 1024 / 1e6)
+
+    def dropped(self) -> int:
+        """How often a worker of ours gave up keeping RQ's books on a job: nothing that should ever happen."""
+        return sum("was dropped" in line for root in self._roots for line in root.lines)
+
+    def connections(self) -> int:
+        """Connections to Redis that came with them."""
+        return len(self.system.redis.client_list()) - self._connections_before
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody takes a job within this block, which has to be short."""
+        pids = self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """Ends them and all that they have started."""
+        pids = self.pids()
+        for root in self._roots:
+            root.send(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        while time.monotonic() < deadline and any(root.popen.poll() is None for root in self._roots):
+            time.sleep(0.05)
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for root in self._roots:
+            root.cleanup()
+
+
+class OurWorker(Workers):
+    """The `worker` line of the Procfile; its jobs are created as the API creates them."""
+
+    def start(self) -> None:
+        settings = Settings(redis_url=self.system.redis_server.url)
+        self._store = JobStore(self.system.redis, settings)
+        self._running: set[str] = set()
+        self._roots = [self.system.start_worker(WORKER_CONCURRENCY=str(self.slots), DRAIN_SECONDS="0")]
+
+    def enqueue(self, page: str) -> None:
+        job = JobInput(
+            page_or_component=page, feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.MEDIUM
+        )
+        created = self._store.create("alice", job, None, NO_LIMITS)
+        assert isinstance(created, Created)
+        self._running.add(created.job_id)
+
+    def unfinished(self) -> int:
+        running = list(self._running)
+        with self.system.redis.pipeline(transaction=False) as pipeline:
+            for job_id in running:
+                pipeline.hget(keys.record(job_id), "status")
+            statuses = pipeline.execute()
+        self._running = {job_id for job_id, status in zip(running, statuses, strict=True) if status not in ENDED}
+        return len(self._running)
+
+
+class _RqWorkers(Workers):
+    """Workers of RQ's own kinds on a queue as RQ makes it."""
+
+    def __init__(self, system: Stack, slots: int) -> None:
+        super().__init__(system, slots)
+        self._queue = Queue(QUEUE, connection=system.redis)
+        self._enqueued = 0
+        self._finished_before = self._finished()
+
+    def enqueue(self, page: str) -> None:
+        self._queue.enqueue(JOB, str(uuid4()), page)
+        self._enqueued += 1
+
+    def unfinished(self) -> int:
+        return self._enqueued - (self._finished() - self._finished_before)
+
+    def _finished(self) -> int:
+        redis: Redis = self.system.redis
+        registries = (self._queue.finished_job_registry, self._queue.failed_job_registry)
+        return sum(int(redis.zcard(registry.key)) for registry in registries)
+
+    def _wait_until_registered(self) -> None:
+        wait_until(lambda: Worker.count(queue=self._queue) == self.slots, seconds=START_SECONDS)
+
+
+class WorkerPool(_RqWorkers):
+    """`rq worker-pool`: so many processes, each of which forks for every job."""
+
+    def start(self) -> None:
+        command = f"rq worker-pool {QUEUE} --num-workers {self.slots} --logging-level WARNING"
+        self._roots = [self.system.start("pool", [*shlex.split(command), "--url", self.system.redis_server.url])]
+        self._wait_until_registered()
+
+
+class SimpleWorkers(_RqWorkers):
+    """So many processes with everything imported, each of which runs one job after the other."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.bench.rivals.simple_worker"]
+        self._roots = [self.system.start("simple worker", command) for _ in range(self.slots)]
+        self._wait_until_registered()
+
+
+W = TypeVar("W", bound=Workers)
+
+
+@contextmanager
+def running(workers: W) -> Iterator[W]:
+    """The workers, started, and gone at the end."""
+    try:
+        workers.start()
+        workers.idle_mb = workers.memory_mb()
+        yield workers
+    finally:
+        workers.stop()
+
+
+def _once_nobody_vanishes(read: Callable[[], T]) -> T:
+    """Forked children come and go while they are counted."""
+    while True:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return read()
+
+
+def _memory_mb(pids: list[int]) -> float:
+    field = "Rss" if len(pids) == 1 else "Pss"
+    return sum(_kilobytes(pid, field) for pid in pids) * 1024 / 1e6
+
+
+def _kilobytes(pid: int, field: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
