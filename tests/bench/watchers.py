@@ -1,0 +1,89 @@
+"""People who ask for jobs and watch them: a C program, so that it is never what a measurement waits for.
+
+Times are in microseconds since the epoch, by the same clock as the sandbox's journal.
+"""
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.conftest import token
+from tests.stack import BODY, JOBS, LIFETIME_SECONDS
+
+_SOURCE = Path(__file__).with_name("watchers.c")
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A delta as it came to a viewer. `timestamp_ms` is when the worker wrote it."""
+
+    at: int
+    total_length: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One job from its POST to its final event, `final`. `holes` and `duplicates` are faults in what was delivered."""
+
+    page: str
+    job_id: str
+    posted: int
+    answered: int
+    first_byte: int
+    first_delta: int
+    ended: int
+    final: str
+    deltas: int
+    holes: int
+    duplicates: int
+    arrivals: list[Arrival] = field(default_factory=list)
+
+    @property
+    def is_whole(self) -> bool:
+        return self.final == "complete" and not self.holes and not self.duplicates
+
+
+@dataclass(frozen=True)
+class Watching:
+    watched: list[Watched]
+    cpu_seconds: float
+
+
+class Watchers:
+    """The program, built into this folder. Raises SystemExit where there is no C compiler."""
+
+    def __init__(self, folder: Path) -> None:
+        compiler = shutil.which("cc")
+        if compiler is None:
+            raise SystemExit("make bench needs a C compiler (cc) for its viewers")
+        self._program = folder / "watchers"
+        subprocess.run([compiler, "-O2", "-o", self._program, _SOURCE], check=True)
+
+    def ask_and_watch(self, port: int, pages: list[str], *, per_second: float = 1000, seconds: float = 60) -> Watching:
+        """Posts a job for each page, so many a second, and watches each to its end; gives up after so many seconds."""
+        bodies = "".join(json.dumps({**BODY, "pageOrComponent": page}) + "\n" for page in pages)
+        bearer = token("alice", lifetime_seconds=LIFETIME_SECONDS)
+        command = [str(part) for part in (self._program, port, JOBS, bearer, per_second, seconds)]
+        done = subprocess.run(command, input=bodies, stdout=subprocess.PIPE, text=True, check=True)
+        return _parsed(done.stdout, pages)
+
+
+def _parsed(output: str, pages: list[str]) -> Watching:
+    watched: list[Watched] = []
+    cpu_seconds = 0.0
+    for line in output.splitlines():
+        kind, *parts = line.split()
+        if kind == "stream":
+            number, job_id, *times, final, deltas, holes, duplicates = parts
+            posted, answered, first_byte, first_delta, ended = map(int, times)
+            ends = (posted, answered, first_byte, first_delta, ended, final, int(deltas), int(holes), int(duplicates))
+            watched.append(Watched(pages[int(number)], job_id, *ends))
+        elif kind == "delta":
+            at, total_length, timestamp_ms = map(int, parts[1:])
+            watched[int(parts[0])].arrivals.append(Arrival(at, total_length, timestamp_ms))
+        else:
+            cpu_seconds = int(parts[0]) / 1e6
+    return Watching(watched, cpu_seconds)
