@@ -17,7 +17,7 @@ from api.channel import Channel
 from api.feed import Feed, Place
 from api.viewer import Viewer
 from shared import keys
-from shared.event_log import parse_message
+from shared.event_log import Entry, parse_message
 from shared.job_store import JobStore
 from shared.metrics import api_metrics
 from shared.waiting import look
@@ -32,6 +32,8 @@ FORGET_LOOKS, FORGET_SECONDS = 20, 0.1
 QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
+OBSERVE_SECONDS = 0.01
+"""Metrics are files shared by processes, and dear: of the events that come closer together one is looked at."""
 
 
 class Hub:
@@ -43,6 +45,7 @@ class Hub:
         self._loading = BoundedSemaphore(READS_AT_ONCE)
         self._being_read: set[str] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
+        self._observed_at = 0.0
         self.holes_filled = 0
 
     def viewers(self) -> list[Viewer]:
@@ -111,13 +114,19 @@ class Hub:
         feed = self._feeds.get(channel.split(":")[1])
         if feed is not None:
             entry = parse_message(payload)
-            feed.accept(entry, time.time())
-            if (happened_at := entry.timestamp_ms) is not None:
-                # Clocks of two hosts may differ: nothing arrives before it was sent.
-                api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
+            now = time.time()
+            feed.accept(entry, now)
+            if now - self._observed_at > OBSERVE_SECONDS:
+                self._observe(entry, now)
             # While it is first read, whoever reads it sees to the hole.
             if feed.has_hole and feed.is_loaded:
                 self._read_soon(feed)
+
+    def _observe(self, entry: Entry, now: float) -> None:
+        self._observed_at = now
+        if (happened_at := entry.timestamp_ms) is not None:
+            # Clocks of two hosts may differ: nothing arrives before it was sent.
+            api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
 
     def _on_subscribed(self, channel: str) -> None:
         # The first time the joiner reads; after a reconnect nobody else would.
@@ -164,7 +173,7 @@ class Hub:
             feeds = [
                 feed
                 for feed in self._feeds.values()
-                if feed.is_loaded and not feed.is_over and (not feed.entries or feed.last_event_at < quiet_since)
+                if feed.is_loaded and not feed.is_over and (not feed.last_id or feed.last_event_at < quiet_since)
             ]
             try:
                 self._look(feeds)
