@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from api import sse
+from api.past import Past
 from api.viewer import Viewer
 from shared.event_log import Entry, EventId, Snapshot
 from shared.events import Failed, Queued
@@ -18,7 +19,7 @@ class Place:
 
 
 class Feed:
-    """Holds the entries of the current attempt and passes each on as it comes. Never waits.
+    """Holds what was said in the current attempt and passes each on as it comes. Never waits.
 
     It accepts an entry only if it is the next one; `has_hole` then says that something is missing and the log has to
     be read.
@@ -26,7 +27,7 @@ class Feed:
 
     def __init__(self, job_id: str, now: float) -> None:
         self.job_id = job_id
-        self.entries: list[Entry] = []
+        self.past = Past()
         self.viewers: set[Viewer] = set()
         self.users = 0
         self.is_loaded = False
@@ -39,7 +40,7 @@ class Feed:
 
     @property
     def last_id(self) -> EventId | None:
-        return self.entries[-1].id if self.entries else None
+        return self.past.last_id
 
     @property
     def has_hole(self) -> bool:
@@ -48,7 +49,7 @@ class Feed:
 
     def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
-        if missed := sse.replay(sse.after(self.entries, cursor)):
+        if missed := sse.replay(self.past.after(cursor)):
             viewer.send(sse.frame(missed))
         if self.is_over:
             viewer.end()
@@ -62,15 +63,18 @@ class Feed:
 
     def accept(self, entry: Entry, now: float) -> None:
         """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
-        last = self.last_id
+        last = self.past.last_id
         if self.is_over or (last and entry.id <= last):
             return
-        self._newest_seen = max(self._newest_seen or entry.id, entry.id)
-        if entry.id != self._next_after(last, entry.id):
+        if self._newest_seen is None or entry.id > self._newest_seen:
+            self._newest_seen = entry.id
+        attempt, sequence = entry.id
+        is_new_attempt = last is None or attempt != last.attempt
+        if sequence != (1 if is_new_attempt or last is None else last.sequence + 1):
             return
-        if last and entry.id.attempt != last.attempt:
-            self.entries = []
-        self.entries.append(entry)
+        if is_new_attempt:
+            self.past = Past()
+        self.past.add(entry)
         self.last_event_at = now
         self.place = None
         self._broadcast(sse.frame(sse.of_log(entry)), now)
@@ -112,12 +116,6 @@ class Feed:
         self.last_sent_at = now
         for viewer in tuple(self.viewers):
             viewer.send(frame)
-
-    @staticmethod
-    def _next_after(last: EventId | None, seen: EventId) -> EventId:
-        if last and seen.attempt == last.attempt:
-            return EventId(last.attempt, last.sequence + 1)
-        return EventId(seen.attempt, 1)
 
     @staticmethod
     def _queued(place: Place, now: float) -> Queued:

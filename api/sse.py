@@ -3,11 +3,11 @@
 Every frame is made once, in both shapes a connection may need: as it is, and as a finished HTTP/1.1 chunk.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from shared.event_log import Entry, EventId
-from shared.events import Delta, Event
+from shared.event_log import Entry
+from shared.events import Event
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {
@@ -46,38 +46,5 @@ def of_log(entry: Entry) -> bytes:
 
 
 def replay(entries: Iterable[Entry]) -> bytes:
-    """The entries in their order, neighbouring deltas merged into one that bears the last one's id."""
-    return b"".join(of_log(entry) for entry in merged(entries))
-
-
-def merged(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """The entries with every run of deltas made one."""
-    run: list[Entry] = []
-    for entry in entries:
-        if entry.name == Delta.event:
-            run.append(entry)
-            continue
-        yield from _joined(run)
-        run = []
-        yield entry
-    yield from _joined(run)
-
-
-def _joined(run: list[Entry]) -> Iterator[Entry]:
-    if len(run) < 2:
-        yield from run
-        return
-    deltas = [Delta.model_validate_json(entry.data) for entry in run]
-    text = "".join(delta.text for delta in deltas)
-    yield Entry(run[-1].id, Delta.event, deltas[-1].model_copy(update={"text": text}).encode())
-
-
-def after(entries: list[Entry], cursor: EventId | None) -> list[Entry]:
-    """What a client with this cursor has not seen of these entries, which are all of one attempt, from its start.
-
-    A cursor of another attempt, or one past the end, is none: the client gets everything.
-    """
-    if cursor is None or not entries or cursor.attempt != entries[-1].id.attempt:
-        return entries
-    seen = cursor.sequence - entries[0].id.sequence + 1
-    return entries[seen:] if seen <= len(entries) else entries
+    """The entries in their order."""
+    return b"".join(map(of_log, entries))

@@ -32,7 +32,7 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
         raise
     viewer = _viewer(request.environ)
     metrics = api_metrics()
-    if cursor and sse.after(feed.entries, cursor) is not feed.entries:
+    if feed.past.has(cursor):
         metrics.resumes.inc()
     metrics.open_streams.inc()
     leave(Crumb.STREAM_OPENED)

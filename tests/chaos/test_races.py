@@ -187,8 +187,8 @@ class Races(RuleBasedStateMachine):
         if self.feed.is_loaded:
             viewer = RecordingViewer()
             self.viewers.append(viewer)
-            entries = self.feed.entries
-            self.feed.join(viewer, entries[cursor].id if cursor < len(entries) else None, 0)
+            last = self.feed.last_id
+            self.feed.join(viewer, EventId(last.attempt, cursor + 1) if last else None, 0)
 
     @invariant()
     def the_log_is_sound(self) -> None:
@@ -216,7 +216,7 @@ class Races(RuleBasedStateMachine):
     def viewers_see_each_id_once_in_order(self) -> None:
         feed: Feed | None = getattr(self, "feed", None)
         if feed is not None:
-            assert [entry.id.sequence for entry in feed.entries] == list(range(1, len(feed.entries) + 1))
+            assert feed.past.first_id is None or feed.past.first_id.sequence == 1
         for viewer in getattr(self, "viewers", []):
             assert viewer.ids == sorted(set(viewer.ids))
             assert viewer.finals <= 1

@@ -4,7 +4,6 @@ import http.client
 import io
 import socket
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import cast
 
 import httpx
@@ -13,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import sse
-from shared.event_log import Entry, EventId
-from shared.events import Connected, Delta, Event, Queued, decode
+from shared.event_log import EventId
+from shared.events import Connected, Event, Queued, decode
 from shared.schemas import JobStatus
 from tests.unit import strategies
 
 Log = list[tuple[EventId, Event]]
-Runs = list[Log]
 one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
 
 
@@ -69,59 +67,6 @@ def test_a_finished_chunk_carries_the_plain_bytes(data: st.DataObject, run: Log)
     frames = [sse.frame(sse.of_log(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
     body = unchunked(b"".join(frame.chunk for frame in frames) + b"0\r\n\r\n")
     assert body == b"".join(frame.plain for frame in frames)
-
-
-@given(st.data(), one_run)
-def test_a_replay_reads_back_as_the_merged_log(data: st.DataObject, run: Log) -> None:
-    entries = strategies.entries(run)
-    seen = read(cut(data, sse.replay(entries)))
-    assert [(event.id, event.event, event.data.encode()) for event in seen] == [
-        (str(entry.id), entry.name, entry.data) for entry in sse.merged(entries)
-    ]
-
-
-@given(one_run)
-def test_merging_joins_neighbouring_deltas_under_the_last_ones_id(run: Log) -> None:
-    entries, merged = strategies.entries(run), list(sse.merged(strategies.entries(run)))
-    names = [entry.name for entry in merged]
-    assert (Delta.event, Delta.event) not in pairwise(names)
-    others = [entry for entry in entries if entry.name != Delta.event]
-    assert [entry for entry in merged if entry.name != Delta.event] == others
-    by_id = {entry.id: entry for entry in entries}
-    for before, entry in zip([None, *merged], merged, strict=False):
-        if entry.name != Delta.event:
-            continue
-        first = before.id.sequence + 1 if before else 1
-        parts = [decode(e.name, e.data) for e in entries if first <= e.id.sequence <= entry.id.sequence]
-        whole, last = decode(entry.name, entry.data), decode("delta", by_id[entry.id].data)
-        assert isinstance(whole, Delta) and isinstance(last, Delta)
-        assert whole.text == "".join(part.text for part in parts if isinstance(part, Delta))
-        assert (whole.total_length, whole.timestamp) == (last.total_length, last.timestamp)
-    if entries:
-        assert merged[-1].id == entries[-1].id
-
-
-@given(one_run)
-def test_after_a_cursor_comes_exactly_what_follows_it(run: Log) -> None:
-    entries = strategies.entries(run)
-    for place, entry in enumerate(entries):
-        assert sse.after(entries, entry.id) == entries[place + 1 :]
-
-
-@given(one_run, st.integers(0, 12), st.integers(1, 10**9))
-def test_a_cursor_that_is_not_in_the_log_gets_all_of_it(run: Log, attempt: int, sequence: int) -> None:
-    entries = strategies.entries(run)
-    assert sse.after(entries, None) == entries
-    cursor = EventId(attempt, sequence)
-    if cursor not in [entry.id for entry in entries]:
-        assert sse.after(entries, cursor) == entries
-    assert sse.after([], cursor) == []
-
-
-def test_the_only_event_of_a_job_that_never_ran_is_0_1() -> None:
-    only = [Entry(EventId(0, 1), "cancelled", b"{}")]
-    assert sse.after(only, EventId(0, 1)) == []
-    assert sse.after(only, EventId(1, 1)) == sse.after(only, EventId(0, 2)) == only
 
 
 @given(st.data(), strategies.text, st.integers(1, 1000))
