@@ -15,17 +15,20 @@ _REFUSED_ACCESS_TYPES = ("authentication_error", "permission_error", "not_found_
 def as_attempt_failure(error: anthropic.APIError | httpx2.HTTPError | httpx2.StreamError) -> AttemptFailed:
     """The failure of the attempt that an error of the SDK, or of its HTTP client in mid-stream, means."""
     if isinstance(error, anthropic.APIStatusError):
-        return _of_status(error)
+        return _failure(error.status_code, error.type or "", _retry_after(error))
     return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, type(error).__name__, worth_retrying=True)
 
 
-def _of_status(error: anthropic.APIStatusError) -> AttemptFailed:
-    """An error event in the middle of a stream has status 200, so its type is asked as well."""
-    status, kind = error.status_code, error.type or ""
+def of_error_event(kind: str) -> AttemptFailed:
+    """The failure that an error event in the middle of a stream means: its status was 200, its type says what it is."""
+    return _failure(200, kind)
+
+
+def _failure(status: int, kind: str, retry_after_seconds: float | None = None) -> AttemptFailed:
     detail = f"HTTP {status} {kind}".strip()
     if status in (429, 529) or kind in _OVERLOADED_TYPES:
         return AttemptFailed(
-            ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True, retry_after_seconds=_retry_after(error)
+            ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True, retry_after_seconds=retry_after_seconds
         )
     if status in (401, 402, 403, 404) or kind in _REFUSED_ACCESS_TYPES:
         return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, detail, is_retryable=False)

@@ -14,8 +14,9 @@ from shared.errors import AttemptFailed, AttemptLost
 from shared.events import Cancelled, Complete, Event, Failed, Started, Tool
 from shared.job_store import Attempt
 from shared.schemas import Cause, ErrorCode, JobInput, SuggestionAgent, TokenUsage
-from worker.agent import AgentEvent, Answer, Answered, Spent, UsedTool, Wrote
+from worker.agent import AgentEvent, Answer, Answered
 from worker.publisher import Publisher, now_ms
+from worker.turn import Spent, UsedTool, Wrote
 from worker.witness import Witness
 
 log = logging.getLogger(__name__)

@@ -32,6 +32,8 @@ SECRET_NAMES = (".env", ".npmrc", ".pypirc", ".netrc", ".git-credentials")
 SECRET_ENDINGS = (".pem", ".key", ".p12", ".pfx")
 SECRET_FOLDERS = (".git", ".ssh", ".aws", ".gnupg")
 
+ALL_TOOLS: tuple[ToolName, ...] = ("Read", "Grep", "Glob")
+
 Tool = BetaAsyncFunctionTool[Any]
 
 

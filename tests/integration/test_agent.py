@@ -16,10 +16,11 @@ from shared.errors import AttemptFailed
 from shared.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
 from tests.integration.test_sandbox import Sandbox
 from worker import agent as agent_module
-from worker.agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent, Spent, UsedTool, Wrote
+from worker.agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
 from worker.sandbox.faults import FAULTS
 from worker.sandbox.usage import PromptCache
 from worker.tools import Project
+from worker.turn import Spent, UsedTool, Wrote
 
 T = TypeVar("T")
 JsonObject = dict[str, Any]

@@ -22,10 +22,11 @@ from shared.scrubbing import FILTERED, scrub_breadcrumb, scrub_event
 from shared.sentry import options
 from tests.conftest import ApiSettingsFactory, RedisServer, wait_until
 from tests.stack import JOBS, Person, Stack, stack
-from worker.agent import AgentEvent, UsedTool
+from worker.agent import AgentEvent
 from worker.jobs import JobRunner, Slot
 from worker.log_writer import LogWriter
 from worker.loop_thread import LoopThread
+from worker.turn import UsedTool
 
 SECRET_WORDS = "the bishop's unannounced merger"
 API_KEY = "sk-ant-api03-not-a-real-key"

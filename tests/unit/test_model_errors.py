@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from shared.schemas import ErrorCode
-from worker.model_errors import MAX_RETRY_AFTER_SECONDS, as_attempt_failure
+from worker.model_errors import MAX_RETRY_AFTER_SECONDS, as_attempt_failure, of_error_event
 
 CANARY = "canary sk-ant-secret /home/app req_123"
 REQUEST = httpx2.Request("POST", "https://canary.example/v1/messages")
@@ -37,7 +37,7 @@ BY_TYPE = {
 
 
 def status_error(status: int, kind: str | None = None, **headers: str) -> anthropic.APIStatusError:
-    """As the SDK raises it; one in the middle of a stream has status 200."""
+    """As the SDK raises it."""
     body = {"type": "error", "error": {"type": kind, "message": CANARY}} if kind else None
     response = httpx2.Response(status, request=REQUEST, headers={k.replace("_", "-"): v for k, v in headers.items()})
     return anthropic.APIStatusError(CANARY, response=response, body=body)
@@ -51,7 +51,7 @@ def test_a_status_has_its_code(status: int) -> None:
 
 @pytest.mark.parametrize("kind", BY_TYPE)
 def test_an_error_event_in_mid_stream_has_the_code_of_its_type(kind: str) -> None:
-    failure = as_attempt_failure(status_error(200, kind))
+    failure = of_error_event(kind)
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == BY_TYPE[kind]
 
 
@@ -75,6 +75,12 @@ def test_what_broke_on_the_way_is_worth_another_attempt(
     error: anthropic.APIError | httpx2.HTTPError | httpx2.StreamError,
 ) -> None:
     failure = as_attempt_failure(error)
+    assert (failure.code, failure.is_retryable, failure.worth_retrying) == (UNAVAILABLE, True, True)
+
+
+@pytest.mark.parametrize("kind", ["", "an_error_of_tomorrow"])
+def test_an_error_event_of_another_type_is_worth_another_attempt(kind: str) -> None:
+    failure = of_error_event(kind)
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == (UNAVAILABLE, True, True)
 
 

@@ -18,10 +18,11 @@ from shared.schemas import (
     TokenUsage,
 )
 from worker import running_job
-from worker.agent import AgentEvent, Answer, Answered, Spent, Wrote
+from worker.agent import AgentEvent, Answer, Answered
 from worker.log_writer import Append
 from worker.publisher import Lifetimes, Publisher
 from worker.running_job import Course, Outcome, RunningJob, Stop
+from worker.turn import Spent, Wrote
 
 INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
 SUGGESTION = Suggestion(title="t", rationale="r", description="d", implementation_considerations=[])
