@@ -113,11 +113,10 @@ class Hub:
     def _on_message(self, channel: str, payload: bytes) -> None:
         feed = self._feeds.get(channel.split(":")[1])
         if feed is not None:
-            entry = parse_message(payload)
             now = time.time()
-            feed.accept(entry, now)
+            feed.take(payload, now)
             if now - self._observed_at > OBSERVE_SECONDS:
-                self._observe(entry, now)
+                self._observe(parse_message(payload), now)
             # While it is first read, whoever reads it sees to the hole.
             if feed.has_hole and feed.is_loaded:
                 self._read_soon(feed)

@@ -1,10 +1,6 @@
-"""Events as bytes of a text/event-stream; pure.
-
-Every frame is made once, in both shapes a connection may need: as it is, and as a finished HTTP/1.1 chunk.
-"""
+"""Events as bytes of a text/event-stream; pure."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from shared.event_log import Entry
 from shared.events import Event
@@ -18,13 +14,14 @@ HEADERS = {
 }
 
 
-class Frame(NamedTuple):
-    plain: bytes
-    chunk: bytes
+def frame(plain: bytes) -> bytes:
+    """The bytes as a finished HTTP/1.1 chunk, which is what viewers are given."""
+    return b"%x\r\n%b\r\n" % (len(plain), plain)
 
 
-def frame(plain: bytes) -> Frame:
-    return Frame(plain, b"%x\r\n%b\r\n" % (len(plain), plain))
+def plain(frame: bytes) -> bytes:
+    """The bytes that a frame was made of, for a connection that knows no chunks."""
+    return frame[frame.index(b"\n") + 1 : -2]
 
 
 def retry(milliseconds: int) -> bytes:
@@ -43,6 +40,15 @@ def of_connection(event: Event) -> bytes:
 def of_log(entry: Entry) -> bytes:
     """An event of the job's log. Its data is one line: JSON escapes what would break it."""
     return b"id: %d-%d\nevent: %b\ndata: %b\n\n" % (*entry.id, entry.name.encode(), entry.data)
+
+
+_DELTA_FRAME = b"%x\r\nid: %b\nevent: delta\ndata: %b\n\n\r\n"
+_DELTA_BYTES = len("id: \nevent: delta\ndata: \n\n")
+
+
+def delta_frame(event_id: bytes, data: bytes) -> bytes:
+    """The frame of a delta, which is most of what is ever sent, in one step."""
+    return _DELTA_FRAME % (_DELTA_BYTES + len(event_id) + len(data), event_id, data)
 
 
 def replay(entries: Iterable[Entry]) -> bytes:

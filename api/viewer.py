@@ -11,7 +11,7 @@ import gevent
 from gevent.event import Event as Signal
 from gevent.queue import Queue
 
-from api.sse import Frame
+from api import sse
 
 MAX_BACKLOG_BYTES = 2_000_000
 """A client this far behind is hung up on; it comes back with its cursor. More than the replay of a whole log."""
@@ -23,7 +23,7 @@ READ, WRITE = 1, 2
 class Viewer(Protocol):
     """What a feed writes to. None of the methods ever waits."""
 
-    def send(self, frame: Frame) -> None: ...
+    def send(self, frame: bytes) -> None: ...
 
     def end(self) -> None:
         """No more will come: let go of the request once all is written."""
@@ -83,10 +83,10 @@ class SocketViewer:
         self._is_watching = True
         self._readable.start(self._on_readable)
 
-    def send(self, frame: Frame) -> None:
+    def send(self, frame: bytes) -> None:
         if self._done.is_set():
             return
-        data = frame.chunk if self._is_chunked else frame.plain
+        data = frame if self._is_chunked else sse.plain(frame)
         if self._backlog:
             self._keep(memoryview(data))
             return
@@ -169,12 +169,13 @@ class QueueViewer:
             self._backlog_bytes -= len(data)
             yield data
 
-    def send(self, frame: Frame) -> None:
-        self._backlog_bytes += len(frame.plain)
+    def send(self, frame: bytes) -> None:
+        plain = sse.plain(frame)
+        self._backlog_bytes += len(plain)
         if self._backlog_bytes > MAX_BACKLOG_BYTES:
             self.cut()
         elif not self.was_cut:
-            self._frames.put_nowait(frame.plain)
+            self._frames.put_nowait(plain)
 
     def end(self) -> None:
         self.is_ending = True

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
+from api import sse
 from api.feed import Feed
-from api.sse import Frame
 from shared import keys
 from shared.event_log import EventId, parse_message
 from shared.events import Cancelled, Complete, Delta, Failed, Started
@@ -48,8 +48,8 @@ class RecordingViewer:
         self.finals = 0
         self.has_ended = False
 
-    def send(self, frame: Frame) -> None:
-        for block in frame.plain.decode().split("\n\n"):
+    def send(self, frame: bytes) -> None:
+        for block in sse.plain(frame).decode().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":")
             if "id" in fields:
                 parsed = EventId.parse(fields["id"])

@@ -32,12 +32,12 @@ class Recorder:
     """A viewer that keeps what it is sent."""
 
     def __init__(self) -> None:
-        self.frames: list[sse.Frame] = []
+        self.frames: list[bytes] = []
         self.ends = 0
 
-    def send(self, frame: sse.Frame) -> None:
+    def send(self, frame: bytes) -> None:
         assert not self.ends, "nothing comes after the end"
-        assert frame.plain and frame.chunk == b"%x\r\n%b\r\n" % (len(frame.plain), frame.plain)
+        assert sse.plain(frame) and sse.frame(sse.plain(frame)) == frame
         self.frames.append(frame)
 
     def end(self) -> None:
@@ -48,7 +48,7 @@ class Recorder:
 
     @property
     def events(self) -> list[ServerSentEvent]:
-        raw = b"".join(frame.plain for frame in self.frames)
+        raw = b"".join(sse.plain(frame) for frame in self.frames)
         response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=raw)
         return list(EventSource(response).iter_sse())
 
@@ -195,7 +195,7 @@ def test_an_expired_job_tells_those_who_watch_once_and_keeps_nothing() -> None:
     feed.expire(6)
     last = viewer.events[-1]
     assert (last.event, last.json()["code"], last.json()["retryable"]) == ("error", "EXPIRED", True)
-    assert b"id:" not in viewer.frames[-1].plain
+    assert b"id:" not in sse.plain(viewer.frames[-1])
     assert viewer.ends == 1 and feed.last_id == EventId(1, 1)
 
 

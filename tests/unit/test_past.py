@@ -85,7 +85,20 @@ def test_before_the_first_event_nothing_has_been_missed() -> None:
     assert Past().after(EventId(1, 1)) == [] and not Past().has(None)
 
 
-def test_a_delta_of_another_shape_is_told_as_it_came() -> None:
-    odd = Entry(EventId(1, 2), "delta", b'{"text":"b","timestamp":1}')
+def test_a_delta_of_another_shape_is_merged_all_the_same() -> None:
+    odd = Entry(EventId(1, 2), "delta", b'{"text":"b\\"","timestamp":1,"totalLength":3}')
     sound = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in (1, 3)]
-    assert past([sound[0], odd, sound[1]]).after(None) == [sound[0], odd, sound[1]]
+    (merged,) = past([sound[0], odd, sound[1]]).after(None)
+    assert merged.id == EventId(1, 3) and text(decoded([merged])) == 'ab"a'
+
+
+@given(st.integers(1, 300))
+def test_a_long_run_is_joined_from_any_cursor(length: int) -> None:
+    texts = [f"{number} " for number in range(length)]
+    entries = [
+        Entry(EventId(1, number + 1), "delta", Delta(text=each, total_length=0, timestamp=1).encode())
+        for number, each in enumerate(texts)
+    ]
+    it = past(entries)
+    for seen in {0, 1, length // 2, length - 1}:
+        assert text(decoded(it.after(EventId(1, seen)))) == "".join(texts[seen:] if seen else texts)

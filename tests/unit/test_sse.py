@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import sse
-from shared.event_log import EventId
-from shared.events import Connected, Event, Queued, decode
+from shared.event_log import Entry, EventId
+from shared.events import Connected, Delta, Event, Queued, decode
 from shared.schemas import JobStatus
 from tests.unit import strategies
 
@@ -65,8 +65,8 @@ def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, r
 @given(st.data(), one_run)
 def test_a_finished_chunk_carries_the_plain_bytes(data: st.DataObject, run: Log) -> None:
     frames = [sse.frame(sse.of_log(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
-    body = unchunked(b"".join(frame.chunk for frame in frames) + b"0\r\n\r\n")
-    assert body == b"".join(frame.plain for frame in frames)
+    body = unchunked(b"".join(frames) + b"0\r\n\r\n")
+    assert body == b"".join(sse.plain(frame) for frame in frames)
 
 
 @given(st.data(), strategies.text, st.integers(1, 1000))
@@ -81,6 +81,13 @@ def test_events_of_the_connection_bear_no_id(data: st.DataObject, job_id: str, p
 
 
 def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
-    assert sse.KEEP_ALIVE.plain == b": keep-alive\n\n"
-    assert read([sse.KEEP_ALIVE.plain * 3]) == []
+    assert sse.plain(sse.KEEP_ALIVE) == b": keep-alive\n\n"
+    assert read([sse.plain(sse.KEEP_ALIVE) * 3]) == []
     assert sse.replay([]) == b""  # as a chunk it would end the response
+
+
+@given(strategies.text, st.integers(1, 99), st.integers(1, 10**9))
+def test_a_delta_in_one_step_is_what_it_is_by_the_general_way(text: str, attempt: int, sequence: int) -> None:
+    data = Delta(text=text, total_length=len(text), timestamp=1).encode()
+    event_id = EventId(attempt, sequence)
+    assert sse.delta_frame(str(event_id).encode(), data) == sse.frame(sse.of_log(Entry(event_id, "delta", data)))
