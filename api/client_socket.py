@@ -5,9 +5,12 @@ Loaded by gunicorn's master, before gevent patches the workers: import nothing h
 
 import errno
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent.socket
+
+if TYPE_CHECKING:
+    from api.viewer import SocketViewer
 
 SEND_SECONDS = 60.0
 """An answer has to be taken in this time. Streams have their own bounds: they never wait."""
@@ -16,15 +19,22 @@ SEND_SECONDS = 60.0
 class ClientSocket(gevent.socket.socket):
     """Times a request from its first byte on; before that it may be idle."""
 
-    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "is_late")
+    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "_unread", "is_late", "listener", "viewer")
 
-    def __init__(self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float) -> None:
+    def __init__(
+        self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float, unread: bytes = b""
+    ) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self._idle_seconds = idle_seconds
         self._request_seconds = request_seconds
         self._deadline: float | None = None
         self.is_late = False
         """The request did not arrive in time: the connection cannot be used again."""
+        self.listener: Any = None
+        """The socket it came by."""
+        self.viewer: SocketViewer | None = None
+        """Who writes to the connection from now on; what the server would still write is dropped."""
+        self._unread = unread
         self.settimeout(SEND_SECONDS)
 
     def hurry(self, seconds: float) -> None:
@@ -37,8 +47,9 @@ class ClientSocket(gevent.socket.socket):
 
     def recv(self, *args: Any) -> bytes:
         """What has come; nothing, as if the client had hung up, when its time is over."""
-        if self.timeout == 0:
-            return super().recv(*args)
+        if self._unread:
+            unread, self._unread = self._unread, b""
+            return unread
         now = time.monotonic()
         seconds = self._idle_seconds if self._deadline is None else self._deadline - now
         if self.is_late or seconds <= 0:
@@ -55,6 +66,8 @@ class ClientSocket(gevent.socket.socket):
         return received
 
     def sendall(self, data: Any, flags: int = 0) -> None:
+        if self.viewer is not None:
+            return
         try:
             super().sendall(data, flags)
         except TimeoutError:

@@ -4,14 +4,17 @@ gunicorn has no hook before its graceful wait, and would wait for streams that n
 connections that nobody uses. Loaded by the master, before gevent patches the workers: import nothing heavy here.
 """
 
+import _socket
 import logging
 import random
 import socket
+import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import gevent
+import gevent.socket
 from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -20,6 +23,7 @@ from api.client_socket import ClientSocket
 
 if TYPE_CHECKING:
     from api.services import Services
+    from api.viewer import SocketViewer
 
 log = logging.getLogger(__name__)
 
@@ -36,8 +40,10 @@ GOODBYE_SECONDS = 1.0
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._open: set[ClientSocket] = set()
+        self._open: set[ClientSocket | SocketViewer] = set()
+        """A connection each: at a request, or a stream."""
         self._idle: set[ClientSocket] = set()
+        self._has_drained = False
 
     @property
     def _planner(self) -> "Services":
@@ -52,6 +58,11 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def run(self) -> None:
         self._planner.start()
         super().run()
+        # gunicorn has waited for requests; streams have outlived theirs.
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while (self._open or not self._has_drained) and time.monotonic() < deadline:
+            self.notify()
+            gevent.sleep(0.05)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: not ready any more, nothing new, then the streams end, each with a time to come back after."""
@@ -62,9 +73,12 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         """None of gunicorn's: it counts from the last answer, whether the next request has begun or not."""
         return nullcontext()
 
-    def handle(self, listener: Any, client: Any, addr: Any) -> None:
+    def handle(self, listener: Any, client: Any, addr: Any, unread: bytes = b"") -> None:
         settings = self._planner.settings
-        sock = ClientSocket(client, idle_seconds=self.cfg.keepalive, request_seconds=settings.request_seconds)
+        sock = ClientSocket(
+            client, idle_seconds=self.cfg.keepalive, request_seconds=settings.request_seconds, unread=unread
+        )
+        sock.listener = listener
         if len(self._open) >= settings.max_connections:
             self._refuse(sock)
             return
@@ -95,12 +109,34 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         try:
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
-            self._idle.add(sock)
-            sock.rest()
-        if sock.is_late or not self.alive:
+            if sock.viewer is not None:
+                self._hand_over(sock, sock.viewer, req, addr)
+            else:
+                self._idle.add(sock)
+                sock.rest()
+        if sock.viewer is not None or sock.is_late or not self.alive:
             # gunicorn's way of saying that the connection is not to be kept.
             raise StopIteration
         return answer
+
+    def _hand_over(self, sock: ClientSocket, viewer: "SocketViewer", req: Any, addr: Any) -> None:
+        """Lets the stream go on without a greenlet; the connection comes back for its next request after it."""
+        listener = sock.listener
+        raw = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        raw.setblocking(False)
+        unread, may_stay = req.unreader.take_buffered(), not req.should_close()
+
+        def take_back() -> None:
+            self._open.discard(viewer)
+            if viewer.is_whole and may_stay and self.alive:
+                client = gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach())
+                self.handle(listener, client, addr, unread)
+            else:
+                raw.close()
+
+        self._open.add(viewer)
+        viewer.when_over.append(take_back)
+        viewer.start(raw)
 
     def _drain(self) -> None:
         self._planner.stopping.set()
@@ -115,3 +151,4 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         for viewer in viewers:
             self._planner.hub.send_away(viewer)
             gevent.sleep(SPREAD_SECONDS / len(viewers))
+        self._has_drained = True

@@ -34,9 +34,15 @@ def _tell_at_the_end(response: Response) -> Response:
     if "job_id" in g:
         fields["job_id"] = g.job_id
     began = g.get("began", time.perf_counter())
-    response.call_on_close(partial(_tell, level, fields, began))
+    tell = partial(_tell, level, request_id(), fields, began)
+    if "when_over" in g:
+        g.when_over.append(tell)
+    else:
+        response.call_on_close(tell)
     return response
 
 
-def _tell(level: int, fields: dict[str, object], began: float) -> None:
+def _tell(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
+    # A stream outlives its request and the greenlet it was bound in.
+    telemetry.bind_anew(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

@@ -1,13 +1,13 @@
 """Answers a request with a job's event stream."""
 
-import ssl
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from flask import Response, request
+from flask import Response, g, request
 
 from api import sse
+from api.client_socket import ClientSocket
 from api.hub import Hub
 from api.places import Places
 from api.viewer import QueueViewer, SocketViewer
@@ -30,7 +30,8 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
     except BaseException:
         places.give_back(place)
         raise
-    viewer = _viewer(request.environ)
+    client = _client(request.environ)
+    viewer = SocketViewer(client.fileno()) if client else QueueViewer()
     metrics = api_metrics()
     if feed.past.has(cursor):
         metrics.resumes.inc()
@@ -43,31 +44,36 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
         feed.join(viewer, cursor, time.time())
         if isinstance(viewer, QueueViewer):
             yield from viewer
-        else:
-            viewer.wait()
+        elif client is not None:
+            viewer.when_over += when_over
+            client.viewer = viewer
 
     def close() -> None:
-        metrics.open_streams.dec()
-        metrics.viewers_cut_off.inc(viewer.was_cut)
-        if viewer.was_cut:
-            leave(Crumb.VIEWER_CUT_OFF)
-        elif not viewer.is_ending:
-            leave(Crumb.CLIENT_GONE)
         feed.leave(viewer)
         hub.close(feed)
         places.give_back(place)
+        metrics.open_streams.dec()
+        if viewer.was_cut:
+            metrics.viewers_cut_off.inc()
 
+    def close_unless_begun() -> None:
+        """A stream that has begun outlives its request."""
+        if client is None or client.viewer is None:
+            for callback in when_over:
+                callback()
+
+    when_over: list[Callable[[], None]] = [close]
+    g.when_over = when_over
     response = Response(body(), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-    response.call_on_close(close)
+    response.call_on_close(close_unless_begun)
     return response
 
 
-def _viewer(environ: dict[str, Any]) -> SocketViewer | QueueViewer:
-    """A viewer on the client's own socket, where the server gives us one that takes plain bytes."""
+def _client(environ: dict[str, Any]) -> ClientSocket | None:
+    """The client's own socket, where the server lets us have it and takes what we write there: plain, in chunks."""
     sock = environ.get("gunicorn.socket")
-    if sock is None or isinstance(sock, ssl.SSLSocket) or "HTTP_VERSION" in environ:
-        return QueueViewer()
-    return SocketViewer(sock, is_chunked=environ["SERVER_PROTOCOL"] == "HTTP/1.1")
+    takes_chunks = environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_VERSION" not in environ
+    return sock if isinstance(sock, ClientSocket) and takes_chunks else None
 
 
 def _now_ms() -> int:

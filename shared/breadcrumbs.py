@@ -11,8 +11,6 @@ class Crumb(Enum):
     JOB_CREATED = ("job", "info", "job created")
     CANCEL_ASKED = ("job", "info", "cancel asked for")
     STREAM_OPENED = ("stream", "info", "stream opened")
-    CLIENT_GONE = ("stream", "info", "client gone")
-    VIEWER_CUT_OFF = ("stream", "warning", "viewer cut off")
     ATTEMPT_STARTED = ("attempt", "info", "attempt started")
     ATTEMPT_FAILED = ("attempt", "warning", "attempt failed")
     TOOL_USED = ("agent", "info", "tool used")
@@ -23,12 +21,16 @@ class Crumb(Enum):
 
 def leave(crumb: Crumb, **facts: str | int | None) -> None:
     """Notes the point; the facts are names, numbers and ids, never what a user or the model wrote."""
+    if not sentry_sdk.is_initialized():
+        return  # the SDK would build the breadcrumb, and a line of its own in the log, before it looks
     category, level, message = crumb.value
     sentry_sdk.add_breadcrumb(category=category, level=level, message=message, data=facts)
 
 
 def tag(*, user_id: str | None = None, **tags: str | int) -> None:
     """What every event from here on in this request, or job, is found by."""
+    if not sentry_sdk.is_initialized():
+        return
     scope = sentry_sdk.get_isolation_scope()
     if user_id is not None:
         scope.set_user({"id": user_id})

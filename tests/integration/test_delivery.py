@@ -1,6 +1,8 @@
 """From a POST to a finished stream, through real HTTP, Redis, RQ and the SDK."""
 
+import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from itertools import pairwise
@@ -287,3 +289,51 @@ def test_eight_jobs_run_at_once(system: Stack, alice: Person) -> None:
     for job_id in jobs:
         alice.cancel(job_id)
     wait_until(lambda: not running())
+
+
+def test_a_connection_serves_other_requests_after_a_stream(system: Stack, alice: Person) -> None:
+    job_id, connection = alice.ask(), http.client.HTTPConnection("127.0.0.1", system.web_port, timeout=40)
+    headers = dict(alice.http.headers) | {"accept": "text/event-stream"}
+    try:
+        connection.connect()
+        ours = connection.sock
+        for _ in range(3):  # live, then as a replay
+            connection.request("GET", f"{JOBS}/{job_id}", headers=headers)
+            assert b"\nevent: complete\n" in connection.getresponse().read()
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            assert answer.status == 200 and answer.read()
+        assert connection.sock is ours
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_a_request_that_was_sent_on_behind_a_stream_is_answered_after_it(
+    system: Stack, alice: Person, is_live: bool
+) -> None:
+    job_id = alice.ask("fast")
+    if not is_live:
+        alice.watch(job_id)
+    token = alice.http.headers["authorization"]
+    requests = f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nAuthorization: {token}\r\n\r\n"
+    requests += "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", system.web_port), timeout=40) as sock:
+        sock.sendall(requests.encode())
+        got = b"".join(iter(lambda: sock.recv(65536), b""))
+    stream, _, health = got.partition(b"\r\n0\r\n\r\n")
+    assert stream.startswith(b"HTTP/1.1 200 OK\r\n") and b"\nevent: complete\n" in stream
+    assert health.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
+def test_a_client_that_wants_the_connection_closed_has_it_closed_after_the_stream(
+    system: Stack, alice: Person, version: str
+) -> None:
+    job_id, token = alice.ask("fast"), alice.http.headers["authorization"]
+    head = f"GET {JOBS}/{job_id} {version}\r\nHost: h\r\nAuthorization: {token}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", system.web_port), timeout=40) as sock:
+        sock.sendall(head.encode())
+        got = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert b"\nevent: complete\n" in got
+    assert got.endswith(b"\r\n0\r\n\r\n") is (version == "HTTP/1.1")
