@@ -11,7 +11,7 @@ import httpx
 
 from tests.bench.measures import median, percentile
 from tests.bench.report import Goal, Part, Table, at_most
-from tests.bench.workers import OurWorker, SimpleWorkers, WorkerPool, Workers, running
+from tests.bench.workers import ForkedSimpleWorkers, OurWorker, SimpleWorkers, WorkerPool, Workers, running
 from tests.stack import Process, Stack, stack
 
 ANSWER_CHARS, CHARS, INTERVAL_MS = 2000, 10, 50
@@ -28,14 +28,15 @@ WARM_UP_SECONDS = 1.5
 """Time for the running jobs to be running, before the first probe."""
 LOOK_SECONDS, POLL_SECONDS, PAUSE_SECONDS, SETTLE_SECONDS = 1.0, 0.01, 0.05, 0.3
 SLOTS = 100
-OURS, PRELOADED, STOCK = "ours", "RQ, preloaded", "RQ, stock"
-ORDER = (OURS, PRELOADED, STOCK)
+OURS, PRELOADED, FORKED, STOCK = "ours", "RQ, preloaded", "RQ, preloaded and forked", "RQ, stock"
+ORDER = (OURS, PRELOADED, FORKED, STOCK)
 TEXT = f"""\
 Jobs whose answer of {ANSWER_CHARS:,} characters the sandbox writes in pieces of {CHARS}, {1000 // INTERVAL_MS} a
 second. Each job is one model request; ours publishes text every 100 ms, the others every piece as it comes, as their
 documentation has it. *Stock* is `rq worker-pool`, which forks for every job and imports the SDK in the child;
-*preloaded* are RQ's `SimpleWorker`s in a process each that have imported it before. Memory is what they would take
-alone on the machine: shared pages count once."""
+*preloaded* are RQ's `SimpleWorker`s in a process each that have imported it before, as its performance notes advise;
+*preloaded and forked* are the same from one parent, whose memory they share. Memory is what each kind would take alone
+on the machine: shared pages count once."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,12 @@ class Run:
 
 @dataclass
 class Pace:
-    """Milliseconds from enqueuing to the model's request, and how many short jobs a minute."""
+    """Milliseconds from enqueuing to the model's request; how many short jobs a minute, and CPU ms for each."""
 
     idle: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
     short_a_minute: list[float] = field(default_factory=list)
+    short_cpu: list[float] = field(default_factory=list)
 
 
 class Model:
@@ -185,6 +187,8 @@ class _Bench:
                 self._in_turn(number, self._our_pace, lambda: self._keep_pace(PRELOADED, preloaded))
                 self._model.write_long()
             self.resident_mb = preloaded.resident_mb()
+        with running(ForkedSimpleWorkers(self._system, RIVALS)) as forked:
+            self._keep(FORKED, forked, RIVALS)
         for jobs in (1, 200):
             self._ours(jobs)
         self._stock(1)
@@ -225,7 +229,9 @@ class _Bench:
     def _keep_pace(self, name: str, workers: Workers, idle_jobs: int = IDLE_JOBS, short_jobs: int = SHORT_JOBS) -> None:
         pace = self.paces[name]
         pace.idle += idle_milliseconds(workers, self._model, idle_jobs)
+        cpu = workers.cpu_seconds()
         pace.short_a_minute.append(short_jobs_a_minute(workers, self._model, short_jobs))
+        pace.short_cpu.append((workers.cpu_seconds() - cpu) / short_jobs * 1000)
         self.dropped += workers.dropped()
 
 
@@ -251,7 +257,8 @@ def _run_table(bench: _Bench) -> Table:
         "Medians of the rounds; differences under 20 % are noise. *MB a job more*: what the jobs add to the memory of "
         f"workers that have not run any. *Deltas* are the pieces the model wrote, {DELTAS} an answer. "
         f"By the sum of their resident sizes, the {RIVALS} preloaded workers take {bench.resident_mb:,.0f} MB. "
-        "Ours has 100 slots, and 200 in the row of 200 jobs."
+        f"Ours has {SLOTS} slots, and 200 in the row of 200 jobs; in the row of one job most of its CPU time is what a "
+        "worker takes without any."
     )
     if bench.dropped:
         note += f" **Our worker dropped RQ's books on {bench.dropped} jobs, which is a fault.**"
@@ -260,17 +267,24 @@ def _run_table(bench: _Bench) -> Table:
 
 def _pace_table(bench: _Bench) -> Table:
     busy = f"with {BUSY_JOBS} jobs running, p50 / p99"
-    head = ("", "enqueue to model request, ms: idle, p50 / p99", busy, "samples", "short jobs a minute")
+    head = (
+        "",
+        "enqueue to model request, ms: idle, p50 / p99",
+        busy,
+        "samples",
+        "short jobs a minute",
+        "CPU ms a short job",
+    )
     rows: list[tuple[str, ...]] = []
-    for name in ORDER:
-        pace = bench.paces[name]
+    for name, pace in sorted(bench.paces.items(), key=lambda item: ORDER.index(item[0])):
         samples = f"{len(pace.idle)}, {len(pace.busy)}" if pace.busy else str(len(pace.idle))
-        rows.append((name, _spread(pace.idle), _spread(pace.busy), samples, f"{median(pace.short_a_minute):,.0f}"))
+        short = f"{median(pace.short_a_minute):,.0f}", f"{median(pace.short_cpu):.1f}"
+        rows.append((name, _spread(pace.idle), _spread(pace.busy), samples, *short))
     note = (
         f"Idle: one job at a time. Busy: a probe every {PROBE_SECONDS * 1000:.0f} ms; a rival would need a process for "
         f"each of the {BUSY_JOBS} jobs, and one more. The stock pool has 10 workers here, the preloaded {RIVALS}, ours "
         f"{SLOTS} slots. Short jobs have three pieces of text that come without a pause; the queue is filled before "
-        "anybody may take from it."
+        "anybody may take from it. One worker of ours has the use of one core at most, the others of all."
     )
     return Table("How soon, and how many", head, rows, note)
 

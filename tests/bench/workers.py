@@ -178,6 +178,15 @@ class SimpleWorkers(_RqWorkers):
         self._wait_until_registered()
 
 
+class ForkedSimpleWorkers(_RqWorkers):
+    """The same, forked from one parent that has imported everything."""
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.bench.rivals.simple_pool"]
+        self._roots = [self.system.start("simple pool", command, RIVALS=str(self.slots))]
+        self._wait_until_registered()
+
+
 W = TypeVar("W", bound=Workers)
 
 

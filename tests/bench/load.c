@@ -1,0 +1,584 @@
+/* The load generator of the benchmark: opens many event streams, publishes events, and notes when each arrives.
+ *
+ *   load streams ...   streams and a publisher; talks to its parent in lines (see `streams`)
+ *   load return ...    streams that lose their server and come back to another with their cursor
+ *   load create ...    POST requests, at a rate or as fast as they are answered
+ *
+ * One thread reads all sockets; `streams` has a second one that publishes. Plain C, so that it is never what the
+ * measurement waits for; it reports its own CPU time. Every figure is in microseconds.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 4096, READ_BYTES = 65536, MAX_STREAMS = 20000, PUBLISHERS = 8 };
+
+static void fail(const char *format, ...) {
+    va_list args;
+    va_start(args, format);
+    fputs("load: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(1);
+}
+
+static int64_t now_us(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static int64_t cpu_us(void) {
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    return (int64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 + used.ru_utime.tv_usec +
+           used.ru_stime.tv_usec;
+}
+
+static void sleep_until(int64_t at_us) {
+    int64_t left = at_us - now_us();
+    if (left > 0) usleep((useconds_t)left);
+}
+
+/* ---- options: --name value ---- */
+
+static int option_count;
+static char **options;
+
+static const char *option(const char *name, const char *fallback) {
+    for (int i = 0; i + 1 < option_count; i++)
+        if (strncmp(options[i], "--", 2) == 0 && strcmp(options[i] + 2, name) == 0) return options[i + 1];
+    if (!fallback) fail("--%s is missing", name);
+    return fallback;
+}
+
+static long number(const char *name, const char *fallback) { return strtol(option(name, fallback), NULL, 10); }
+
+/* ---- samples ---- */
+
+struct samples {
+    uint32_t *us;
+    size_t count, room;
+};
+
+static void add_sample(struct samples *samples, int64_t us) {
+    if (samples->count == samples->room) {
+        samples->room = samples->room ? samples->room * 2 : 65536;
+        samples->us = realloc(samples->us, samples->room * sizeof *samples->us);
+        if (!samples->us) fail("out of memory");
+    }
+    samples->us[samples->count++] = us < 0 ? 0 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+static int compare(const void *a, const void *b) {
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void print_samples(const char *name, struct samples *samples) {
+    size_t n = samples->count;
+    qsort(samples->us, n, sizeof *samples->us, compare);
+    uint32_t p50 = n ? samples->us[n / 2] : 0, p99 = n ? samples->us[n * 99 / 100] : 0;
+    printf("\"%s\": {\"count\": %zu, \"p50\": %u, \"p99\": %u, \"max\": %u}, ", name, n, p50, p99,
+           n ? samples->us[n - 1] : 0);
+}
+
+/* ---- connections ---- */
+
+static int connect_to(long port, int is_blocking) {
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | (is_blocking ? 0 : SOCK_NONBLOCK), 0), yes = 1;
+    if (fd < 0) fail("socket: %s", strerror(errno));
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS)
+        fail("connecting to port %ld: %s", port, strerror(errno));
+    return fd;
+}
+
+static void write_all(int fd, const char *bytes, size_t length) {
+    while (length) {
+        ssize_t written = write(fd, bytes, length);
+        if (written < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        if (written < 0) fail("write: %s", strerror(errno));
+        bytes += written;
+        length -= (size_t)written;
+    }
+}
+
+enum phase { CLOSED, CONNECTING, HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END };
+
+/* One event stream: an HTTP response taken apart to lines, and what its events said so far. */
+struct stream {
+    const char *id;
+    int fd, is_chunked;
+    enum phase phase;
+    size_t chunk_left, line_length;
+    int64_t began_at, first_byte_at, back_at, come_back_at;
+    long last_number, total_length;
+    char cursor[40], line[LINE_MAX_BYTES];
+};
+
+static struct stream *streams;
+static int stream_count, poll_fd, open_count, lost_count;
+static long port;
+static struct samples first_bytes, latencies, catch_ups;
+static _Atomic long received;
+static long duplicates, disordered, holes, refused;
+static _Atomic int is_measuring;
+
+static void read_ids(const char *path) {
+    FILE *file = fopen(path, "r");
+    char line[128];
+    if (!file) fail("%s: %s", path, strerror(errno));
+    streams = calloc(MAX_STREAMS, sizeof *streams);
+    stream_count = (int)number("streams", "0");
+    if (stream_count > MAX_STREAMS) fail("at most %d streams", MAX_STREAMS);
+    for (int i = 0; i < stream_count; i++) {
+        if (!fgets(line, sizeof line, file)) fail("%s has too few ids", path);
+        line[strcspn(line, "\n")] = 0;
+        streams[i].id = strdup(line);
+        streams[i].last_number = 1;
+    }
+    fclose(file);
+}
+
+static void begin(struct stream *stream) {
+    stream->began_at = now_us();
+    stream->first_byte_at = 0;
+    stream->fd = connect_to(port, 0);
+    stream->phase = CONNECTING;
+    stream->is_chunked = 0;
+    stream->line_length = 0;
+    struct epoll_event event = {.events = EPOLLOUT, .data.ptr = stream};
+    epoll_ctl(poll_fd, EPOLL_CTL_ADD, stream->fd, &event);
+}
+
+static void send_request(struct stream *stream) {
+    char request[2048], path[256], cursor[80] = "";
+    snprintf(path, sizeof path, option("path", NULL), stream->id);
+    if (stream->cursor[0]) snprintf(cursor, sizeof cursor, "Last-Event-ID: %s\r\n", stream->cursor);
+    int length = snprintf(request, sizeof request,
+                          "GET %s HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n%s%s\r\n", path, cursor,
+                          option("header", ""));
+    write_all(stream->fd, request, (size_t)length);
+    stream->phase = HEAD;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = stream};
+    epoll_ctl(poll_fd, EPOLL_CTL_MOD, stream->fd, &event);
+}
+
+static long field(const char *line, const char *name) {
+    const char *found = strstr(line, name);
+    return found ? strtol(found + strlen(name), NULL, 10) : -1;
+}
+
+/* Events of the publisher bear a number and the time they were sent; what a job says itself bears a length. */
+static void take_data(struct stream *stream, const char *line) {
+    long event_number = field(line, "\"n\":");
+    if (event_number >= 0) {
+        if (event_number == stream->last_number + 1)
+            stream->last_number = event_number;
+        else if (event_number <= stream->last_number)
+            duplicates++;
+        else {
+            disordered++;
+            stream->last_number = event_number;
+        }
+        received++;
+        if (is_measuring) add_sample(&latencies, now_us() - field(line, "\"at\":"));
+        return;
+    }
+    const char *text = strstr(line, "\"text\":\"");
+    if (!text) return;
+    const char *start = text + strlen("\"text\":\"");
+    stream->total_length += strchr(start, '"') - start;
+    if (stream->total_length != field(line, "\"totalLength\":")) holes++;
+    if (stream->back_at) {
+        add_sample(&catch_ups, now_us() - stream->began_at);
+        stream->back_at = 0;
+    }
+    received++;
+}
+
+static void take_line(struct stream *stream) {
+    char *line = stream->line;
+    line[stream->line_length] = 0;
+    stream->line_length = 0;
+    if (strncmp(line, "data:", 5) == 0)
+        take_data(stream, line);
+    else if (strncmp(line, "id:", 3) == 0)
+        snprintf(stream->cursor, sizeof stream->cursor, "%.*s", (int)strcspn(line + 4, "\r"), line + 4);
+}
+
+/* A line of the head or of the chunked coding; true when it is whole. */
+static int protocol_line(struct stream *stream, char byte) {
+    if (byte != '\n') {
+        if (byte != '\r' && stream->line_length < LINE_MAX_BYTES - 1) stream->line[stream->line_length++] = byte;
+        return 0;
+    }
+    stream->line[stream->line_length] = 0;
+    return 1;
+}
+
+static void take_head_line(struct stream *stream) {
+    if (strncmp(stream->line, "HTTP/1.1 ", 9) == 0 && strncmp(stream->line + 9, "200", 3) != 0) refused++;
+    if (strcasestr(stream->line, "transfer-encoding: chunked")) stream->is_chunked = 1;
+    if (stream->line_length == 0) {
+        stream->phase = stream->is_chunked ? CHUNK_SIZE : BODY;
+        open_count++;
+    }
+    stream->line_length = 0;
+}
+
+static void take_body(struct stream *stream, const char *bytes, size_t length) {
+    while (length) {
+        const char *end = memchr(bytes, '\n', length);
+        size_t part = end ? (size_t)(end - bytes) : length;
+        if (stream->line_length + part >= LINE_MAX_BYTES) fail("a line of more than %d bytes", LINE_MAX_BYTES);
+        memcpy(stream->line + stream->line_length, bytes, part);
+        stream->line_length += part;
+        if (end) take_line(stream);
+        bytes += part + (end != NULL);
+        length -= part + (end != NULL);
+    }
+}
+
+/* The lines of events are kept in the same place as those of the chunked coding: a chunk must end with a line. */
+static void take(struct stream *stream, const char *bytes, size_t length) {
+    while (length) {
+        size_t part = 1;
+        switch (stream->phase) {
+        case HEAD:
+            if (protocol_line(stream, *bytes)) take_head_line(stream);
+            break;
+        case BODY:
+            part = length;
+            take_body(stream, bytes, part);
+            break;
+        case CHUNK_SIZE:
+            if (protocol_line(stream, *bytes)) {
+                stream->chunk_left = strtoul(stream->line, NULL, 16);
+                stream->line_length = 0;
+                stream->phase = stream->chunk_left ? CHUNK : CHUNK_END;
+            }
+            break;
+        case CHUNK:
+            part = length < stream->chunk_left ? length : stream->chunk_left;
+            take_body(stream, bytes, part);
+            stream->chunk_left -= part;
+            if (!stream->chunk_left) stream->phase = CHUNK_END;
+            break;
+        default:
+            if (stream->line_length) fail("a chunk ends within a line: %.60s", stream->line);
+            if (*bytes == '\n') stream->phase = CHUNK_SIZE;
+        }
+        bytes += part;
+        length -= part;
+    }
+}
+
+static void lose(struct stream *stream) {
+    close(stream->fd);
+    stream->phase = CLOSED;
+    open_count--;
+    lost_count++;
+}
+
+static void on_readable(struct stream *stream) {
+    static char bytes[READ_BYTES];
+    ssize_t length = read(stream->fd, bytes, sizeof bytes);
+    if (length < 0 && errno == EAGAIN) return;
+    if (length <= 0) {
+        lose(stream);
+        return;
+    }
+    if (!stream->first_byte_at) {
+        stream->first_byte_at = now_us();
+        add_sample(&first_bytes, stream->first_byte_at - stream->began_at);
+    }
+    take(stream, bytes, (size_t)length);
+}
+
+static void turn(int64_t wait_until) {
+    struct epoll_event ready[512];
+    int64_t left = wait_until - now_us();
+    int count = epoll_wait(poll_fd, ready, 512, left <= 0 ? 0 : (int)((left + 999) / 1000));
+    for (int i = 0; i < count; i++) {
+        struct stream *stream = ready[i].data.ptr;
+        if (stream->phase == CONNECTING)
+            send_request(stream);
+        else
+            on_readable(stream);
+    }
+}
+
+/* Opens all: spread over that time, or with 0 a few at a time, so that nobody is in a hurry. */
+static void open_all(int64_t over_us) {
+    int64_t began = now_us();
+    for (int i = 0; i < stream_count; i++) {
+        while (over_us ? now_us() < began + over_us * i / stream_count : i - open_count >= 16)
+            turn(over_us ? began + over_us * i / stream_count : now_us() + 1000);
+        begin(&streams[i]);
+    }
+    int64_t deadline = now_us() + 60000000;
+    while (open_count + lost_count < stream_count && now_us() < deadline) turn(now_us() + 1000);
+}
+
+static void say(const char *word) {
+    printf("%s\n", word);
+    fflush(stdout);
+}
+
+static void wait_for_word(void) {
+    /* Streams go on being read while the parent looks at the server. */
+    char byte = 0;
+    fcntl(0, F_SETFL, O_NONBLOCK);
+    while (byte != '\n')
+        if (read(0, &byte, 1) != 1) turn(now_us() + 1000);
+}
+
+/* ---- publishing ---- */
+
+struct publisher {
+    long rate, seconds;
+    _Atomic long sent;
+    _Atomic int is_done;
+    int64_t latest_us;
+};
+
+static int add_event(char *into, struct stream *stream, long event_number) {
+    char json[512];
+    int length = snprintf(json, sizeof json,
+                          "{\"timestamp\":%lld,\"text\":\"and a button that says what it will do, \",\"totalLength\":%ld,"
+                          "\"n\":%ld,\"at\":%lld}",
+                          (long long)time(NULL) * 1000, event_number * 39, event_number, (long long)now_us());
+    if (strcmp(option("publish", "redis"), "http") == 0)
+        return sprintf(into,
+                       "POST /pub?id=%s HTTP/1.1\r\nHost: localhost\r\nX-EventSource-Event: delta\r\n"
+                       "Content-Length: %d\r\n\r\n%s",
+                       stream->id, length, json);
+    char channel[128], payload[640];
+    int channel_length = snprintf(channel, sizeof channel, option("channel", NULL), stream->id);
+    int payload_length = snprintf(payload, sizeof payload, "1-%ld delta %s", event_number, json);
+    return sprintf(into, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", channel_length, channel, payload_length,
+                   payload);
+}
+
+static void drain(int fd) {
+    char bytes[READ_BYTES];
+    ssize_t length;
+    while ((length = recv(fd, bytes, sizeof bytes - 1, MSG_DONTWAIT)) > 0) {
+        bytes[length] = 0;
+        if (bytes[0] == '-' || strstr(bytes, "HTTP/1.1 4") || strstr(bytes, "HTTP/1.1 5"))
+            fail("publishing was refused: %.80s", bytes);
+    }
+}
+
+static void *publish(void *given) {
+    struct publisher *publisher = given;
+    static char batch[PUBLISHERS][1 << 17];
+    size_t lengths[PUBLISHERS] = {0};
+    int fds[PUBLISHERS];
+    int is_http = strcmp(option("publish", "redis"), "http") == 0, count = is_http ? PUBLISHERS : 1;
+    for (int i = 0; i < count; i++) fds[i] = connect_to(number("publish-port", NULL), 1);
+    long events = publisher->rate * publisher->seconds * stream_count;
+    int64_t began = now_us(), span = publisher->seconds * 1000000;
+    for (long next = 0; next < events;) {
+        int64_t now = now_us(), due;
+        for (; next < events && (due = began + (int64_t)((double)span * (double)next / (double)events)) <= now; next++) {
+            if (now - due > publisher->latest_us) publisher->latest_us = now - due;
+            int to = (int)(next % stream_count % count);
+            lengths[to] += (size_t)add_event(batch[to] + lengths[to], &streams[next % stream_count],
+                                             next / stream_count + 2);
+            if (lengths[to] > sizeof batch[to] - 2048) break;
+        }
+        for (int i = 0; i < count; i++) {
+            write_all(fds[i], batch[i], lengths[i]);
+            lengths[i] = 0;
+            drain(fds[i]);
+        }
+        publisher->sent = next;
+        sleep_until(now + 500);
+    }
+    publisher->is_done = 1;
+    for (int i = 0; i < count; i++) drain(fds[i]);
+    return NULL;
+}
+
+/* Says `open`, waits for a line; publishes; says `begin` and `end` around what is measured; then the figures. */
+static void run_streams(void) {
+    struct publisher publisher = {.rate = number("rate", "10"), .seconds = number("seconds", "5")};
+    open_all(number("open-ms", "0") * 1000);
+    say("open");
+    wait_for_word();
+    int64_t cpu = 0, measured_from = 0;
+    if (publisher.seconds) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, publish, &publisher);
+        int64_t began = now_us();
+        while (!publisher.is_done) {
+            if (!is_measuring && now_us() - began >= 1000000) {
+                is_measuring = 1;
+                measured_from = received;
+                cpu = cpu_us();
+                say("begin");
+            }
+            turn(now_us() + 1000);
+        }
+        pthread_join(thread, NULL);
+        int64_t deadline = now_us() + 3000000;
+        cpu = cpu_us() - cpu;
+        long in_time = received;
+        say("end");
+        while (received < publisher.sent && now_us() < deadline) turn(now_us() + 1000);
+        printf("{\"events\": %ld, \"received_in_time\": %ld, ", publisher.sent, in_time - (long)measured_from);
+    } else
+        printf("{\"events\": 0, ");
+    print_samples("latency", &latencies);
+    print_samples("first_byte", &first_bytes);
+    printf("\"missing\": %ld, \"duplicates\": %ld, \"disordered\": %ld, \"refused\": %ld, \"lost\": %d, \"opened\": %d, "
+           "\"publisher_late\": %lld, \"cpu\": %lld}\n",
+           publisher.sent - received, duplicates, disordered, refused, lost_count, open_count,
+           (long long)publisher.latest_us, (long long)cpu);
+}
+
+/* Opens all at `port`, says `open`; those that are cut come back at `second-port`, `retry-ms` later, with their
+ * cursor. Ends when every stream has text of `length` characters, or after 30 s. */
+static void run_return(void) {
+    long length = number("length", NULL), before = number("length-before", NULL), second_port = number("second-port", NULL);
+    int64_t retry = number("retry-ms", "1000") * 1000;
+    open_all(0);
+    for (int i = 0; i < stream_count; i++)
+        while (streams[i].total_length < before) turn(now_us() + 1000);
+    first_bytes.count = catch_ups.count = 0;
+    port = second_port;
+    say("open");
+    int64_t deadline = now_us() + 30000000;
+    int whole = 0, back = 0;
+    while (whole < stream_count && now_us() < deadline) {
+        turn(now_us() + 1000);
+        whole = 0;
+        for (int i = 0; i < stream_count; i++) {
+            struct stream *stream = &streams[i];
+            whole += stream->total_length >= length;
+            if (stream->phase != CLOSED) continue;
+            if (!stream->come_back_at)
+                stream->come_back_at = now_us() + retry;
+            else if (now_us() >= stream->come_back_at) {
+                stream->back_at = now_us();
+                stream->come_back_at = 0;
+                back++;
+                begin(stream);
+            }
+        }
+    }
+    printf("{");
+    print_samples("first_byte", &first_bytes);
+    print_samples("catch_up", &catch_ups);
+    printf("\"whole\": %d, \"came_back\": %d, \"holes\": %ld, \"refused\": %ld}\n", whole, back, holes, refused);
+}
+
+/* ---- POST requests ---- */
+
+struct caller {
+    int fd, is_busy;
+    int64_t due;
+    size_t length;
+    char bytes[8192];
+};
+
+/* The whole answer has come: head and as many bytes as it says. */
+static int is_whole(struct caller *caller) {
+    caller->bytes[caller->length] = 0;
+    char *body = strstr(caller->bytes, "\r\n\r\n");
+    if (!body) return 0;
+    char *said = strcasestr(caller->bytes, "content-length:");
+    if (!said || said > body) fail("an answer without a length");
+    return caller->length >= (size_t)(body + 4 - caller->bytes) + strtoul(said + 15, NULL, 10);
+}
+
+static void run_create(void) {
+    long seconds = number("seconds", "5"), rate = number("rate", "0"), connections = number("connections", "16");
+    char request[4096];
+    const char *body = option("body", NULL);
+    int request_length = snprintf(request, sizeof request,
+                                  "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%s"
+                                  "Content-Length: %zu\r\n\r\n%s",
+                                  option("path", NULL), option("header", ""), strlen(body), body);
+    struct caller *callers = calloc((size_t)connections, sizeof *callers);
+    for (long i = 0; i < connections; i++) {
+        callers[i].fd = connect_to(port, 1);
+        fcntl(callers[i].fd, F_SETFL, O_NONBLOCK);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = &callers[i]};
+        epoll_ctl(poll_fd, EPOLL_CTL_ADD, callers[i].fd, &event);
+    }
+    int64_t began = now_us(), end = began + seconds * 1000000, cpu = cpu_us(), last = began;
+    long sent = 0, answered = 0, to_send = rate * seconds;
+    while (now_us() < end || (rate && answered < to_send && now_us() < end + 10000000)) {
+        for (long i = 0; i < connections; i++) {
+            int64_t now = now_us(), due = rate ? began + sent * 1000000 / rate : now;
+            if (callers[i].is_busy || due > now || now >= end + 10000000 || (!rate && now >= end)) continue;
+            if (rate && sent >= to_send) break;
+            /* From when it was due: a request that had to wait for a connection has waited for the server. */
+            callers[i].due = due;
+            callers[i].is_busy = 1;
+            callers[i].length = 0;
+            write_all(callers[i].fd, request, (size_t)request_length);
+            sent++;
+        }
+        struct epoll_event ready[256];
+        int count = epoll_wait(poll_fd, ready, 256, 1);
+        for (int i = 0; i < count; i++) {
+            struct caller *caller = ready[i].data.ptr;
+            ssize_t length = read(caller->fd, caller->bytes + caller->length, sizeof caller->bytes - 1 - caller->length);
+            if (length <= 0) fail("a connection was closed");
+            caller->length += (size_t)length;
+            if (!is_whole(caller)) continue;
+            last = now_us();
+            add_sample(&latencies, last - caller->due);
+            if (strncmp(caller->bytes + 9, "20", 2) != 0) {
+                if (!refused++) fprintf(stderr, "load: refused: %.400s\n", caller->bytes);
+            }
+            caller->is_busy = 0;
+            answered++;
+        }
+    }
+    printf("{\"answered\": %ld, \"seconds\": %.3f, \"refused\": %ld, ", answered, (double)(last - began) / 1e6, refused);
+    print_samples("latency", &latencies);
+    printf("\"cpu\": %lld}\n", (long long)(cpu_us() - cpu));
+}
+
+int main(int count, char **arguments) {
+    if (count < 2) fail("streams, return or create?");
+    option_count = count;
+    options = arguments;
+    port = number("port", NULL);
+    poll_fd = epoll_create1(0);
+    if (strcmp(arguments[1], "create") == 0) {
+        run_create();
+        return 0;
+    }
+    read_ids(option("ids", NULL));
+    if (strcmp(arguments[1], "streams") == 0)
+        run_streams();
+    else if (strcmp(arguments[1], "return") == 0)
+        run_return();
+    else
+        fail("no such command: %s", arguments[1]);
+    return 0;
+}

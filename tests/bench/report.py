@@ -1,0 +1,58 @@
+"""What a part of the benchmark found: tables for people, and the goals with what was reached."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Table:
+    title: str
+    head: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    note: str = ""
+    """What a reader has to know in order to read the figures right."""
+
+    def markdown(self) -> str:
+        widths = [max(len(row[i]) for row in (self.head, *self.rows)) for i in range(len(self.head))]
+        lines = [self._line(self.head, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
+        lines += [self._line(row, widths) for row in self.rows]
+        text = f"**{self.title}**\n\n" + "\n".join(lines)
+        return f"{text}\n\n{self.note}" if self.note else text
+
+    @staticmethod
+    def _line(cells: tuple[str, ...], widths: list[int]) -> str:
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One line of the table of goals. `reached` is None where there was nothing to compare with."""
+
+    measure: str
+    goal: str
+    got: str
+    reached: bool | None
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of the benchmark, as it goes into docs/performance.md."""
+
+    title: str
+    text: str
+    tables: list[Table]
+    goals: list[Goal] = field(default_factory=list)
+
+    def markdown(self) -> str:
+        return "\n\n".join([f"## {self.title}", self.text, *(table.markdown() for table in self.tables)])
+
+
+def at_most(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
+    """A goal that is reached by staying at or below the limit."""
+    reached = None if got is None else got <= limit
+    return Goal(measure, f"≤ {limit:g}{unit}", "nothing to compare with" if got is None else f"{got:.3g}{unit}", reached)
+
+
+def at_least(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
+    """A goal that is reached by getting to the limit or above."""
+    reached = None if got is None else got >= limit
+    return Goal(measure, f"≥ {limit:g}{unit}", "nothing to compare with" if got is None else f"{got:.3g}{unit}", reached)

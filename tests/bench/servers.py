@@ -1,0 +1,130 @@
+"""The servers of event streams: ours, and what people would use instead. Each has one process on a core of its own."""
+
+import os
+import resource
+import shlex
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.bench.measures import family
+from tests.conftest import bearer, free_port, token, wait_until
+from tests.stack import JOBS, LIFETIME_SECONDS, PROCFILE, Process, Stack
+
+NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
+"""Where Debian's libnginx-mod-nchan puts it."""
+_CONF = Path(__file__).parent / "rivals" / "nchan.conf"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that serves `path` % id as a stream. `door` is where the load generator publishes."""
+
+    name: str
+    port: int
+    path: str
+    process: Process
+    door: dict[str, str | int]
+    header: str = ""
+
+    @property
+    def pids(self) -> list[int]:
+        return family(self.process.pid)
+
+
+Start = Callable[[Stack], AbstractContextManager[Server]]
+
+
+def raise_limits() -> None:
+    """As many open files as this machine allows, for what is started from here."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def pin(pids: list[int], *, is_server: bool) -> None:
+    """Gives the server one core for itself, whoever it is, and all else the others."""
+    cores = sorted(os.sched_getaffinity(0))
+    chosen = cores[:1] if is_server else cores[1:] or cores
+    for pid in pids:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(task.name), chosen)
+
+
+@contextmanager
+def ours(system: Stack) -> Iterator[Server]:
+    port = free_port()
+    header = f"Authorization: {bearer(token('alice', lifetime_seconds=LIFETIME_SECONDS))['Authorization']}\r\n"
+    process = system.start("web", shlex.split(PROCFILE["web"]), PORT=str(port), STREAMS_PER_USER="1000000")
+    with _ready(system, process, f"http://127.0.0.1:{port}/healthz"):
+        yield Server("ours", port, f"{JOBS}/%s", process, _redis_door(system), header)
+
+
+@contextmanager
+def flask(system: Stack) -> Iterator[Server]:
+    port = free_port()
+    command = ["-m", "gunicorn", "--no-control-socket", "-k", "gevent", "--worker-connections", "20000"]
+    command += ["-b", f"127.0.0.1:{port}", "tests.bench.rivals.flask_pubsub:app"]
+    process = system.start("flask", [sys.executable, *command])
+    with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
+        yield Server("Flask, a connection a client", port, "/stream/%s", process, _redis_door(system))
+
+
+@contextmanager
+def starlette(system: Stack) -> Iterator[Server]:
+    port = free_port()
+    command = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--backlog", "4096"]
+    command += ["--loop", "uvloop", "--http", "httptools", "--port", str(port), "tests.bench.rivals.starlette_hub:app"]
+    process = system.start("starlette", [sys.executable, *command])
+    with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
+        yield Server("sse-starlette, a hub", port, "/stream/%s", process, _redis_door(system))
+
+
+@contextmanager
+def nchan(system: Stack) -> Iterator[Server]:
+    port, folder = free_port(), system.folder / f"nchan-{free_port()}"
+    folder.mkdir()
+    conf = folder / "nginx.conf"
+    text = _CONF.read_text()
+    for name, value in (("PORT", port), ("FOLDER", folder), ("MODULE", NCHAN)):
+        text = text.replace(name, str(value))
+    conf.write_text(text)
+    process = system.start("nchan", ["nginx", "-p", str(folder), "-c", str(conf)])
+    with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
+        yield Server("nginx with nchan", port, "/stream/%s", process, {"publish": "http", "publish-port": port})
+
+
+def has_nchan() -> bool:
+    return shutil.which("nginx") is not None and NCHAN.exists()
+
+
+def _redis_door(system: Stack) -> dict[str, str | int]:
+    return {"publish": "redis", "publish-port": system.redis_server.port, "channel": "suggestion:%s:live"}
+
+
+@contextmanager
+def _ready(system: Stack, process: Process, url: str) -> Iterator[None]:
+    """Waits until the server answers; it is killed at the end, whatever it is doing."""
+    try:
+        wait_until(lambda: process.popen.poll() is not None or _answers(url))
+        assert process.popen.poll() is None, "\n".join(process.lines[-20:])
+        pin(family(process.pid), is_server=True)
+        yield
+    finally:
+        for pid in family(process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.cleanup()
+        system.processes.remove(process)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code < httpx.codes.INTERNAL_SERVER_ERROR
+    except httpx.TransportError:
+        return False
