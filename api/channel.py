@@ -8,7 +8,7 @@ fraction of the cost of asking redis-py for each message.
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import gevent
 import hiredis
@@ -19,6 +19,8 @@ from redis.exceptions import ConnectionError, RedisError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 CONNECT_TIMEOUT_SECONDS = 9.0
 SILENCE_SECONDS = 8.0
 """Silence for this long means that the connection is dead: a PING goes out more than twice as often."""
@@ -27,20 +29,26 @@ READ_BYTES = 65_536
 RECONNECT_SECONDS = 0.5
 
 
-class Channel:
-    """Subscriptions over one connection that comes back by itself.
+class _Subscription(Generic[T]):
+    __slots__ = ("is_there", "listener")
 
-    `on_message(channel, payload)` and `on_subscribed(channel)` are called from the reader and must not wait.
-    `on_subscribed` comes for every channel after every reconnect.
+    def __init__(self, listener: T) -> None:
+        self.listener = listener
+        self.is_there = Signal()
+
+
+class Channel(Generic[T]):
+    """Subscriptions over one connection that comes back by itself, each for one listener.
+
+    `on_message(listener, payload)` and `on_subscribed(listener)` are called from the reader and must not wait.
+    `on_subscribed` comes for every subscription after every reconnect.
     """
 
-    def __init__(
-        self, url: str, on_message: Callable[[str, bytes], None], on_subscribed: Callable[[str], None]
-    ) -> None:
+    def __init__(self, url: str, on_message: Callable[[T, bytes], None], on_subscribed: Callable[[T], None]) -> None:
         self._url = url
         self._on_message = on_message
         self._on_subscribed = on_subscribed
-        self._wanted: dict[str, Signal] = {}
+        self._wanted: dict[bytes, _Subscription[T]] = {}
         self._connection: Any = None
         self._heard_at = 0.0
         self._sending = RLock()
@@ -55,19 +63,19 @@ class Channel:
         self._greenlets = []
         self._disconnect()
 
-    def subscribe(self, name: str) -> None:
-        self._wanted[name] = Signal()
+    def subscribe(self, name: str, listener: T) -> None:
+        self._wanted[name.encode()] = _Subscription(listener)
         self._send("SUBSCRIBE", name)
 
     def wait_subscribed(self, name: str, timeout_seconds: float) -> bool:
         """Waits for Redis's acknowledgement; False when it does not come."""
-        return bool(self._wanted[name].wait(timeout_seconds))
+        return bool(self._wanted[name.encode()].is_there.wait(timeout_seconds))
 
     def unsubscribe(self, name: str) -> None:
-        if self._wanted.pop(name, None):
+        if self._wanted.pop(name.encode(), None):
             self._send("UNSUBSCRIBE", name)
 
-    def _send(self, *command: str) -> None:
+    def _send(self, *command: str | bytes) -> None:
         with self._sending:
             if self._connection is not None:
                 try:
@@ -101,8 +109,8 @@ class Channel:
         sock = connection._get_socket()
         # A time-out of the socket's would be a timer for each read; `_ping_for_ever` notices silence.
         sock.settimeout(None)
-        for signal in self._wanted.values():
-            signal.clear()
+        for subscription in self._wanted.values():
+            subscription.is_there.clear()
         self._heard_at = time.monotonic()
         self._connection = connection
         if self._wanted:
@@ -122,14 +130,14 @@ class Channel:
     def _take(self, reply: Any) -> None:
         if isinstance(reply, hiredis.HiredisError):
             raise ConnectionError(str(reply))
-        kind = reply[0]
-        if kind == b"message":
-            self._on_message(reply[1].decode(), reply[2])
-        elif kind == b"subscribe":
-            channel = reply[1].decode()
-            if signal := self._wanted.get(channel):
-                signal.set()
-                self._on_subscribed(channel)
+        subscription = self._wanted.get(reply[1])
+        if subscription is None:
+            return
+        if reply[0] == b"message":
+            self._on_message(subscription.listener, reply[2])
+        elif reply[0] == b"subscribe":
+            subscription.is_there.set()
+            self._on_subscribed(subscription.listener)
 
     def _ping_for_ever(self) -> None:
         while True:

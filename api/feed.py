@@ -6,7 +6,7 @@ from api import sse
 from api.past import Past
 from api.viewer import Viewer
 from shared.event_log import Entry, EventId, Snapshot, parse_message
-from shared.events import Delta, Failed, Queued
+from shared.events import Failed, Queued
 from shared.schemas import ErrorCode
 
 _DELTA = b" delta "
@@ -29,10 +29,28 @@ class Feed:
     be read.
     """
 
+    __slots__ = (
+        "_newest_seen",
+        "_next_delta",
+        "_targets",
+        "is_loaded",
+        "is_over",
+        "is_waiting",
+        "job_id",
+        "last_event_at",
+        "last_sent_at",
+        "past",
+        "place",
+        "users",
+        "viewers",
+    )
+
     def __init__(self, job_id: str, now: float) -> None:
         self.job_id = job_id
         self.past = Past()
         self.viewers: set[Viewer] = set()
+        self._targets: tuple[Viewer, ...] | None = ()
+        """The viewers as they are passed events; None when there are others now."""
         self.users = 0
         self.is_loaded = False
         self.is_waiting = False
@@ -51,7 +69,7 @@ class Feed:
     @property
     def has_hole(self) -> bool:
         """Whether something was seen that could not be taken, because what comes before it is missing."""
-        return self._newest_seen is not None and (self.last_id is None or self._newest_seen > self.last_id)
+        return self._newest_seen is not None
 
     def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
@@ -63,44 +81,51 @@ class Feed:
         if self.place:
             viewer.send(sse.frame(sse.of_connection(self._queued(self.place, now))))
         self.viewers.add(viewer)
+        self._targets = None
 
     def leave(self, viewer: Viewer) -> None:
         self.viewers.discard(viewer)
+        self._targets = None
 
     def take(self, payload: bytes, now: float) -> None:
         """Takes what came over the channel."""
-        if not payload.startswith(self._next_delta):
+        expected = self._next_delta
+        if not payload.startswith(expected):
             self.accept(parse_message(payload), now)
             return
         # What `accept` would do, for what comes nearly always: the next delta of a run.
-        data = payload[len(self._next_delta) :]
+        data = payload[len(expected) :]
         self.past.add_delta(data)
+        self._expect_next()
         self.last_event_at = now
         self.place = None
-        frame = sse.delta_frame(self._next_delta[: -len(_DELTA)], data)
-        self._next_delta = b"%d-%d delta " % self.past.next_id
-        self._broadcast(frame, now)
+        self._broadcast(sse.delta_frame(expected[: -len(_DELTA)], data), now)
 
     def accept(self, entry: Entry, now: float) -> None:
         """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
-        last = self.past.last_id
+        last = self.last_id
         if self.is_over or (last and entry.id <= last):
             return
-        if self._newest_seen is None or entry.id > self._newest_seen:
-            self._newest_seen = entry.id
         attempt, sequence = entry.id
         is_new_attempt = last is None or attempt != last.attempt
         if sequence != (1 if is_new_attempt or last is None else last.sequence + 1):
+            self._newest_seen = max(self._newest_seen or entry.id, entry.id)
             return
         if is_new_attempt:
             self.past = Past()
         self.past.add(entry)
-        self._next_delta = b"%d-%d delta " % self.past.next_id if entry.name == Delta.event else _NOTHING
+        self._expect_next()
         self.last_event_at = now
         self.place = None
         self._broadcast(sse.frame(sse.of_log(entry)), now)
         if entry.is_final:
             self.end()
+
+    def _expect_next(self) -> None:
+        past = self.past
+        self._next_delta = b"%d-%d delta " % (past.attempt, past.last + 1) if past.ends_in_delta else _NOTHING
+        if self._newest_seen is not None and self._newest_seen <= (past.attempt, past.last):
+            self._newest_seen = None
 
     def catch_up(self, snapshot: Snapshot, now: float) -> None:
         """Takes what a reading of the log brought."""
@@ -130,13 +155,15 @@ class Feed:
     def end(self) -> None:
         self.is_over = True
         self._next_delta = _NOTHING
-        viewers, self.viewers = self.viewers, set()
+        viewers, self.viewers, self._targets = self.viewers, set(), ()
         for viewer in viewers:
             viewer.end()
 
     def _broadcast(self, frame: bytes, now: float) -> None:
         self.last_sent_at = now
-        for viewer in tuple(self.viewers):
+        if self._targets is None:
+            self._targets = tuple(self.viewers)
+        for viewer in self._targets:
             viewer.send(frame)
 
     @staticmethod

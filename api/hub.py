@@ -41,7 +41,7 @@ class Hub:
         self._store = store
         self._keepalive_seconds = keepalive_seconds
         self._feeds: dict[str, Feed] = {}
-        self._channel = Channel(redis_url, self._on_message, self._on_subscribed)
+        self._channel: Channel[Feed] = Channel(redis_url, self._on_message, self._on_subscribed)
         self._loading = BoundedSemaphore(READS_AT_ONCE)
         self._being_read: set[str] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
@@ -68,7 +68,7 @@ class Hub:
         feed = self._feeds.get(job_id)
         if feed is None:
             feed = self._feeds[job_id] = Feed(job_id, time.time())
-            self._channel.subscribe(keys.channel(job_id))
+            self._channel.subscribe(keys.channel(job_id), feed)
         feed.users += 1
         try:
             self._load(feed)
@@ -110,16 +110,14 @@ class Hub:
                 if feed.is_waiting:
                     self._look([feed])
 
-    def _on_message(self, channel: str, payload: bytes) -> None:
-        feed = self._feeds.get(channel.split(":")[1])
-        if feed is not None:
-            now = time.time()
-            feed.take(payload, now)
-            if now - self._observed_at > OBSERVE_SECONDS:
-                self._observe(parse_message(payload), now)
-            # While it is first read, whoever reads it sees to the hole.
-            if feed.has_hole and feed.is_loaded:
-                self._read_soon(feed)
+    def _on_message(self, feed: Feed, payload: bytes) -> None:
+        now = time.time()
+        feed.take(payload, now)
+        if now - self._observed_at > OBSERVE_SECONDS:
+            self._observe(parse_message(payload), now)
+        # While it is first read, whoever reads it sees to the hole.
+        if feed.has_hole and feed.is_loaded:
+            self._read_soon(feed)
 
     def _observe(self, entry: Entry, now: float) -> None:
         self._observed_at = now
@@ -127,10 +125,9 @@ class Hub:
             # Clocks of two hosts may differ: nothing arrives before it was sent.
             api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
 
-    def _on_subscribed(self, channel: str) -> None:
+    def _on_subscribed(self, feed: Feed) -> None:
         # The first time the joiner reads; after a reconnect nobody else would.
-        feed = self._feeds.get(channel.split(":")[1])
-        if feed is not None and feed.is_loaded:
+        if feed.is_loaded:
             self._read_soon(feed)
 
     def _read_soon(self, feed: Feed) -> None:

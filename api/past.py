@@ -18,23 +18,19 @@ _FRESH_DELTAS = 64
 class _Run:
     """Neighbouring deltas: their texts as the JSON has them, joined, and where each ends."""
 
-    __slots__ = ("_ends", "_fresh", "_latest", "_text", "first")
+    __slots__ = ("_ends", "_latest", "_text", "first", "fresh")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self._text = bytearray()
         self._ends = array("I")
         self._latest = b""
-        self._fresh: list[bytes] = []
-
-    def add(self, data: bytes) -> None:
-        self._fresh.append(data)
-        if len(self._fresh) > _FRESH_DELTAS:
-            self._join()
+        self.fresh: list[bytes] = []
+        """The latest, which are not joined yet."""
 
     def after(self, sequence: int, attempt: int) -> list[Entry]:
         """All that follows that event, as one; nothing where nothing does."""
-        self._join()
+        self.join()
         seen = max(0, sequence - self.first + 1)
         if seen >= len(self._ends):
             return []
@@ -43,8 +39,8 @@ class _Run:
         last = EventId(attempt, self.first + len(self._ends) - 1)
         return [Entry(last, Delta.event, self._latest[:begin] + text + self._latest[end:])]
 
-    def _join(self) -> None:
-        for data in self._fresh:
+    def join(self) -> None:
+        for data in self.fresh:
             begin, end = _bounds(data)
             if end < begin:  # in the shape of another version
                 data = Delta.model_validate_json(data).encode()
@@ -52,7 +48,7 @@ class _Run:
             self._text += data[begin:end]
             self._ends.append(len(self._text))
             self._latest = data
-        self._fresh.clear()
+        self.fresh.clear()
 
 
 def _bounds(data: bytes) -> tuple[int, int]:
@@ -63,12 +59,13 @@ def _bounds(data: bytes) -> tuple[int, int]:
 class Past:
     """Of one attempt, from its first event on, without holes."""
 
-    __slots__ = ("_first", "_firsts", "_last", "_parts", "_run", "attempt")
+    __slots__ = ("_first", "_firsts", "_parts", "_run", "attempt", "last")
 
     def __init__(self) -> None:
         self.attempt = 0
         self._first = 0
-        self._last = 0
+        self.last = 0
+        """The sequence of the latest event."""
         self._parts: list[Entry | _Run] = []
         self._firsts: list[int] = []
         """The sequence that each part begins with."""
@@ -80,42 +77,44 @@ class Past:
 
     @property
     def last_id(self) -> EventId | None:
-        return EventId(self.attempt, self._last) if self._parts else None
+        return EventId(self.attempt, self.last) if self._parts else None
 
     @property
-    def next_id(self) -> tuple[int, int]:
-        """The id that the next event of this attempt will have."""
-        return self.attempt, self._last + 1
+    def ends_in_delta(self) -> bool:
+        return self._run is not None
 
     def add(self, entry: Entry) -> None:
         """Takes the next event."""
         if not self._parts:
             self.attempt, self._first = entry.id
-        self._last = entry.id.sequence
+        self.last = entry.id.sequence
         if entry.name != Delta.event:
             self._run = None
             self._keep(entry)
             return
         if self._run is None:
-            self._run = _Run(self._last)
+            self._run = _Run(self.last)
             self._keep(self._run)
-        self._run.add(entry.data)
+        self._run.fresh.append(entry.data)
 
     def add_delta(self, data: bytes) -> None:
         """Takes the next event, where it and the latest are both deltas."""
-        assert self._run is not None
-        self._last += 1
-        self._run.add(data)
+        run = self._run
+        assert run is not None
+        self.last += 1
+        run.fresh.append(data)
+        if len(run.fresh) > _FRESH_DELTAS:
+            run.join()
 
     def _keep(self, part: Entry | _Run) -> None:
         self._parts.append(part)
-        self._firsts.append(self._last)
+        self._firsts.append(self.last)
 
     def has(self, cursor: EventId | None) -> bool:
         """Whether the cursor is one of these events. A client with any other cursor has to get all of them."""
         if cursor is None or not self._parts:
             return False
-        return cursor.attempt == self.attempt and self._first <= cursor.sequence <= self._last
+        return cursor.attempt == self.attempt and self._first <= cursor.sequence <= self.last
 
     def after(self, cursor: EventId | None) -> list[Entry]:
         """What a client with this cursor has missed, neighbouring deltas made one."""

@@ -106,8 +106,14 @@ class SocketViewer:
         if self._backlog:
             self._keep(memoryview(frame))
             return
-        written = self._write(frame)
-        if written < len(frame) and not self._is_over:
+        try:
+            written = os.write(self._fd, frame)
+        except OSError as error:
+            if not isinstance(error, BlockingIOError):
+                self._hang_up()
+                return
+            written = 0
+        if written < len(frame):
             self._keep(memoryview(frame)[written:])
 
     def end(self) -> None:

@@ -16,7 +16,6 @@ from api import sse
 from api.channel import Channel
 from api.feed import Feed, Place
 from api.hub import Hub
-from shared import keys
 from shared.event_log import Entry, EventId, Snapshot
 from shared.events import FINAL, Event, Transcript, decode, fold
 from shared.job_store import JobStore
@@ -366,7 +365,7 @@ class TalkativeStore:
             final = Entry(EventId(1, self.log[-1].id.sequence + 1), "error", entry(1, 2, "error").data)
             self.log.append(final)
             assert self.hub is not None
-            self.hub._on_message(keys.channel(job_id), b"%s error %s" % (str(final.id).encode(), final.data))
+            self.hub._on_message(self.hub._feeds[job_id], b"%s error %s" % (str(final.id).encode(), final.data))
         return seen
 
 
@@ -375,7 +374,7 @@ class SilentChannel:
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
-    def subscribe(self, name: str) -> None: ...
+    def subscribe(self, name: str, listener: Feed) -> None: ...
     def unsubscribe(self, name: str) -> None: ...
     def wait_subscribed(self, name: str, timeout_seconds: float) -> bool:
         return True
@@ -384,7 +383,7 @@ class SilentChannel:
 def test_what_is_told_while_the_log_is_first_read_is_not_left_to_the_next_keep_alive() -> None:
     store, viewer = TalkativeStore(entry(1, 1)), Recorder()
     hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
-    hub._channel = cast(Channel, SilentChannel())
+    hub._channel = cast(Channel[Feed], SilentChannel())
     store.hub = hub
     try:
         feed = hub.open("job")
