@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from tests.conftest import token
@@ -44,6 +45,11 @@ class Watched:
     @property
     def is_whole(self) -> bool:
         return self.final == "complete" and not self.holes and not self.duplicates
+
+    @property
+    def was_started_over(self) -> bool:
+        """Whether another attempt wrote the text anew."""
+        return any(after.total_length <= before.total_length for before, after in pairwise(self.arrivals))
 
 
 @dataclass(frozen=True)
