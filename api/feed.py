@@ -99,7 +99,8 @@ class Feed:
         self._expect_next()
         self.last_event_at = now
         self.place = None
-        self._broadcast(sse.delta_frame(expected[: -len(_DELTA)], data), now)
+        if self.viewers:
+            self._broadcast(sse.delta_frame(expected[: -len(_DELTA)], data), now)
 
     def accept(self, entry: Entry, now: float) -> None:
         """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
@@ -117,7 +118,8 @@ class Feed:
         self._expect_next()
         self.last_event_at = now
         self.place = None
-        self._broadcast(sse.frame(sse.of_log(entry)), now)
+        if self.viewers:
+            self._broadcast(sse.frame(sse.of_log(entry)), now)
         if entry.is_final:
             self.end()
 

@@ -5,6 +5,7 @@ connections that nobody uses. Loaded by the master, before gevent patches the wo
 """
 
 import _socket
+import gc
 import logging
 import random
 import socket
@@ -57,6 +58,9 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         self._planner.start()
+        # All that has been imported and built stays; the collector need not walk it again and again.
+        gc.collect()
+        gc.freeze()
         super().run()
         # gunicorn has waited for requests; streams have outlived theirs.
         deadline = time.monotonic() + self.cfg.graceful_timeout
