@@ -21,7 +21,7 @@ SHORT_CHARS = 300
 """A piece of a short answer, which has three of them and comes without a pause."""
 RIVALS = 50
 IDLE_JOBS, FEW_IDLE_JOBS = 40, 8
-SHORT_JOBS, FEW_SHORT_JOBS = 900, 20
+SHORT_JOBS, FEW_SHORT_JOBS = 450, 12
 BUSY_JOBS = 100
 PROBE_SECONDS, PROBES = 0.1, 70
 WARM_UP_SECONDS = 1.5
@@ -189,6 +189,9 @@ class _Bench:
             self.resident_mb = preloaded.resident_mb()
         with running(ForkedSimpleWorkers(self._system, RIVALS)) as forked:
             self._keep(FORKED, forked, RIVALS)
+            self._model.write_short()
+            self._keep_pace(FORKED, forked)
+            self._model.write_long()
         for jobs in (1, 200):
             self._ours(jobs)
         self._stock(1)
