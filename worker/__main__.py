@@ -9,8 +9,6 @@ import sys
 import time
 from uuid import uuid4
 
-import httpx2
-from anthropic import AsyncAnthropic
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
@@ -32,6 +30,7 @@ from worker.jobs import JobRunner
 from worker.keeper import Keeper
 from worker.log_writer import LogWriter
 from worker.loop_thread import LoopThread
+from worker.model_client import model_client
 from worker.tools import Project
 
 log = logging.getLogger("worker")
@@ -39,9 +38,6 @@ log = logging.getLogger("worker")
 REDIS_CONNECTIONS = 8
 """For the blocking pop, the keeper, the command listener, and RQ's bookkeeping of all slots between them."""
 REDIS_TIMEOUT_SECONDS = 5.0
-MODEL_TIMEOUT = httpx2.Timeout(connect=10, read=30, write=30, pool=30)
-"""30 s without a byte from the model is a broken stream; it sends pings when it thinks."""
-MODEL_CONNECTIONS = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
 
 
 def main() -> int:
@@ -57,14 +53,15 @@ def main() -> int:
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
-    agent = loop.run(_agent(settings))
+    client = model_client(settings.anthropic_api_key, settings.anthropic_base_url)
+    project = Project(settings.project_root) if settings.project_root else None
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
     store = JobStore(redis, settings)
     runner = JobRunner(
         name=name,
         store=store,
         agents=AgentStore(redis),
-        agent=agent,
+        agent=FeatureAgent(client, project),
         writer=writer,
         loop=loop,
         models=settings.models,
@@ -92,6 +89,7 @@ def main() -> int:
         worker.run(keeper)
     finally:
         loop.run(writer.stop())
+        loop.run(client.close())
         loop.stop()
     log.info("stopped", extra={"worker": name})
     return 0
@@ -118,17 +116,6 @@ async def _writer(settings: WorkerSettings) -> LogWriter:
     writer = LogWriter(redis)
     writer.start()
     return writer
-
-
-async def _agent(settings: WorkerSettings) -> FeatureAgent:
-    """The agent on one HTTP client for all jobs; failures are retried by attempts, where viewers can see it."""
-    client = AsyncAnthropic(
-        api_key=settings.anthropic_api_key,
-        base_url=settings.anthropic_base_url,
-        max_retries=0,
-        http_client=httpx2.AsyncClient(timeout=MODEL_TIMEOUT, limits=MODEL_CONNECTIONS),
-    )
-    return FeatureAgent(client, Project(settings.project_root) if settings.project_root else None)
 
 
 if __name__ == "__main__":

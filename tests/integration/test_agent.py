@@ -9,14 +9,15 @@ from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import pytest
-from anthropic import AsyncAnthropic
 
 from shared.errors import AttemptFailed
 from shared.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
 from tests.integration.test_sandbox import Sandbox
 from worker import agent as agent_module
 from worker.agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
+from worker.model_client import model_client
 from worker.sandbox.faults import FAULTS
 from worker.sandbox.usage import PromptCache
 from worker.tools import Project
@@ -93,7 +94,7 @@ def custom(**fields: Any) -> SuggestionAgent:
 
 @asynccontextmanager
 async def opened(sandbox: Sandbox, project: Project | None, timeout: float = 5) -> AsyncIterator[FeatureAgent]:
-    async with AsyncAnthropic(api_key="any", base_url=sandbox.url, max_retries=0, timeout=timeout) as client:
+    async with model_client("any", sandbox.url, httpx2.Timeout(timeout)) as client:
         yield FeatureAgent(client, project)
 
 
@@ -241,7 +242,7 @@ def test_every_word_of_the_sandbox_is_tried_here() -> None:
 
 def test_a_model_that_is_not_there_is_unavailable() -> None:
     async def run() -> None:
-        async with AsyncAnthropic(api_key="any", base_url="http://127.0.0.1:9", max_retries=0) as client:
+        async with model_client("any", "http://127.0.0.1:9") as client:
             async for _ in FeatureAgent(client, None).suggest(job("Cart"), "sandbox", None):
                 pass
 
@@ -457,3 +458,23 @@ def test_many_runs_share_one_client(sandbox: Sandbox) -> None:
 
     for number, events in enumerate(asyncio.run(run())):
         assert isinstance(events[-1], Answered) and f"Tile {number}" in str(events[-1].answer.context)
+
+
+def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -> None:
+    count = 110
+
+    async def run() -> None:
+        all_are_there = asyncio.Barrier(count)
+        async with opened(sandbox, None) as asked:
+
+            async def one(number: int) -> None:
+                async with aclosing(asked.suggest(job(f"Crowd {number} stall"), "sandbox", None)) as events:
+                    async for event in events:
+                        if isinstance(event, Wrote):
+                            await all_are_there.wait()
+                            break
+
+            async with asyncio.timeout(20):
+                await asyncio.gather(*map(one, range(count)))
+
+    asyncio.run(run())
