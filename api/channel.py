@@ -1,19 +1,21 @@
 """The process's one pub/sub connection, which tells when it was cut.
 
 redis-py's PubSub resubscribes silently; we have to know, because what was published meanwhile is only in the log.
-redis-py makes the connection; what comes over it is read from the socket in one piece and parsed by hiredis, at a
+redis-py makes the connection; what comes over it is read by the event loop, in one piece, and parsed by hiredis, at a
 fraction of the cost of asking redis-py for each message.
 """
 
 import logging
 import time
 from collections.abc import Callable
+from itertools import groupby
+from operator import itemgetter
+from ssl import SSLSocket, SSLWantReadError
 from typing import Any, Generic, TypeVar
 
 import gevent
 import hiredis
 from gevent.event import Event as Signal
-from gevent.lock import RLock
 from redis.connection import Connection, parse_url
 from redis.exceptions import ConnectionError, RedisError
 
@@ -25,7 +27,7 @@ CONNECT_TIMEOUT_SECONDS = 9.0
 SILENCE_SECONDS = 8.0
 """Silence for this long means that the connection is dead: a PING goes out more than twice as often."""
 PING_SECONDS = 3.0
-READ_BYTES = 65_536
+READ, READ_BYTES = 1, 65_536
 RECONNECT_SECONDS = 0.5
 
 
@@ -40,7 +42,7 @@ class _Subscription(Generic[T]):
 class Channel(Generic[T]):
     """Subscriptions over one connection that comes back by itself, each for one listener.
 
-    `on_message(listener, payload)` and `on_subscribed(listener)` are called from the reader and must not wait.
+    `on_message(listener, payload)` and `on_subscribed(listener)` are called from the event loop and must not wait.
     `on_subscribed` comes for every subscription after every reconnect.
     """
 
@@ -50,13 +52,17 @@ class Channel(Generic[T]):
         self._on_subscribed = on_subscribed
         self._wanted: dict[bytes, _Subscription[T]] = {}
         self._connection: Any = None
+        self._sock: Any = None
+        self._readable: Any = None
+        self._replies = hiredis.Reader()
+        self._to_send: list[tuple[str, str | bytes]] = []
+        self._lost = Signal()
         self._heard_at = 0.0
-        self._sending = RLock()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
     def start(self) -> None:
         if not self._greenlets:
-            self._greenlets = [gevent.spawn(self._read_for_ever), gevent.spawn(self._ping_for_ever)]
+            self._greenlets = [gevent.spawn(self._connect_for_ever), gevent.spawn(self._ping_for_ever)]
 
     def stop(self) -> None:
         gevent.killall(self._greenlets)
@@ -65,7 +71,7 @@ class Channel(Generic[T]):
 
     def subscribe(self, name: str, listener: T) -> None:
         self._wanted[name.encode()] = _Subscription(listener)
-        self._send("SUBSCRIBE", name)
+        self._send_soon("SUBSCRIBE", name)
 
     def wait_subscribed(self, name: str, timeout_seconds: float) -> bool:
         """Waits for Redis's acknowledgement; False when it does not come."""
@@ -73,59 +79,89 @@ class Channel(Generic[T]):
 
     def unsubscribe(self, name: str) -> None:
         if self._wanted.pop(name.encode(), None):
-            self._send("UNSUBSCRIBE", name)
+            self._send_soon("UNSUBSCRIBE", name)
+
+    def _send_soon(self, command: str, name: str) -> None:
+        """What is asked for in one turn of the event loop goes out together."""
+        if not self._to_send:
+            gevent.get_hub().loop.run_callback(self._send_all)
+        self._to_send.append((command, name))
+
+    def _send_all(self) -> None:
+        # In order: a channel may be given up and asked for again.
+        to_send, self._to_send = self._to_send, []
+        for command, some in groupby(to_send, key=itemgetter(0)):
+            self._send(command, *(name for _, name in some))
 
     def _send(self, *command: str | bytes) -> None:
-        with self._sending:
-            if self._connection is not None:
-                try:
-                    self._connection.send_command(*command, check_health=False)
-                except (RedisError, OSError):
-                    # The reader notices, reconnects, and subscribes to all that is wanted.
-                    self._disconnect()
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.disconnect()
-
-    def _read_for_ever(self) -> None:
-        while True:
+        if self._sock is not None:
             try:
-                self._read(self._connect())
+                self._sock.sendall(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub says one part
+            except OSError as error:
+                # A full socket too: who is not read by Redis has no use for it. All that is wanted is asked for anew.
+                self._lose(error)
+
+    def _connect_for_ever(self) -> None:
+        while True:
+            self._lost.clear()
+            try:
+                self._connect()
             except (RedisError, OSError) as error:
-                log.warning("the pub/sub connection was lost, reconnecting: %s", type(error).__name__)
-            except Exception:
-                log.exception("the pub/sub reader failed, reconnecting")
-            self._disconnect()
+                self._lose(error)
+            self._lost.wait()
             gevent.sleep(RECONNECT_SECONDS)
 
-    def _connect(self) -> Any:
-        """The new connection's socket, with every channel asked for again."""
+    def _connect(self) -> None:
         options = parse_url(self._url)
         kind = options.pop("connection_class", Connection)
         connection = kind(**options, protocol=2, socket_timeout=CONNECT_TIMEOUT_SECONDS)
         connection.connect()
-        sock = connection._get_socket()
-        # A time-out of the socket's would be a timer for each read; `_ping_for_ever` notices silence.
-        sock.settimeout(None)
+        self._connection, self._sock = connection, connection._get_socket()
+        self._sock.settimeout(0)
+        self._replies = hiredis.Reader()
+        self._readable = gevent.get_hub().loop.io(self._sock.fileno(), READ)
+        self._readable.start(self._on_readable)
+        self._heard_at = time.monotonic()
         for subscription in self._wanted.values():
             subscription.is_there.clear()
-        self._heard_at = time.monotonic()
-        self._connection = connection
         if self._wanted:
             self._send("SUBSCRIBE", *self._wanted)
-        return sock
 
-    def _read(self, sock: Any) -> None:
-        """Takes what comes until the connection ends. Raises ConnectionError then, or OSError."""
-        replies = hiredis.Reader()
-        while received := sock.recv(READ_BYTES):
-            self._heard_at = time.monotonic()
-            replies.feed(received)
-            while (reply := replies.gets()) is not False:
-                self._take(reply)
-        raise ConnectionError("closed by Redis")
+    def _lose(self, error: Exception) -> None:
+        log.warning("the pub/sub connection was lost, reconnecting: %s", type(error).__name__)
+        self._disconnect()
+
+    def _disconnect(self) -> None:
+        connection, self._connection, self._sock = self._connection, None, None
+        if self._readable is not None:
+            self._readable.stop()
+            self._readable.close()
+            self._readable = None
+        if connection is not None:
+            connection.disconnect()
+        self._lost.set()
+
+    def _on_readable(self) -> None:
+        """Takes what has come, in the event loop: no greenlet has to be woken for that."""
+        try:
+            while self._sock is not None:
+                received = self._sock.recv(READ_BYTES)
+                if not received:
+                    raise ConnectionError("closed by Redis")
+                self._heard_at = time.monotonic()
+                self._replies.feed(received)
+                while (reply := self._replies.gets()) is not False:
+                    self._take(reply)
+                # TLS may hold more than the watcher knows of.
+                if len(received) < READ_BYTES and not isinstance(self._sock, SSLSocket):
+                    return
+        except (BlockingIOError, SSLWantReadError):
+            return
+        except (RedisError, OSError) as error:
+            self._lose(error)
+        except Exception as error:
+            log.exception("the pub/sub reader failed")
+            self._lose(error)
 
     def _take(self, reply: Any) -> None:
         if isinstance(reply, hiredis.HiredisError):
@@ -142,11 +178,6 @@ class Channel(Generic[T]):
     def _ping_for_ever(self) -> None:
         while True:
             gevent.sleep(PING_SECONDS)
-            if time.monotonic() - self._heard_at > SILENCE_SECONDS:
-                self._disconnect()
-            if gevent.with_timeout(PING_SECONDS, self._ping, timeout_value=False) is False:
-                # Somebody waits for a full socket, and lets go of it when that is closed.
-                self._disconnect()
-
-    def _ping(self) -> None:
-        self._send("PING")
+            if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
+                self._lose(TimeoutError("Redis is silent"))
+            self._send("PING")
