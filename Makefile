@@ -45,8 +45,9 @@ check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, 
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 	$(NPM) run --silent check
 
-bench: $(INSTALLED) ## Measure, beside what else there is
-	$(BIN)/python -m tests.bench
+bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
+	$(BIN)/python -m tests.bench --rounds $(or $(ROUNDS),3) --only "$(ONLY)"
 
 soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
 	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)

@@ -78,7 +78,7 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
         yield client
 
 
-class _GivenApiSettings(ApiSettings):
+class GivenApiSettings(ApiSettings):
     """Settings from arguments alone, whatever the environment of the test run."""
 
     @classmethod
@@ -101,7 +101,7 @@ def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
     """Makes settings, in demo mode unless told otherwise; keyword arguments are fields."""
 
     def make(**fields: Any) -> ApiSettings:
-        return _GivenApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
+        return GivenApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
 
     return make
 

@@ -10,9 +10,8 @@ from shared.events import Delta, Event, Started
 from shared.job_store import Created, CreateLimits, JobStore
 from shared.schemas import FeatureType, JobInput, PriorityLevel
 from shared.scripts import script
-from shared.settings import ApiSettings
 from tests.bench.measures import now_ms
-from tests.conftest import SECRET
+from tests.conftest import SECRET, GivenApiSettings
 
 USER = "alice"
 NO_LIMITS = CreateLimits(jobs_per_minute=10**9, max_queued_jobs=10**9)
@@ -25,9 +24,7 @@ TEXT = "and a button that says what it will do, "
 
 def running_jobs(redis: Redis, redis_url: str, count: int) -> list[str]:
     """New jobs whose first attempt has said `started`; their leases do not lapse."""
-    settings = ApiSettings(
-        redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS, _env_file=None
-    )
+    settings = GivenApiSettings(redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS)
     store = JobStore(redis, settings)
     started = Started(attempt=1, model="sandbox", agent="default", cause=None, timestamp=now_ms())
     jobs: list[str] = []
@@ -66,4 +63,3 @@ def deltas(count: int, *, before: int = 0, text: str = TEXT) -> list[Event]:
     return [
         Delta(text=text, total_length=(before + number) * length, timestamp=now_ms()) for number in range(1, count + 1)
     ]
-

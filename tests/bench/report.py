@@ -47,12 +47,26 @@ class Part:
 
 
 def at_most(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
-    """A goal that is reached by staying at or below the limit."""
-    reached = None if got is None else got <= limit
-    return Goal(measure, f"≤ {limit:g}{unit}", "nothing to compare with" if got is None else f"{got:.3g}{unit}", reached)
+    """A goal that is reached by staying at or below the limit; `got` is None where there is nothing to compare with."""
+    return Goal(measure, f"≤ {limit:g}{unit}", _shown(got, unit), None if got is None else got <= limit)
 
 
 def at_least(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
     """A goal that is reached by getting to the limit or above."""
-    reached = None if got is None else got >= limit
-    return Goal(measure, f"≥ {limit:g}{unit}", "nothing to compare with" if got is None else f"{got:.3g}{unit}", reached)
+    return Goal(measure, f"≥ {limit:g}{unit}", _shown(got, unit), None if got is None else got >= limit)
+
+
+def _shown(got: float | None, unit: str) -> str:
+    if got is None:
+        return "nothing to compare with"
+    return f"{got:.0f}{unit}" if got >= 100 else f"{got:.3g}{unit}"
+
+
+def goals_table(parts: list[Part]) -> str:
+    """The goals of these parts, with what was reached."""
+    goals = [goal for part in parts for goal in part.goals]
+    if not goals:
+        return "These parts have no goals."
+    words = {True: "yes", False: "**no**", None: "-"}
+    rows: list[tuple[str, ...]] = [(goal.measure, goal.goal, goal.got, words[goal.reached]) for goal in goals]
+    return Table("Goals", ("measure", "goal", "got", "reached"), rows).markdown()

@@ -75,14 +75,22 @@ def flask(system: Stack) -> Iterator[Server]:
         yield Server("Flask, a connection a client", port, "/stream/%s", process, _redis_door(system))
 
 
+def starlette(system: Stack) -> AbstractContextManager[Server]:
+    return _starlette(system, "sse-starlette, a hub", "asyncio", "h11")
+
+
+def starlette_with_uvloop(system: Stack) -> AbstractContextManager[Server]:
+    return _starlette(system, "the same on uvloop, httptools", "uvloop", "httptools")
+
+
 @contextmanager
-def starlette(system: Stack) -> Iterator[Server]:
+def _starlette(system: Stack, name: str, loop: str, parser: str) -> Iterator[Server]:
     port = free_port()
     command = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--backlog", "4096"]
-    command += ["--loop", "uvloop", "--http", "httptools", "--port", str(port), "tests.bench.rivals.starlette_hub:app"]
+    command += ["--loop", loop, "--http", parser, "--port", str(port), "tests.bench.rivals.starlette_hub:app"]
     process = system.start("starlette", [sys.executable, *command])
     with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
-        yield Server("sse-starlette, a hub", port, "/stream/%s", process, _redis_door(system))
+        yield Server(name, port, "/stream/%s", process, _redis_door(system))
 
 
 @contextmanager
@@ -99,8 +107,10 @@ def nchan(system: Stack) -> Iterator[Server]:
         yield Server("nginx with nchan", port, "/stream/%s", process, {"publish": "http", "publish-port": port})
 
 
-def has_nchan() -> bool:
-    return shutil.which("nginx") is not None and NCHAN.exists()
+def everybody() -> list[Start]:
+    """Ours and the rivals that there are here."""
+    has_nchan = shutil.which("nginx") is not None and NCHAN.exists()
+    return [ours, flask, starlette, starlette_with_uvloop, *([nchan] if has_nchan else [])]
 
 
 def _redis_door(system: Stack) -> dict[str, str | int]:

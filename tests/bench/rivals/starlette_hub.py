@@ -1,6 +1,6 @@
 """Starlette with sse-starlette, and a hub: one redis.asyncio pub/sub connection, a queue for each client.
 
-Started by uvicorn with uvloop and httptools, its fastest.
+Started by uvicorn as it installs, and with uvloop and httptools, its fastest.
 """
 
 import asyncio

@@ -1,0 +1,126 @@
+"""Storms: everybody opens a stream within a second, or comes back at once because a server has gone."""
+
+import os
+import signal
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from tests.bench import load, servers
+from tests.bench.delivery import options
+from tests.bench.jobs_in_redis import TEXT, append, deltas, running_jobs
+from tests.bench.measures import cpu_seconds, median
+from tests.bench.report import Goal, Part, Table, at_most
+from tests.stack import Stack, stack
+
+CLIENTS = 2000
+OVER_MS = 1000
+WARM_UP = 50
+RETRY_MS = 1000
+"""What our streams tell their clients to wait before they come back."""
+BEFORE, MISSED = 20, 5
+"""Deltas that the viewers have seen when their server goes, and those that are written while they are away."""
+
+Figures = dict[str, list[dict[str, Any]]]
+
+
+def measure(rounds: int) -> Part:
+    opened: Figures = defaultdict(list)
+    returned: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_quiet=True) as system:
+        servers.pin([system.redis_server.process.pid], is_server=False)
+        jobs = running_jobs(system.redis, system.redis_server.url, CLIENTS)
+        ids = Path(folder) / "ids"
+        ids.write_text("\n".join(jobs))
+        for _ in range(rounds):
+            for start in servers.everybody():
+                with start(system) as server:
+                    opened[server.name].append(_storm(server, ids))
+        for number in range(rounds):
+            append(
+                system.redis, jobs, 2 + number * (BEFORE + MISSED), deltas(BEFORE, before=number * (BEFORE + MISSED))
+            )
+            returned.append(_return(system, jobs, ids, number))
+    text = (
+        f"{CLIENTS:,} clients open a stream within a second, each of a job of its own. Ours checks who they are, "
+        "counts their streams and reads their logs; the others only subscribe. All have one core."
+    )
+    return Part("Storms", text, [_opened_table(opened, rounds), _returned_table(returned)], _goals(opened))
+
+
+def _storm(server: servers.Server, ids: Path) -> dict[str, Any]:
+    load.open_once(**options(server, WARM_UP, ids, 0))
+    cpu = cpu_seconds(server.pids)
+    with load.running("streams", **{**options(server, CLIENTS, ids, 0), "open-ms": OVER_MS}) as generator:
+        servers.pin([generator.pid], is_server=False)
+        generator.wait_for("open")
+        cpu = cpu_seconds(server.pids) - cpu
+        generator.go_on()
+        return {**generator.figures(), "server_cpu_ms": cpu * 1000}
+
+
+def _return(system: Stack, jobs: list[str], ids: Path, number: int) -> dict[str, Any]:
+    """All watch one server; it is killed; they come back to another, with their cursors."""
+    seen = number * (BEFORE + MISSED) + BEFORE
+    with servers.ours(system) as first, servers.ours(system) as second:
+        lengths = {"length_before": seen * len(TEXT), "length": (seen + MISSED) * len(TEXT)}
+        given = {**options(first, CLIENTS, ids, 0), **lengths, "second_port": second.port, "retry_ms": RETRY_MS}
+        with load.running("return", **given) as generator:
+            servers.pin([generator.pid], is_server=False)
+            generator.wait_for("open")
+            for pid in first.pids:
+                os.kill(pid, signal.SIGKILL)
+            append(system.redis, jobs, 2 + seen, deltas(MISSED, before=seen))
+            return generator.figures()
+
+
+def _opened_table(opened: Figures, rounds: int) -> Table:
+    rows = []
+    for name, runs in opened.items():
+        first = [run["first_byte"] for run in runs]
+        cells = [f"{median(each[key] for each in first) / 1000:.1f}" for key in ("p50", "p99", "max")]
+        cpu = median(run["server_cpu_ms"] for run in runs) / CLIENTS
+        rows.append((name, *cells, f"{cpu:.2f}", str(sum(run["refused"] + run["lost"] for run in runs))))
+    head = ("server", "p50 ms", "p99 ms", "max ms", "CPU ms an open", "refused or lost")
+    title = f"{CLIENTS:,} clients in a second, time to first byte"
+    return Table(title, head, rows, f"Medians of {rounds} interleaved rounds.")
+
+
+def _returned_table(returned: list[dict[str, Any]]) -> Table:
+    def cell(kind: str, key: str) -> str:
+        return f"{median(run[kind][key] for run in returned) / 1000:.0f}"
+
+    rows = [
+        (
+            *(cell("first_byte", key) for key in ("p50", "p99", "max")),
+            *(cell("catch_up", key) for key in ("p50", "p99", "max")),
+            "/".join(str(run["whole"]) for run in returned),
+            str(sum(run["holes"] + run["refused"] for run in returned)),
+        )
+    ]
+    head = (
+        "first byte p50 ms",
+        "p99 ms",
+        "max ms",
+        "caught up p50 ms",
+        "p99 ms",
+        "max ms",
+        "whole",
+        "holes or refused",
+    )
+    return Table(
+        f"{CLIENTS:,} viewers whose server is killed, and who come back to another with their cursor",
+        head,
+        rows,
+        f"From the reconnection, which is for all of them {RETRY_MS} ms after the kill: nobody is left to spread them. "
+        f"{MISSED} deltas each were written meanwhile. `whole` counts those that have every character, by round.",
+    )
+
+
+def _goals(opened: Figures) -> list[Goal]:
+    def p99(name: str) -> float:
+        return median(run["first_byte"]["p99"] for run in opened[name])
+
+    ratio = p99("ours") / p99("sse-starlette, a hub")
+    return [at_most("storm: p99 to first byte, over sse-starlette", 0.125, ratio)]
