@@ -38,7 +38,7 @@ class ApiMetrics:
         self.holes_filled = Counter("planner_holes_filled", "Holes in a feed that were filled from the log.")
         self.publish_seconds = Histogram(
             "planner_publish_seconds",
-            "From an event's timestamp to its having been sent to the viewers of a process; at most 100 events a second.",
+            "From an event's timestamp to its having been sent to a process's viewers; of 100 events a second at most.",
             buckets=_PUBLISH_BUCKETS,
         )
         self.refused_connections = Counter(
