@@ -21,7 +21,6 @@ from shared.connections import connect
 from shared.errors import SettingsError
 from shared.job_store import JobStore
 from shared.settings import WorkerSettings, load
-from shared.sweeper import Sweeper
 from shared.telemetry import set_up_logging
 from worker import checks, metrics
 from worker.agent import FeatureAgent
@@ -35,8 +34,11 @@ from worker.tools import Project
 
 log = logging.getLogger("worker")
 
-REDIS_CONNECTIONS = 8
-"""For the blocking pop, the keeper, the command listener, and RQ's bookkeeping of all slots between them."""
+BOOK_CONNECTIONS = 5
+"""For the books of all slots between them, of whom none holds one and waits for another; the command listener keeps
+one for good."""
+LIFELINE_CONNECTIONS = 2
+"""For the blocking pop and the keeper, whose leases must not wait until a book is free."""
 REDIS_TIMEOUT_SECONDS = 5.0
 
 
@@ -48,19 +50,19 @@ def main() -> int:
         return 2
     set_up_logging(settings)
     sentry.start(settings, heeds_parent=True)
-    redis = connect(settings.redis_url, max_connections=REDIS_CONNECTIONS, timeout_seconds=REDIS_TIMEOUT_SECONDS)
-    _wait_for(redis)
+    books, lifeline = _redis(settings, BOOK_CONNECTIONS), _redis(settings, LIFELINE_CONNECTIONS)
+    _wait_for(books)
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
     client = model_client(settings.anthropic_api_key, settings.anthropic_base_url)
     project = Project(settings.project_root) if settings.project_root else None
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
-    store = JobStore(redis, settings)
+    store = JobStore(books, settings)
     runner = JobRunner(
         name=name,
         store=store,
-        agents=AgentStore(redis),
+        agents=AgentStore(books),
         agent=FeatureAgent(client, project),
         writer=writer,
         loop=loop,
@@ -71,12 +73,13 @@ def main() -> int:
     worker = ConcurrentWorker(
         store.queue.queue,
         runner,
-        connection=redis,
+        connection=books,
+        lifeline=lifeline,
         name=name,
         concurrency=settings.worker_concurrency,
         drain_seconds=settings.drain_seconds,
     )
-    keeper = Keeper(runner, loop, Sweeper(store), worker.show_presence)
+    keeper = Keeper(runner, loop, JobStore(lifeline, settings), worker.show_presence)
     try:
         metrics.serve(settings, runner, store)
     except OSError as error:
@@ -93,6 +96,10 @@ def main() -> int:
         loop.stop()
     log.info("stopped", extra={"worker": name})
     return 0
+
+
+def _redis(settings: WorkerSettings, connections: int) -> Redis:
+    return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
 
 def _wait_for(redis: Redis) -> None:

@@ -23,8 +23,11 @@ from rq.exceptions import DequeueTimeout
 from rq.executions import Execution
 from rq.job import Job
 from rq.queue import Queue
+from rq.registry import StartedJobRegistry
+from rq.results import Result
 from rq.suspension import is_suspended
 from rq.timeouts import BaseDeathPenalty
+from rq.utils import now
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
@@ -74,14 +77,17 @@ class ConcurrentWorker(BaseWorker):
         runner: JobRunner,
         *,
         connection: Redis,
+        lifeline: Redis,
         name: str,
         concurrency: int,
         drain_seconds: float,
     ) -> None:
+        """`connection` is for the books of all slots; `lifeline` for what must never wait behind them."""
         super().__init__(
             [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
         )
         self._runner = runner
+        self._lifeline = lifeline
         self._concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")
@@ -121,7 +127,7 @@ class ConcurrentWorker(BaseWorker):
             return
         is_taken = False
         try:
-            if is_suspended(self.connection, self):
+            if is_suspended(self._lifeline, self):
                 self._stopping.wait(AWAY_SECONDS)
                 return
             if self.should_run_maintenance_tasks:
@@ -143,12 +149,16 @@ class ConcurrentWorker(BaseWorker):
         result = self.queue_class.dequeue_any(
             self._ordered_queues,
             DEQUEUE_SECONDS,
-            connection=self.connection,
+            connection=self._lifeline,
             job_class=self.job_class,
             serializer=self.serializer,
             death_penalty_class=self.death_penalty_class,
         )
-        return result if result is not None else (None, self.queues[0])
+        if result is None:
+            return None, self.queues[0]
+        job, _ = result
+        job.connection = self.connection  # what is kept of it is kept with the other books
+        return job, self.queues[0]
 
     def execute_job(self, job: Job, queue: Queue) -> None:
         """Hands the job to a slot's thread. A failure here leaves it to the sweep."""
@@ -187,6 +197,27 @@ class ConcurrentWorker(BaseWorker):
             self.cleanup_execution(job, pipeline, execution)
             pipeline.execute()
 
+    def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
+        """No last heartbeat: the next step deletes the job, or queues it anew."""
+        job.ended_at = now()
+
+    def handle_job_success(
+        self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
+    ) -> None:
+        """Forgets the job in one step.
+
+        RQ's holds one connection of the pool while it waits for others, to look for what a job of ours never has:
+        dependents, a group, a rate limit, repeats, a result. When many end at once, all would wait for each other.
+        """
+        assert job.started_at and job.ended_at
+        with self.connection.pipeline() as pipeline:
+            self.increment_successful_job_count(pipeline)
+            self.increment_total_working_time(job.ended_at - job.started_at, pipeline)
+            self.cleanup_execution(job, pipeline, execution)
+            kept = (job.key, job.dependents_key, job.dependencies_key, job.execution_registry.key)
+            pipeline.delete(*kept, Result.get_key(job.id))
+            pipeline.execute()
+
     def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:  # type: ignore[override]
         """A job fails by its own record, never by an exception: one is ours or Redis's, and the sweep runs it again."""
         self.executions.pop(execution.id, None)
@@ -210,10 +241,18 @@ class ConcurrentWorker(BaseWorker):
 
     def show_presence(self) -> None:
         """Keeps RQ's record of this worker fresh, and writes it anew where Redis has lost it."""
-        if not self.connection.exists(self.key):
+        if not self._lifeline.exists(self.key):
             self.register_birth()
-        self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE)
-        self.heartbeat()
+        with self._lifeline.pipeline() as pipeline:
+            self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, pipeline)
+            self.heartbeat(pipeline=pipeline)
+            pipeline.execute()
+
+    @property
+    def connection_timeout(self) -> int:
+        """RQ raises its sockets' time-outs to this, some 400 s, and would wait that long for a Redis that has fallen
+        silent. They are long enough as they are for DEQUEUE_SECONDS."""
+        return 0
 
     def handle_payload(self, message: dict[str, Any]) -> None:
         """RQ's own handling of a stop command sees only the first of many executions."""

@@ -99,11 +99,14 @@ class JobRunner:
         for job_id in running:
             self.stop(job_id, Stop.DRAIN)
 
-    def renew(self) -> None:
-        """Renews the leases, and stops what was cancelled or lost. Raises redis.RedisError."""
+    def renew(self, store: JobStore) -> None:
+        """Renews the leases by a store that waits for nobody, and stops what was cancelled or lost.
+
+        Raises redis.RedisError.
+        """
         jobs = {job_id: job for job_id, job in list(self._running.items()) if not job.is_renumbering}
         numbers = {job_id: job.attempt.number for job_id, job in jobs.items()}
-        for job_id, answer in self._store.renew(self._name, numbers).items():
+        for job_id, answer in store.renew(self._name, numbers).items():
             job = jobs[job_id]
             if answer == "cancel":
                 self.stop(job_id, Stop.CANCEL)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from shared.job_store import JobStore
 from shared.sweeper import SWEEP_SECONDS, Sweeper
 from worker.jobs import JobRunner
 from worker.loop_thread import LoopThread
@@ -20,10 +21,12 @@ LOOP_STALL_SECONDS = 5.0
 class Keeper:
     """Renews every 2 s for 8 s, and only while the loop turns: a worker that hangs loses its jobs to others."""
 
-    def __init__(self, runner: JobRunner, loop: LoopThread, sweeper: Sweeper, heartbeat: Callable[[], None]) -> None:
+    def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, heartbeat: Callable[[], None]) -> None:
+        """`store` and `heartbeat` must not share connections with what the slots do: leases cannot wait for them."""
         self._runner = runner
         self._loop = loop
-        self._sweeper = sweeper
+        self._store = store
+        self._sweeper = Sweeper(store)
         self._heartbeat = heartbeat
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
@@ -53,7 +56,7 @@ class Keeper:
         if not self._loop.is_alive(LOOP_STALL_SECONDS):
             log.error("the event loop stands still; the leases are left to lapse")
             return
-        self._runner.renew()
+        self._runner.renew(self._store)
         self._heartbeat()
 
     def _sweep(self) -> None:

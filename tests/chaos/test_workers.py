@@ -4,6 +4,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from rq import SimpleWorker
 
 from tests.conftest import wait_until
 from tests.stack import Person, Stack, Watcher, own_events, stack
@@ -32,6 +33,22 @@ def test_a_frozen_worker_that_was_replaced_writes_nothing_when_it_thaws_and_goes
     wait_until(lambda: sorted(r["outcome"] for r in system.requests_for(page)) == ["closed", "completed"])
     other.stop()
     assert Watcher(system, alice.ask("after the thaw fast")).join().status == "completed"
+
+
+def test_jobs_that_end_at_once_do_not_wait_for_each_others_connections(system: Stack, alice: Person) -> None:
+    worker = system.start_worker()
+    worker.send(signal.SIGSTOP)
+    job_ids = [alice.ask(f"one of many, {number} fast") for number in range(60)]
+    worker.send(signal.SIGCONT)
+    watchers = [Watcher(system, job_id) for job_id in job_ids]
+    assert {watcher.join().status for watcher in watchers} == {"completed"}
+    wait_until(lambda: not system.redis.keys("rq:job:*"))
+    assert not any(worker.has_said(text) for text in ("was dropped", "Redis is away", "Redis went away"))
+    [stock] = SimpleWorker.all(system.redis)
+    assert (stock.successful_job_count, stock.get_current_executions()) == (60, [])
+    connections = len(system.redis.client_list())
+    assert worker.stop() == 0
+    assert 1 < connections - len(system.redis.client_list()) <= 8
 
 
 def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: Stack, alice: Person) -> None:

@@ -4,6 +4,7 @@ import inspect
 import json
 import signal
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, cast
 
@@ -21,8 +22,10 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
+from shared.connections import connect
 from shared.job_queue import FUNCTION, NO_TIMEOUT, QUEUE_NAME, JobQueue
 from shared.job_store import MAX_STARTS
+from tests.conftest import RedisServer
 from worker import jobs
 from worker.concurrent_worker import ConcurrentWorker, NoDeathPenalty
 from worker.jobs import JobRunner, Slot
@@ -34,6 +37,8 @@ OVERRIDDEN = (
     "execute_job",
     "_finalize_success",
     "_finalize_failure",
+    "handle_execution_ended",
+    "handle_job_success",
     "_pubsub_exception_handler",
     "handle_payload",
     "get_heartbeat_ttl",
@@ -48,6 +53,8 @@ CALLED = (
     "register_birth",
     "set_state",
     "run_maintenance_tasks",
+    "increment_successful_job_count",
+    "increment_total_working_time",
 )
 
 
@@ -84,9 +91,22 @@ def runner() -> Runner:
 
 
 @pytest.fixture
-def worker(queue: JobQueue, redis: Redis, runner: Runner) -> Iterator[ConcurrentWorker]:
+def books(redis_server: RedisServer) -> Iterator[Redis]:
+    """One connection: whoever holds it and asks for another waits in vain."""
+    with connect(redis_server.url, max_connections=1, timeout_seconds=0.2) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(queue: JobQueue, books: Redis, redis: Redis, runner: Runner) -> Iterator[ConcurrentWorker]:
     made = ConcurrentWorker(
-        queue.queue, cast(JobRunner, runner), connection=redis, name="w1", concurrency=2, drain_seconds=0
+        queue.queue,
+        cast(JobRunner, runner),
+        connection=books,
+        lifeline=redis,
+        name="w1",
+        concurrency=2,
+        drain_seconds=0,
     )
     made.register_birth()
     yield made
@@ -294,6 +314,46 @@ def test_a_job_that_is_done_leaves_nothing_in_rq(
     assert runner.ran == [JOB_ID] and worker.executions == {}
     assert {key for key in keys_of(redis) if JOB_ID in key or key.startswith(("rq:wip", "rq:queue:"))} == set()
     assert not any(key.startswith(("rq:finished", "rq:failed", "rq:results")) for key in keys_of(redis))
+
+
+def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    def left(kind: type[BaseWorker]) -> tuple[set[str], dict[Any, Any]]:
+        redis.flushall()
+        worker.register_birth()
+        birth = redis.hgetall(worker.key)
+        enqueue(redis, queue)
+        job, _ = worker._dequeue()
+        assert job is not None
+        execution = worker.prepare_execution(job)
+        worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        job.connection = worker.connection = redis  # a stock worker needs more than one connection
+        job.ended_at = cast(datetime, job.started_at) + timedelta(seconds=3)
+        registry = queue.queue.started_job_registry
+        kind.handle_job_success(worker, job, queue.queue, registry, execution)
+        assert worker.executions == {}
+        counted = {name: value for name, value in redis.hgetall(worker.key).items() if name not in birth}
+        return keys_of(redis), counted
+
+    expected = {b"state": b"busy", b"successful_job_count": b"1", b"total_working_time": b"3"}
+    assert left(ConcurrentWorker) == left(BaseWorker) == ({"rq:worker:w1", "rq:workers:suggestions"}, expected)
+
+
+def test_what_a_worker_lives_by_does_not_wait_for_the_books(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis
+) -> None:
+    enqueue(redis, queue)
+    held = books.connection_pool.get_connection()
+    job, _ = worker._dequeue()
+    assert job is not None and job.connection is books
+    worker.show_presence()
+    books.connection_pool.release(held)
+
+
+def test_rq_leaves_the_time_outs_of_the_sockets_alone(worker: ConcurrentWorker, books: Redis) -> None:
+    assert worker.connection is books
+    assert books.connection_pool.connection_kwargs["socket_timeout"] == 0.2
 
 
 def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner) -> None:
