@@ -110,8 +110,10 @@ class Publisher:
             await self._has_text.wait()
             self._has_text.clear()
             if answer := self._send_text():
-                # Waiting for the answer lets the pieces grow while Redis is slow, instead of the queue.
-                _, _ = await asyncio.gather(asyncio.shield(answer), asyncio.sleep(self._interval_seconds))
+                await asyncio.sleep(self._interval_seconds)
+                if not answer.done():
+                    # Waiting for the answer lets the pieces grow while Redis is slow, instead of the queue.
+                    await asyncio.wait({answer})
 
     def _send_text(self) -> asyncio.Future[str] | None:
         text = self._transcript.text()

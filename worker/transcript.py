@@ -1,7 +1,6 @@
 """From the model's growing JSON to text for people, and to suggestions as each becomes whole."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,74 +11,75 @@ from shared.schemas import Suggestion
 _STRUCTURE = re.compile(r'["\\{}\[\]]')
 _SUGGESTION_DEPTH = 2
 """Inside the answer's object and its list."""
+_RESUMED = '{"suggestions":[null'
+"""Stands before the rest of an answer for all that has been settled; the null for the last suggestion of it."""
 
 
 class Transcript:
-    """Takes the answer in pieces, cut anywhere.
+    """Takes the answer in pieces, cut anywhere; `text` only ever grows at its end.
 
-    `text` only ever grows at its end. It is read anew from the whole answer, so ask for it as often as somebody is to
-    be told, not for every piece: the answer's length is bounded by the model's.
+    What can be shown is read anew from the JSON that is not settled yet: a suggestion that has become whole settles
+    all up to its end, so that the length of the answer does not matter.
     """
 
     def __init__(self) -> None:
-        self._raw: list[str] = []
-        self._text = ""
+        self._settled = ""
+        self._shown = ""
+        """Of the rest."""
+        self._rest = ""
+        self._first_number = 1
+        """Of the first item of the list of suggestions in the rest."""
+        self._closed_at = 0
+        """Where in the rest an item of a list was closed last; 0 where none was."""
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False
-        self._has_closed = False
-        self._taken = 0
-
-    @property
-    def raw(self) -> str:
-        return "".join(self._raw)
 
     def write(self, piece: str) -> None:
-        self._raw.append(piece)
-        self._scan(piece)
+        begin = len(self._rest)
+        self._rest += piece
+        self._scan(begin)
 
     def text(self) -> str:
         """All that can be shown so far."""
-        rendered = render(self._parsed())
-        if rendered.startswith(self._text):
-            self._text = rendered
-        return self._text
+        self._show(_parsed(self._rest))
+        return self._settled + self._shown
 
-    def take_suggestions(self) -> Iterator[tuple[int, Suggestion]]:
+    def take_suggestions(self) -> list[tuple[int, Suggestion]]:
         """The suggestions that have become whole since the last call, with their indexes."""
-        if not self._has_closed:
-            return
-        self._has_closed = False
-        answer = self._parsed()
-        suggestions = answer.get("suggestions") if isinstance(answer, dict) else None
-        if not isinstance(suggestions, list):
-            return
-        # Deeper than the list, its last item may still be growing.
-        whole = len(suggestions) - (self._depth > _SUGGESTION_DEPTH)
-        for index in range(self._taken, whole):
-            self._taken = index + 1
-            try:
-                yield index, Suggestion.model_validate(suggestions[index])
-            except ValidationError:
-                return  # the whole answer will be found wanting, and says so once
+        if not self._closed_at:
+            return []
+        whole, rest = self._rest[: self._closed_at], self._rest[self._closed_at :]
+        self._closed_at = 0
+        answer = _parsed(whole)
+        items = answer.get("suggestions") if isinstance(answer, dict) else None
+        # An item of another list, which the last key tells, settles nothing.
+        if not isinstance(items, list) or list(answer)[-1] != "suggestions":
+            return []
+        self._show(answer)
+        self._settled, self._shown = self._settled + self._shown, ""
+        first, self._first_number = self._first_number, self._first_number + len(items) - 1
+        self._rest = _RESUMED + rest
+        return [(i, suggestion) for i, item in enumerate(items, first - 1) if (suggestion := _suggestion(item))]
 
-    def _parsed(self) -> Any:
-        try:
-            return from_json(self.raw, allow_partial="trailing-strings")
-        except ValueError:
-            return None
+    def _show(self, answer: Any) -> None:
+        rendered = render(answer, self._first_number)
+        if rendered and self._settled:
+            rendered = "\n\n" + rendered
+        if rendered.startswith(self._shown):
+            self._shown = rendered
 
-    def _scan(self, piece: str) -> None:
-        """Notes when an item of a list is closed, each character looked at once."""
-        position = 0
-        if self._is_escaped and piece:
-            self._is_escaped, position = False, 1
-        while match := _STRUCTURE.search(piece, position):
+    def _scan(self, begin: int) -> None:
+        """Notes where an item of a list is closed, each character looked at once."""
+        text, position = self._rest, begin
+        if self._is_escaped and position < len(text):
+            self._is_escaped, position = False, position + 1
+        while match := _STRUCTURE.search(text, position):
             position = match.end()
             mark = match.group()
             if self._is_in_string:
                 if mark == "\\":
-                    self._is_escaped = position == len(piece)
+                    self._is_escaped = position == len(text)
                     position += 1
                 elif mark == '"':
                     self._is_in_string = False
@@ -89,10 +89,26 @@ class Transcript:
                 self._depth += 1
             elif mark in "}]":
                 self._depth -= 1
-                self._has_closed |= mark == "}" and self._depth == _SUGGESTION_DEPTH
+                if mark == "}" and self._depth == _SUGGESTION_DEPTH:
+                    self._closed_at = position
 
 
-def render(answer: Any) -> str:
+def _parsed(raw: str) -> Any:
+    try:
+        return from_json(raw, allow_partial="trailing-strings")
+    except ValueError:
+        return None
+
+
+def _suggestion(item: Any) -> Suggestion | None:
+    """None for one that breaks the schema: the whole answer will be found wanting, and says so once."""
+    try:
+        return Suggestion.model_validate(item)
+    except ValidationError:
+        return None
+
+
+def render(answer: Any, first_number: int = 1) -> str:
     """An answer, whole or not, as text. A longer part of the same answer gives a text with this one as its start.
 
     So nothing is written after a piece that may still grow, and the fields come in the order the model wrote them.
@@ -104,11 +120,11 @@ def render(answer: Any) -> str:
         if key == "context" and isinstance(value, str) and value:
             pieces.append(value)
         elif key == "suggestions" and isinstance(value, list):
-            pieces += [f"{i}. {body}" for i, item in enumerate(value, 1) if (body := _suggestion(item))]
+            pieces += [f"{i}. {body}" for i, item in enumerate(value, first_number) if (body := _body(item))]
     return "\n\n".join(pieces)
 
 
-def _suggestion(item: Any) -> str:
+def _body(item: Any) -> str:
     if not isinstance(item, dict):
         return ""
     text = ""

@@ -109,8 +109,7 @@ def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]
         written += len(piece)
         told += [(written, index, suggestion) for index, suggestion in transcript.take_suggestions()]
         texts.append(transcript.text())
-    assert transcript.raw == "".join(pieces)
-    assert list(transcript.take_suggestions()) == []
+    assert transcript.take_suggestions() == []
     return texts, told
 
 
