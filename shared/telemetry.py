@@ -57,6 +57,10 @@ def formatter(settings: Settings) -> logging.Formatter:
 
 def set_up_logging(settings: Settings) -> None:
     """Sends every logger's lines to standard output."""
+    # No line of ours says by which thread and from where it was logged. Finding that out for each costs more than
+    # writing it: to `threading` every greenlet is a thread it has not seen before.
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+    logging._srcfile = None
     output = logging.StreamHandler(sys.stdout)
     output.setFormatter(formatter(settings))
     logging.basicConfig(level=settings.log_level, handlers=[output], force=True)
