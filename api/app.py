@@ -21,6 +21,7 @@ from api import (
     suggestions,
 )
 from api.hub import Hub
+from api.joint_redis import JointRedis
 from api.places import Places
 from api.services import Services
 from shared.agent_store import AgentStore
@@ -46,7 +47,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
         doc_ui=False,
         static_folder=None,
     )
-    planner = _services(settings, redis or connect(settings.redis_url), static or pages.STATIC)
+    planner = _services(settings, redis or connect(settings.redis_url, kind=JointRedis), static or pages.STATIC)
     app.extensions["planner"] = planner
     problems.install(app)
     # The order is the order of the checks: who calls comes before what was sent.

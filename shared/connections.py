@@ -37,7 +37,7 @@ _OUTAGE_TEXT = re.compile(
 )
 
 
-def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0) -> Redis:
+def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0, kind: type[Redis] = Redis) -> Redis:
     """A client that connects lazily, answers in bytes and never waits for long.
 
     One retry, and only where the connection broke: a pooled one may be stale, while a Redis that is
@@ -51,7 +51,7 @@ def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
     )
-    return Redis(connection_pool=pool)
+    return kind(connection_pool=pool)
 
 
 def is_outage(error: RedisError) -> bool:

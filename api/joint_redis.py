@@ -1,0 +1,76 @@
+"""A client of Redis for many greenlets: what they ask within one turn of the loop, or while an answer is awaited,
+travels together.
+
+A round trip costs the process about 100 µs, and one with ten commands hardly more.
+"""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import gevent
+from gevent.event import AsyncResult
+from redis import Redis
+from redis.connection import HiredisRespSerializer
+from redis.exceptions import ResponseError
+
+MOST_TOGETHER = 64
+"""Whole logs are among the answers: this many are in memory at once."""
+_SERIALIZER = HiredisRespSerializer()
+
+
+class _Command(NamedTuple):
+    packed: bytes
+    name: str
+    options: dict[str, Any]
+    answer: "AsyncResult[Any]"
+
+
+class JointRedis(Redis):
+    """For commands that answer at once. Pipelines go by themselves, as ever."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._asked: list[_Command] = []
+        self._is_asking = False
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        # Packed here: what cannot be is the caller's own trouble, not that of those it would have travelled with.
+        packed = b"".join(_SERIALIZER.pack(*args))
+        command = _Command(packed, args[0], options, AsyncResult())
+        self._asked.append(command)
+        if not self._is_asking:
+            self._is_asking = True
+            gevent.spawn(self._ask)
+        return command.answer.get()
+
+    def _ask(self) -> None:
+        while self._asked:
+            together, self._asked = self._asked[:MOST_TOGETHER], self._asked[MOST_TOGETHER:]
+            for command, answer in zip(together, self._answers(together), strict=True):
+                if isinstance(answer, Exception):
+                    command.answer.set_exception(answer)
+                else:
+                    command.answer.set(answer)
+        self._is_asking = False
+
+    def _answers(self, commands: list[_Command]) -> list[Any]:
+        pool, connection = self.connection_pool, None
+        try:
+            connection = pool.get_connection()
+            exchange = partial(self._exchange, connection, commands)
+            return connection.retry.call_with_retry(exchange, lambda error: connection.disconnect())
+        except Exception as error:
+            return [error] * len(commands)
+        finally:
+            if connection is not None:
+                pool.release(connection)
+
+    def _exchange(self, connection: Any, commands: list[_Command]) -> list[Any]:
+        connection.send_packed_command([b"".join(command.packed for command in commands)])
+        return [self._answer(connection, command) for command in commands]
+
+    def _answer(self, connection: Any, command: _Command) -> Any:
+        try:
+            return self.parse_response(connection, command.name, **command.options)
+        except ResponseError as error:
+            return error
