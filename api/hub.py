@@ -7,6 +7,7 @@ dropping what has been seen. The same reading serves a late join, a reconnect, a
 import logging
 import random
 import time
+from collections.abc import Callable
 
 import gevent
 from gevent.lock import BoundedSemaphore
@@ -17,7 +18,7 @@ from api.channel import Channel
 from api.feed import Feed, Place
 from api.viewer import Viewer
 from shared import keys
-from shared.event_log import Entry, parse_message
+from shared.event_log import Entry, Snapshot, parse_message
 from shared.job_store import JobStore
 from shared.metrics import api_metrics
 from shared.waiting import look
@@ -42,7 +43,8 @@ class Hub:
         self._keepalive_seconds = keepalive_seconds
         self._feeds: dict[str, Feed] = {}
         self._channel: Channel[Feed] = Channel(redis_url, self._on_message, self._on_subscribed)
-        self._loading = BoundedSemaphore(READS_AT_ONCE)
+        self._loading: dict[str, BoundedSemaphore] = {}
+        self._reading = BoundedSemaphore(READS_AT_ONCE)
         self._being_read: set[str] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
         self._observed_at = 0.0
@@ -62,8 +64,12 @@ class Hub:
         self._timers = []
         self._channel.stop()
 
-    def open(self, job_id: str) -> Feed:
-        """The job's feed, up to date and live; `close` must follow. Raises redis.RedisError when Redis is away."""
+    def open(self, job_id: str, read: Callable[[bool], Snapshot]) -> tuple[Feed, Snapshot]:
+        """The job's feed, up to date and live, and the job as it was read; `close` must follow.
+
+        `read` reads the job: with its whole log, or given True, the head alone. Where it raises, nothing is open.
+        Raises redis.RedisError when Redis is away.
+        """
         self._start()
         feed = self._feeds.get(job_id)
         if feed is None:
@@ -71,17 +77,19 @@ class Hub:
             self._channel.subscribe(keys.channel(job_id), feed)
         feed.users += 1
         try:
-            self._load(feed)
+            if not self._channel.wait_subscribed(keys.channel(job_id), SUBSCRIBE_TIMEOUT_SECONDS):
+                raise TimeoutError("Redis did not acknowledge the subscription")
+            return feed, read(True) if feed.is_loaded else self._load(feed, read)
         except BaseException:
             self.close(feed)
             raise
-        return feed
 
     def close(self, feed: Feed) -> None:
         """One user less; with the last one the feed goes."""
         feed.users -= 1
         if feed.users == 0:
             del self._feeds[feed.job_id]
+            self._loading.pop(feed.job_id, None)
             self._channel.unsubscribe(keys.channel(feed.job_id))
             if feed.is_over and self._store.keeps_no_answers:
                 gevent.spawn(self._forget, feed.job_id)
@@ -101,14 +109,18 @@ class Hub:
             self._channel.start()
             self._timers = [gevent.spawn(self._look_for_ever), gevent.spawn(self._keep_alive_for_ever)]
 
-    def _load(self, feed: Feed) -> None:
-        if not self._channel.wait_subscribed(keys.channel(feed.job_id), SUBSCRIBE_TIMEOUT_SECONDS):
-            raise TimeoutError("Redis did not acknowledge the subscription")
-        with self._loading:
+    def _load(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
+        # Of those who come together one reads the log; it may be long.
+        with self._loading.setdefault(feed.job_id, BoundedSemaphore()):
+            snapshot = read(feed.is_loaded)
             if not feed.is_loaded:
-                self._read(feed)
+                feed.catch_up(snapshot, time.time())
+                # What came over the channel while the log was read may have left a hole.
+                if feed.has_hole:
+                    self._read(feed)
                 if feed.is_waiting:
                     self._look([feed])
+            return snapshot
 
     def _on_message(self, feed: Feed, payload: bytes) -> None:
         now = time.time()
@@ -137,7 +149,7 @@ class Hub:
             gevent.spawn(self._read_in_turn, feed)
 
     def _read_in_turn(self, feed: Feed) -> None:
-        with self._loading:
+        with self._reading:
             self._being_read.discard(feed.job_id)
             try:
                 self._read(feed)

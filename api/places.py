@@ -4,6 +4,7 @@ Each is a lease that lapses by itself, so that a process that is killed locks no
 """
 
 import logging
+from dataclasses import dataclass, field
 from uuid import uuid4
 
 import gevent
@@ -11,13 +12,48 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared import keys
+from shared.event_log import EventId, Snapshot, snapshot
 from shared.scripts import script
 
 log = logging.getLogger(__name__)
 
 LEASE_MS = 45_000
 RENEW_SECONDS = 15.0
-SECOND_LOOK_SECONDS = 0.25
+
+
+@dataclass(frozen=True)
+class Visit:
+    """One stream that somebody wants to open."""
+
+    job_id: str
+    user_id: str
+    cursor: EventId | None
+    """What the client has seen."""
+    place: str = field(default_factory=lambda: uuid4().hex)
+
+
+class Refused(Exception):
+    """The stream is not opened."""
+
+
+class JobGone(Refused):
+    """There is no such job, or it has expired."""
+
+
+class JobForeign(Refused):
+    """The job is somebody else's."""
+
+
+class NothingMore(Refused):
+    """The client has the final event."""
+
+
+class NoPlaceLeft(Refused):
+    """The user has as many streams open as may be."""
+
+
+_REFUSALS = {b"gone": JobGone, b"foreign": JobForeign, b"seen": NothingMore, b"full": NoPlaceLeft}
+"""As enter.lua says it."""
 
 
 class Places:
@@ -29,33 +65,38 @@ class Places:
         self._taken: dict[str, str] = {}
         self._timer: gevent.Greenlet[..., None] | None = None
 
-    def take(self, user_id: str) -> str | None:
-        """A place, or None when the user has none left, at a second look too: the page may be reloading."""
-        place = uuid4().hex
-        if not self._try(user_id, place):
-            gevent.sleep(SECOND_LOOK_SECONDS)
-            if not self._try(user_id, place):
-                return None
-        self._taken[place] = user_id
+    def enter(self, visit: Visit, head_only: bool) -> Snapshot:
+        """Takes a place and reads the job, with its log or without, in one step; `leave` must follow.
+
+        Raises Refused, or redis.RedisError.
+        """
+        where = (keys.record(visit.job_id), keys.log(visit.job_id), keys.streams(visit.user_id))
+        part, cursor = "head" if head_only else "", str(visit.cursor or "")
+        args = (part, visit.user_id, cursor, visit.place, self._streams_per_user, LEASE_MS)
+        reply = script("enter").call(self._redis, where, args)
+        if len(reply) == 1:
+            raise _REFUSALS[reply[0]]
+        self._taken[visit.place] = visit.user_id
         if self._timer is None:
             self._timer = gevent.spawn(self._renew_for_ever)
-        return place
+        job = snapshot(visit.job_id, reply)
+        if job is None:
+            raise JobGone
+        return job
 
-    def give_back(self, place: str) -> None:
-        """Frees the place. While Redis is away it is left to lapse."""
-        user_id = self._taken.pop(place)
+    def leave(self, visit: Visit) -> None:
+        """Gives the place back, where one was taken. While Redis is away it is left to lapse."""
+        user_id = self._taken.pop(visit.place, None)
+        if user_id is None:
+            return
         try:
-            self._redis.zrem(keys.streams(user_id), place)
+            self._redis.zrem(keys.streams(user_id), visit.place)
         except RedisError as error:
             log.warning("a stream's place is left to lapse: %s", type(error).__name__)
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.kill()
-
-    def _try(self, user_id: str, place: str) -> bool:
-        args = (place, self._streams_per_user, LEASE_MS)
-        return bool(script("take_place").call(self._redis, (keys.streams(user_id),), args))
 
     def _renew_for_ever(self) -> None:
         while True:

@@ -2,46 +2,47 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
+import gevent
 from flask import Response, g, request
 
 from api import sse
 from api.client_socket import ClientSocket
+from api.feed import Feed
 from api.hub import Hub
-from api.places import Places
+from api.places import NoPlaceLeft, Places, Visit
 from api.viewer import QueueViewer, SocketViewer
 from shared.breadcrumbs import Crumb, leave
-from shared.event_log import EventId
+from shared.event_log import Snapshot
 from shared.events import Connected
 from shared.metrics import api_metrics
-from shared.schemas import JobStatus
 
 RETRY_MS = 1000
+SECOND_LOOK_SECONDS = 0.25
 
 
-def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus, cursor: EventId | None) -> Response:
+def stream(hub: Hub, places: Places, visit: Visit) -> Response:
     """The stream of a job. Gives the place back when it ends, however it ends.
 
-    The feed is there before the answer begins: raises redis.RedisError while that can still be a 503.
+    The feed is there before the answer begins: raises what Places.enter does, and redis.RedisError, while
+    there can still be another answer.
     """
-    try:
-        feed = hub.open(job_id)
-    except BaseException:
-        places.give_back(place)
-        raise
+    feed, job = _enter(hub, places, visit)
     client = _client(request.environ)
     viewer = SocketViewer(client.fileno()) if client else QueueViewer()
     metrics = api_metrics()
-    if feed.past.has(cursor):
+    if feed.past.has(visit.cursor):
         metrics.resumes.inc()
     metrics.open_streams.inc()
     leave(Crumb.STREAM_OPENED)
 
     def body() -> Iterator[bytes]:
-        connected = Connected(job_id=job_id, status=status, timestamp=_now_ms())
+        connected = Connected(job_id=visit.job_id, status=job.status, timestamp=_now_ms())
         yield sse.retry(RETRY_MS) + sse.of_connection(connected)
-        feed.join(viewer, cursor, time.time())
+        feed.join(viewer, visit.cursor, time.time())
         if isinstance(viewer, QueueViewer):
             yield from viewer
         elif client is not None:
@@ -51,7 +52,7 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
     def close() -> None:
         feed.leave(viewer)
         hub.close(feed)
-        places.give_back(place)
+        places.leave(visit)
         metrics.open_streams.dec()
         if viewer.was_cut:
             metrics.viewers_cut_off.inc()
@@ -67,6 +68,19 @@ def stream(hub: Hub, places: Places, place: str, job_id: str, status: JobStatus,
     response = Response(body(), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
     response.call_on_close(close_unless_begun)
     return response
+
+
+def _enter(hub: Hub, places: Places, visit: Visit) -> tuple[Feed, Snapshot]:
+    """The job's feed, open, and the job; a place is taken. Looks twice for one: the page may be reloading."""
+    enter = partial(places.enter, visit)
+    try:
+        with suppress(NoPlaceLeft):
+            return hub.open(visit.job_id, enter)
+        gevent.sleep(SECOND_LOOK_SECONDS)
+        return hub.open(visit.job_id, enter)
+    except BaseException:
+        places.leave(visit)
+        raise
 
 
 def _client(environ: dict[str, Any]) -> ClientSocket | None:

@@ -15,6 +15,7 @@ from api.auth import PREFIX, SECURITY
 from api.headers import request_id
 from api.job_view import job_view
 from api.json_responses import json_response
+from api.places import JobForeign, JobGone, NoPlaceLeft, NothingMore, Visit
 from api.problems import ApiProblem, invalid_fields, problem_responses
 from api.services import Services, services
 from api.sse import MEDIA_TYPE
@@ -115,16 +116,19 @@ def read_job(path: JobPath) -> Response:
     job_id = _job_id(path)
     if wants_json():
         return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
-    cursor = read_cursor()
-    head = _owned(services().jobs.head(job_id))
-    if head.has_nothing_after(cursor):
+    visit = Visit(job_id, g.user_id, read_cursor())
+    try:
+        return stream(services().hub, services().places, visit)
+    except JobGone:
+        raise _gone() from None
+    except JobForeign:
+        raise _foreign() from None
+    except NothingMore:
         # This is what tells an EventSource to stop coming back.
         return Response(status=204)
-    place = services().places.take(g.user_id)
-    if place is None:
+    except NoPlaceLeft:
         limit = services().settings.streams_per_user
-        raise ApiProblem(429, f"You have {limit} streams open already.", headers={"Retry-After": "1"})
-    return stream(services().hub, services().places, place, job_id, head.status, cursor)
+        raise ApiProblem(429, f"You have {limit} streams open already.", headers={"Retry-After": "1"}) from None
 
 
 @blueprint.delete(
@@ -194,10 +198,18 @@ def _note(job_id: str) -> None:
 def _owned(job: Snapshot | None) -> Snapshot:
     """The job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
     if job is None:
-        raise ApiProblem(404, "There is no such job, or it has expired.")
+        raise _gone()
     if job.user_id != g.user_id:
-        raise ApiProblem(403, "This job belongs to somebody else.")
+        raise _foreign()
     return job
+
+
+def _gone() -> ApiProblem:
+    return ApiProblem(404, "There is no such job, or it has expired.")
+
+
+def _foreign() -> ApiProblem:
+    return ApiProblem(403, "This job belongs to somebody else.")
 
 
 def wants_json() -> bool:

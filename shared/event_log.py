@@ -2,8 +2,9 @@
 
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from redis import Redis
 
@@ -68,10 +69,6 @@ class Snapshot:
     last_id: EventId | None
     entries: list[Entry]
 
-    def has_nothing_after(self, cursor: EventId | None) -> bool:
-        """Whether the cursor is the job's final event."""
-        return self.status.is_final and cursor is not None and cursor == self.last_id
-
 
 def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only: bool = False) -> Snapshot | None:
     """The job, with what comes after the cursor; None where it is unknown or expired.
@@ -81,8 +78,11 @@ def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only:
     """
     args = (str(cursor) if cursor else "", "head" if head_only else "")
     reply = script("read").call(redis, (keys.record(job_id), keys.log(job_id)), args)
-    if not reply:
-        return None
+    return snapshot(job_id, reply) if reply else None
+
+
+def snapshot(job_id: str, reply: Sequence[Any]) -> Snapshot | None:
+    """What a script answered about a job; None where its record cannot be read."""
     try:
         return _snapshot(*reply)
     except (AttributeError, TypeError, ValueError) as error:

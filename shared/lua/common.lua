@@ -57,6 +57,23 @@ local function finish_lost(record, log, channel, leases, job, now, lost, ttl)
   finish(record, log, channel, leases, job, 'error', data, 'failed', ttl)
 end
 
+-- As read.lua has it.
+local function read(record, log, cursor, part)
+  local r = redis.call('HMGET', record, 'status', 'attempt', 'user', 'createdAt', 'input', 'holder')
+  if not r[1] then return {} end
+  -- Not ours: no script of ours writes such an attempt, and nothing could be read by it.
+  if not string.match(r[2] or '', '^%d+$') or #r[2] > 9 then return {} end
+  local last = last_id(log)
+  local last_attempt, last_sequence = split_id(last)
+  local attempt, sequence = split_id(cursor)
+  local from = r[2] .. '-1'
+  if attempt and attempt == last_attempt and attempt == tonumber(r[2]) and sequence <= last_sequence then
+    from = attempt .. '-' .. string.format('%.0f', sequence + 1)
+  end
+  local entries = part ~= 'head' and redis.call('XRANGE', log, from, '+') or {}
+  return {r[1], r[2], r[3], r[4], r[5], r[6], last, entries}
+end
+
 -- Runs commands prepared by RQ, so that they happen together with ours or not at all:
 -- ARGV from `i` on holds each command as its length and its parts.
 local function run_commands(i)

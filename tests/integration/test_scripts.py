@@ -14,6 +14,7 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
+from api.places import LEASE_MS, JobForeign, JobGone, NoPlaceLeft, NothingMore, Places, Refused, Visit
 from shared import job_store, keys
 from shared.connections import is_outage
 from shared.event_log import EventId
@@ -855,13 +856,93 @@ def test_a_reader_gets_what_follows_its_cursor_in_the_current_attempt_else_all_o
     assert head is not None and head.entries == [] and head.last_id == EventId(2, 2)
 
 
-def test_a_client_that_has_the_final_event_has_seen_everything(store: JobStore) -> None:
+def test_there_is_no_head_of_a_job_that_is_not_there(store: JobStore) -> None:
+    assert store.head("00000000-0000-4000-8000-000000000000") is None
+
+
+# Opening streams
+
+
+def visit(job_id: str, cursor: EventId | None = None, *, user: str = "alice") -> Visit:
+    return Visit(job_id, user, cursor)
+
+
+def places_of(store: JobStore, user: str = "alice") -> int:
+    return int(store.redis.zcard(keys.streams(user)))
+
+
+@pytest.fixture
+def places(store: JobStore) -> Iterator[Places]:
+    places = Places(store.redis, streams_per_user=2)
+    yield places
+    places.stop()
+
+
+def test_who_may_come_in_has_a_place_and_the_job_in_one_step(store: JobStore, places: Places) -> None:
+    job_id = running_job(store)
+    for sequence in (1, 2):
+        append(store, job_id, sequence)
+    first, second = visit(job_id, EventId(1, 1)), visit(job_id)
+    whole, head = places.enter(first, False), places.enter(second, True)
+    # The log is for all viewers of the feed, whatever this one has seen.
+    assert [str(entry.id) for entry in whole.entries] == ["1-1", "1-2"]
+    assert head.entries == [] and head.last_id == EventId(1, 2) and head.status is JobStatus.IN_PROGRESS
+    assert places_of(store) == 2
+    assert 0 < store.redis.pttl(keys.streams("alice")) <= LEASE_MS
+    for each in (first, second, first):
+        places.leave(each)
+    assert places_of(store) == 0
+
+
+def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStore, places: Places) -> None:
     job_id = running_job(store)
     append(store, job_id, 1)
-    running = store.head(job_id)
+    taken = [visit(job_id), visit(job_id)]
+    for each in taken:
+        places.enter(each, True)
+
+    def refusal(visit: Visit) -> type[Exception]:
+        with pytest.raises(Refused) as refused:
+            places.enter(visit, False)
+        places.leave(visit)
+        return refused.type
+
+    assert refusal(visit("00000000-0000-4000-8000-000000000000")) is JobGone
+    assert refusal(visit(job_id, user="bob")) is JobForeign
+    assert refusal(visit(job_id, EventId(1, 1))) is NoPlaceLeft
     append(store, job_id, 2, name="complete")
-    ended = store.head(job_id)
-    assert running and ended
-    assert not running.has_nothing_after(EventId(1, 1)) and not ended.has_nothing_after(EventId(1, 1))
-    assert ended.has_nothing_after(EventId(1, 2)) and not ended.has_nothing_after(None)
-    assert store.head("00000000-0000-4000-8000-000000000000") is None
+    assert refusal(visit(job_id, EventId(1, 2), user="bob")) is JobForeign
+    assert refusal(visit(job_id, EventId(1, 2))) is NothingMore
+    assert refusal(visit(job_id, EventId(1, 1))) is refusal(visit(job_id)) is NoPlaceLeft
+    assert places_of(store) == 2 and places_of(store, "bob") == 0
+    places.leave(taken[0])
+    places.enter(visit(job_id), True)
+
+
+def test_coming_in_again_because_the_answer_was_lost_takes_one_place(store: JobStore, places: Places) -> None:
+    job_id = running_job(store)
+    places.enter(visit(job_id), True)
+    second = visit(job_id)
+    for _ in range(2):
+        places.enter(second, True)
+    assert places_of(store) == 2
+
+
+def test_a_place_whose_process_is_gone_lapses(store: JobStore, places: Places) -> None:
+    job_id = running_job(store)
+    seconds, _ = store.redis.time()
+    store.redis.zadd(keys.streams("alice"), {"lost": seconds * 1000 - 1, "lost too": seconds * 1000 - 1})
+    for _ in range(2):
+        places.enter(visit(job_id), True)
+    assert places_of(store) == 2
+
+
+@pytest.mark.parametrize("field", ["status", "input", "createdAt"])
+def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(store: JobStore, places: Places, field: str) -> None:
+    job_id = running_job(store)
+    store.redis.hset(keys.record(job_id), field, "?")
+    unreadable = visit(job_id)
+    with pytest.raises(JobGone):
+        places.enter(unreadable, True)
+    places.leave(unreadable)
+    assert places_of(store) == 0

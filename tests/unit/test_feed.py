@@ -386,7 +386,7 @@ def test_what_is_told_while_the_log_is_first_read_is_not_left_to_the_next_keep_a
     hub._channel = cast(Channel[Feed], SilentChannel())
     store.hub = hub
     try:
-        feed = hub.open("job")
+        feed, _ = hub.open("job", lambda head_only: store.read("job"))
         feed.join(viewer, None, 0)
         deadline = time.monotonic() + 1
         while not viewer.ends and time.monotonic() < deadline:
@@ -394,3 +394,49 @@ def test_what_is_told_while_the_log_is_first_read_is_not_left_to_the_next_keep_a
     finally:
         hub.stop()
     assert viewer.ids == ["1-1", "1-2"] and viewer.ends == 1
+
+
+def a_hub() -> Hub:
+    hub = Hub(cast(JobStore, TalkativeStore(entry(1, 1))), "redis://127.0.0.1:9", keepalive_seconds=600)
+    hub._channel = cast(Channel[Feed], SilentChannel())
+    return hub
+
+
+def test_of_viewers_that_come_together_one_has_the_log_read() -> None:
+    hub, read = a_hub(), []
+
+    def slowly(head_only: bool) -> Snapshot:
+        read.append(head_only)
+        gevent.sleep(0.01)
+        return snapshot([] if head_only else [entry(1, 1)])
+
+    try:
+        opened = [gevent.spawn(hub.open, "job", slowly) for _ in range(5)]
+        gevent.joinall(opened, raise_error=True)
+    finally:
+        hub.stop()
+    feeds = {opening.get()[0] for opening in opened}
+    assert len(feeds) == 1 and feeds.pop().last_id == EventId(1, 1)
+    assert sorted(read) == [False, True, True, True, True]
+
+
+def test_who_is_not_let_in_leaves_nothing_open_and_the_next_one_reads_the_log() -> None:
+    hub = a_hub()
+
+    def refuse(head_only: bool) -> Snapshot:
+        gevent.sleep(0)
+        raise PermissionError
+
+    try:
+        refused = gevent.spawn(hub.open, "job", refuse)
+        opened = gevent.spawn(hub.open, "job", lambda head_only: snapshot([] if head_only else [entry(1, 1)]))
+        gevent.joinall([refused, opened])
+        assert isinstance(refused.exception, PermissionError)
+        feed, _ = opened.get()
+        assert feed.last_id == EventId(1, 1) and feed.users == 1
+        hub.close(feed)
+        with pytest.raises(PermissionError):
+            hub.open("job", refuse)
+        assert hub._feeds == {}
+    finally:
+        hub.stop()
