@@ -1,10 +1,12 @@
 """AUTH_MODE=jwt: the user is the `sub` of a signed token."""
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jwt
 from flask import Request
+from jwt.algorithms import HMACAlgorithm
 
 from api.credentials import Credential, unauthorised
 from api.key_server import KeyServer, KeyServerUnavailable
@@ -12,6 +14,17 @@ from api.problems import RETRY_AFTER_SECONDS, ApiProblem
 from shared.settings import ApiSettings
 
 SUBJECT_MAX_LENGTH = 255
+
+
+class _Hs256(HMACAlgorithm):
+    """HS256 with a secret that is looked at once; PyJWT makes sure with every token that it is no public key."""
+
+    def __init__(self) -> None:
+        super().__init__(HMACAlgorithm.SHA256)
+        self._prepared = cache(super().prepare_key)
+
+    def prepare_key(self, key: str | bytes) -> bytes:
+        return self._prepared(key)
 
 
 class TokenAuthenticator:
@@ -26,6 +39,7 @@ class TokenAuthenticator:
             self._key_server = KeyServer(settings.auth_jwks_url)
             self._verify = self._verify_by_key_server
         else:
+            self._secret = _secret(settings.auth_secret or "")
             self._verify = self._verify_by_secret
 
     def guard(self, request: Request) -> None:
@@ -57,7 +71,7 @@ class TokenAuthenticator:
         return str(subject)
 
     def _verify_by_secret(self, token: str) -> dict[str, Any]:
-        return self._claims(token, self._settings.auth_secret or "", ["HS256"])
+        return self._claims(token, self._secret, ["HS256"])
 
     def _verify_by_key_server(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
@@ -68,7 +82,7 @@ class TokenAuthenticator:
             raise jwt.InvalidTokenError
         return self._claims(token, key, ["RS256", "ES256"])
 
-    def _claims(self, token: str, key: jwt.PyJWK | str, algorithms: list[str]) -> dict[str, Any]:
+    def _claims(self, token: str, key: jwt.PyJWK, algorithms: list[str]) -> dict[str, Any]:
         audience, issuer = self._settings.auth_audience, self._settings.auth_issuer
         return jwt.decode(
             token,
@@ -83,3 +97,9 @@ class TokenAuthenticator:
                 "verify_iat": False,  # it says when, not whether; clocks a second apart must not matter
             },
         )
+
+
+def _secret(text: str) -> jwt.PyJWK:
+    key = jwt.PyJWK(HMACAlgorithm.to_jwk(text, as_dict=True), "HS256")
+    key.Algorithm = _Hs256()
+    return key
