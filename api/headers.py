@@ -15,6 +15,16 @@ _POLICY = {
 # Swagger UI brings inline styles and images as data: URLs; its scripts are files of our own.
 _DOCS_POLICY = {**_POLICY, "style-src": "'self' 'unsafe-inline'", "img-src": "'self' data:"}
 
+
+def _under(policy: dict[str, str]) -> dict[str, str]:
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
+    }
+
+
+_HEADERS, _DOCS_HEADERS = _under(_POLICY), _under(_DOCS_POLICY)
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
@@ -32,12 +42,7 @@ def request_id() -> str:
 
 def security_headers(path: str) -> dict[str, str]:
     """What a response below that path carries, whoever writes it."""
-    policy = _DOCS_POLICY if path == "/docs" or path.startswith("/docs/") else _POLICY
-    return {
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": "; ".join(f"{name} {value}" for name, value in policy.items()),
-    }
+    return _DOCS_HEADERS if path == "/docs" or path.startswith("/docs/") else _HEADERS
 
 
 def _identify() -> None:

@@ -214,6 +214,8 @@ def _foreign() -> ApiProblem:
 
 def wants_json() -> bool:
     """Whether JSON is asked for by name, and liked better than a stream."""
+    if request.headers.get("Accept") == MEDIA_TYPE:  # what an EventSource sends: nothing to be weighed
+        return False
     accept = request.accept_mimetypes
     return accept["application/json"] > accept[MEDIA_TYPE]
 
