@@ -13,6 +13,8 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from shared.scripts import Argument
+
 QUEUE_NAME = "suggestions"
 FUNCTION = "worker.jobs.suggest_features"
 """What RQ calls for a job. A name, so that the API does not import the worker."""
@@ -33,7 +35,7 @@ class JobQueue:
         """RQ's own hash of a job."""
         return Job.key_for(job_id)
 
-    def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[bytes]:
+    def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[Argument]:
         """What RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
 
         `request_id` is for the worker's log. Sentry adds its trace here. A job that is put back keeps both.
@@ -50,23 +52,22 @@ class JobQueue:
         )
         pipeline = self._redis.pipeline()
         self.queue.enqueue_job(job, pipeline=pipeline, at_front=at_front)
-        return self._packed(pipeline)
+        return self._taken_from(pipeline)
 
-    def cleanup_commands(self, execution: str) -> list[bytes]:
+    def cleanup_commands(self, execution: str) -> list[Argument]:
         """What RQ would send to forget an execution, given as `<job>:<execution>`."""
         abandoned = Execution.from_composite_key(execution, self._redis)
         job = Job(abandoned.job_id, connection=self._redis, serializer=JSONSerializer)
         job.origin = QUEUE_NAME
         pipeline = self._redis.pipeline()
         abandoned.delete(job, pipeline)
-        return self._packed(pipeline)
+        return self._taken_from(pipeline)
 
-    def _packed(self, pipeline: Pipeline) -> list[bytes]:
-        encode = self._redis.get_encoder().encode
-        commands: Iterable[tuple[tuple[object, ...], object]] = pipeline.command_stack
-        packed: list[bytes] = []
+    @staticmethod
+    def _taken_from(pipeline: Pipeline) -> list[Argument]:
+        commands: Iterable[tuple[tuple[Argument, ...], object]] = pipeline.command_stack
+        taken: list[Argument] = []
         for arguments, _options in commands:
-            packed.append(str(len(arguments)).encode())
-            packed.extend(bytes(encode(argument)) for argument in arguments)
+            taken += (len(arguments), *arguments)
         pipeline.reset()
-        return packed
+        return taken

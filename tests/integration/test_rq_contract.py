@@ -25,6 +25,7 @@ from rq.worker.base import WorkerStatus
 from shared.connections import connect
 from shared.job_queue import FUNCTION, NO_TIMEOUT, QUEUE_NAME, JobQueue
 from shared.job_store import MAX_STARTS
+from shared.scripts import Argument
 from tests.conftest import RedisServer
 from worker import jobs
 from worker.concurrent_worker import ConcurrentWorker, NoDeathPenalty
@@ -113,12 +114,12 @@ def worker(queue: JobQueue, books: Redis, redis: Redis, runner: Runner) -> Itera
     made._threads.shutdown(wait=True)
 
 
-def run_commands(redis: Redis, packed: list[bytes]) -> None:
+def run_commands(redis: Redis, packed: list[Argument]) -> None:
     """What `run_commands` in common.lua does."""
     place = 0
     while place < len(packed):
         length = int(packed[place])
-        redis.execute_command(*packed[place + 1 : place + 1 + length])
+        redis.execute_command(*cast(list[str], packed[place + 1 : place + 1 + length]))
         place += length + 1
 
 
