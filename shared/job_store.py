@@ -5,6 +5,7 @@ from hashlib import sha256
 from uuid import uuid4
 
 from redis import Redis
+from redis.client import Pipeline
 
 from shared import event_log, keys
 from shared.event_log import EventId, Snapshot
@@ -159,10 +160,17 @@ class JobStore:
         reply = script("cancel").call(self.redis, where, args)
         return CancelAsked(reply[1].decode()) if reply[0] == b"asked" else None
 
-    def start(self, job_id: str, holder: str, execution: str) -> Attempt | str:
-        """The next attempt, leased to `holder`; else the reason why there is none: gone, ended or taken."""
-        args = (job_id, holder, execution, LEASE_MS, self.ttl_ms, self._settings.max_attempts, MAX_STARTS)
-        reply = script("start").call(self.redis, self.job_keys(job_id), (*args, *self._ends()))
+    def start(self, job_id: str, holder: str, execution: str, books: Pipeline | None = None) -> Attempt | str:
+        """The next attempt, leased to `holder`; else the reason why there is none: gone, ended or taken.
+
+        What RQ has to know of it may go in the same step, in a pipeline that is sent with it.
+        """
+        args: list[Argument] = [job_id, holder, execution, LEASE_MS, self.ttl_ms]
+        args += [self._settings.max_attempts, MAX_STARTS, *self._ends()]
+        where, start = self.job_keys(job_id), script("start")
+        reply = (
+            start.call(self.redis, where, args) if books is None else start.call_with(self.redis, books, where, args)
+        )
         if reply[0] != b"started":
             return str(reply[0].decode())
         number, cause, failures, user, job_input, usage = reply[1:]

@@ -1,7 +1,8 @@
 """One ordinary RQ worker that runs many jobs at once.
 
 RQ has no such worker (rq/rq #45); this file can go when it has. A thread a slot does RQ's bookkeeping, `perform_job`
-untouched, so registries, retries, `rq info` and Sentry work; the job itself waits on the process's event loop.
+untouched, so registries, retries, `rq info` and Sentry work; the job itself waits on the process's event loop. RQ keeps
+books in a dozen steps a job. These are two here, of the same public parts: many jobs share few connections and one GIL.
 
 Private parts of rq 3.0 that this leans on, each with a test in tests/integration/test_rq_contract.py:
 `_finalize_success`, `_finalize_failure`, `_pubsub_exception_handler`, `_ordered_queues`, `executions`.
@@ -12,6 +13,7 @@ import signal
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import nullcontext
 from types import FrameType, TracebackType
 from typing import Any, Protocol
 
@@ -41,6 +43,8 @@ DEQUEUE_SECONDS = 1
 """A blocking pop waits this long, then looks whether the worker is to stop. No signal handler ever raises, so no job
 that was popped gets lost on the way."""
 AWAY_SECONDS = 0.5
+SUSPENSION_SECONDS = 1.0
+"""How late `rq suspend` and `rq resume` may be heeded."""
 WORKER_TTL_SECONDS = 60
 EXECUTION_TTL_SECONDS = 7200
 """RQ's own lease, longer than any job: ours decides."""
@@ -93,6 +97,8 @@ class ConcurrentWorker(BaseWorker):
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")
         self._taken: set[Future[None]] = set()
         self._drain_seconds = drain_seconds
+        self._holds_still = False
+        self._next_look = 0.0
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
 
@@ -127,7 +133,7 @@ class ConcurrentWorker(BaseWorker):
             return
         is_taken = False
         try:
-            if is_suspended(self._lifeline, self):
+            if self._is_suspended():
                 self._stopping.wait(AWAY_SECONDS)
                 return
             if self.should_run_maintenance_tasks:
@@ -144,6 +150,13 @@ class ConcurrentWorker(BaseWorker):
         finally:
             if not is_taken:
                 self._slots.release()
+
+    def _is_suspended(self) -> bool:
+        """Whether `rq suspend` holds, looked up once a second and not for each of many jobs."""
+        if time.monotonic() >= self._next_look:
+            self._holds_still = bool(is_suspended(self._lifeline))
+            self._next_look = time.monotonic() + SUSPENSION_SECONDS
+        return self._holds_still
 
     def _dequeue(self) -> tuple[Job | None, Queue]:
         result = self.queue_class.dequeue_any(
@@ -169,13 +182,15 @@ class ConcurrentWorker(BaseWorker):
     def _in_slot(self, job: Job, queue: Queue) -> None:
         telemetry.bind_anew(request_id=job.meta.get("request_id"), job_id=job.id)
         try:
-            execution = self.prepare_execution(job)
+            books = self.connection.pipeline()
+            execution = Execution.create(job, EXECUTION_TTL_SECONDS, books, self.name)
+            self.executions[execution.id] = execution
             queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
-            place = Slot(self._runner, execution.composite_key, queued_at)
+            place = Slot(self._runner, execution.composite_key, queued_at, books)
             token = slot.set(place)
             try:
                 # A slot's thread serves one job after the other; what Sentry knows of one is not the next one's.
-                with sentry_sdk.isolation_scope():
+                with sentry_sdk.isolation_scope() if sentry_sdk.is_initialized() else nullcontext():
                     breadcrumbs.tag(job=job.id)
                     self.perform_job(job, queue, execution)
             finally:
@@ -187,6 +202,18 @@ class ConcurrentWorker(BaseWorker):
             log.exception("keeping RQ's books on job %s failed", job.id)
         finally:
             self._slots.release()
+
+    def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
+        """Adds to the execution what else RQ writes down at a job's beginning; its attempt's start sends it all.
+
+        RQ takes two steps more for it, with heartbeats that are the keeper's here.
+        """
+        books = slot.get().books
+        assert books is not None
+        self.set_state(WorkerStatus.BUSY, books)
+        job.prepare_for_execution(self.name, books)
+        books.persist(job.key)
+        books.lrem(self.queues[0].intermediate_queue_key, 1, job.id)
 
     def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
         """Forgets an execution whose job runs elsewhere now, and touches nothing else of it."""
@@ -221,7 +248,10 @@ class ConcurrentWorker(BaseWorker):
     def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:  # type: ignore[override]
         """A job fails by its own record, never by an exception: one is ours or Redis's, and the sweep runs it again."""
         self.executions.pop(execution.id, None)
-        log.error("job %s was dropped, the sweep will find it", job.id, exc_info=exc_info)
+        if isinstance(exc_info[1], RedisError):
+            log.warning("job %s was dropped, the sweep will find it: %s", job.id, type(exc_info[1]).__name__)
+        else:
+            log.error("job %s was dropped, the sweep will find it", job.id, exc_info=exc_info)
 
     def _drain(self) -> None:
         """Waits for the running jobs, then gives back those that are left; no attempt is spent on that."""

@@ -5,6 +5,7 @@ import time
 from contextvars import ContextVar
 from dataclasses import dataclass
 
+from redis.client import Pipeline
 from rq.job import Retry
 
 from shared import breadcrumbs
@@ -25,6 +26,8 @@ class Slot:
     execution: str
     queued_at: float | None = None
     """When the job came into the queue, in seconds since the epoch."""
+    books: Pipeline | None = None
+    """What RQ is to write down when the attempt starts, in the same step."""
     is_lost: bool = False
 
 
@@ -71,7 +74,7 @@ class JobRunner:
 
         Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
         """
-        attempt = self._store.start(job_id, self._name, slot.execution)
+        attempt = self._store.start(job_id, self._name, slot.execution, slot.books)
         if isinstance(attempt, str):
             # Gone and ended jobs are dropped. One that runs elsewhere has its books kept there.
             slot.is_lost = attempt == "taken"

@@ -3,10 +3,11 @@
 import inspect
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import rq
@@ -18,6 +19,7 @@ from rq.exceptions import DequeueTimeout
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus, Retry
 from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
 from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
@@ -26,7 +28,7 @@ from shared.connections import connect
 from shared.job_queue import FUNCTION, NO_TIMEOUT, QUEUE_NAME, JobQueue
 from shared.job_store import MAX_STARTS
 from shared.scripts import Argument
-from tests.conftest import RedisServer
+from tests.conftest import RedisServer, wait_until
 from worker import jobs
 from worker.concurrent_worker import ConcurrentWorker, NoDeathPenalty
 from worker.jobs import JobRunner, Slot
@@ -40,6 +42,7 @@ OVERRIDDEN = (
     "_finalize_failure",
     "handle_execution_ended",
     "handle_job_success",
+    "prepare_job_execution",
     "_pubsub_exception_handler",
     "handle_payload",
     "get_heartbeat_ttl",
@@ -49,7 +52,6 @@ CALLED = (
     "bootstrap",
     "teardown",
     "perform_job",
-    "prepare_execution",
     "cleanup_execution",
     "register_birth",
     "set_state",
@@ -70,7 +72,8 @@ class Runner:
 
     def run(self, job_id: str, slot: Slot) -> Retry | None:
         self.ran.append(job_id)
-        assert slot.execution.startswith(f"{job_id}:")
+        assert slot.execution.startswith(f"{job_id}:") and slot.books is not None
+        slot.books.execute()
         slot.is_lost = self.is_lost
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, Exception):
@@ -317,6 +320,65 @@ def test_a_job_that_is_done_leaves_nothing_in_rq(
     assert not any(key.startswith(("rq:finished", "rq:failed", "rq:results")) for key in keys_of(redis))
 
 
+def test_what_a_worker_writes_when_a_job_begins_is_what_a_stock_worker_writes(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    def written(begin: Callable[[Job], None]) -> dict[str, object]:
+        redis.flushall()
+        worker.register_birth()
+        enqueue(redis, queue)
+        job, _ = worker._dequeue()
+        assert job is not None
+        begin(job)
+        [execution] = worker.executions.values()
+        worker.executions.clear()
+        assert redis.smembers(worker.executions_key) == {execution.composite_key.encode()}
+        assert redis.zrange(queue.started_key, 0, -1) == [execution.composite_key.encode()]
+        fields = {key: set(redis.hgetall(key)) for key in (job.key, execution.key, worker.key)}
+        return {
+            name.replace(execution.id, "its id"): (fields.get(name), redis.ttl(name) // 100) for name in keys_of(redis)
+        } | {"status": redis.hget(job.key, "status"), "state": redis.hget(worker.key, "state")}
+
+    def as_stock(job: Job) -> None:
+        worker.prepare_execution(job)
+        BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
+
+    def as_ours(job: Job) -> None:
+        runner.run = lambda job_id, slot: cast(Any, slot.books).execute() and Retry(1)  # type: ignore[method-assign]
+        worker.handle_job_retry = lambda **_: None  # type: ignore[method-assign]
+        worker._slots.acquire()
+        worker._in_slot(job, queue.queue)
+        worker.heartbeat()  # the keeper's
+
+    assert written(as_ours) == written(as_stock)
+
+
+def test_the_books_of_a_job_take_two_steps(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(redis, queue)
+    pool = books.connection_pool
+    take = Mock(wraps=pool.get_connection)
+    monkeypatch.setattr(pool, "get_connection", take)
+    assert work_one(worker, redis) is None
+    assert take.call_count == 2
+
+
+def test_a_suspended_worker_takes_nothing_until_it_is_to_go_on(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWAY_SECONDS", "SUSPENSION_SECONDS"):
+        monkeypatch.setattr(f"worker.concurrent_worker.{name}", 0.0)
+    enqueue(redis, queue)
+    suspend(redis)
+    worker._take_one()
+    assert queue.queue.job_ids == [JOB_ID] and worker._slots.acquire(blocking=False)
+    worker._slots.release()
+    resume(redis)
+    worker._take_one()
+    wait_until(lambda: runner.ran == [JOB_ID])
+
+
 def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker
 ) -> None:
@@ -328,7 +390,7 @@ def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
         job, _ = worker._dequeue()
         assert job is not None
         execution = worker.prepare_execution(job)
-        worker.prepare_job_execution(job, remove_from_intermediate_queue=True)
+        BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
         job.connection = worker.connection = redis  # a stock worker needs more than one connection
         job.ended_at = cast(datetime, job.started_at) + timedelta(seconds=3)
         registry = queue.queue.started_job_registry
@@ -362,6 +424,8 @@ def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: Con
     shown: list[object] = []
 
     def run(job_id: str, slot: Slot) -> None:
+        assert slot.books is not None
+        slot.books.execute()
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
         shown.extend((job.get_status(), queue.queue.started_job_registry.get_job_ids(), len(worker.executions)))
         shown.append(redis.zrange(queue.started_key, 0, -1) == [slot.execution.encode()])

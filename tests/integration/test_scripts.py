@@ -375,6 +375,19 @@ def test_a_start_that_is_sent_again_is_the_same_attempt(store: JobStore, redis: 
     assert started(store, job_id, "w2") == second
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_start_takes_what_rq_has_to_know_along(store: JobStore, redis: Redis, *, is_known: bool) -> None:
+    job_id = new_job(store)
+    redis.script_flush()
+    if is_known:
+        redis.script_load(script("start").text)
+    books = redis.pipeline()
+    books.set("rq:book", "written")
+    attempt = store.start(job_id, "w1", f"{job_id}:1", books)
+    assert isinstance(attempt, Attempt) and attempt.number == 1
+    assert redis.get("rq:book") == b"written"
+
+
 def test_a_start_says_why_there_is_none(store: JobStore) -> None:
     job_id = running_job(store)
     assert store.start("00000000-0000-4000-8000-000000000000", "w1", "x:y") == "gone"
