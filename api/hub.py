@@ -177,6 +177,8 @@ class Hub:
     def _look_for_ever(self) -> None:
         while True:
             gevent.sleep(LOOK_SECONDS)
+            # Not with every stream that comes and goes: the gauge is a file.
+            api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
             quiet_since = time.time() - QUIET_SECONDS
             feeds = [
                 feed

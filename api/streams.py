@@ -36,7 +36,6 @@ def stream(hub: Hub, places: Places, visit: Visit) -> Response:
     metrics = api_metrics()
     if feed.past.has(visit.cursor):
         metrics.resumes.inc()
-    metrics.open_streams.inc()
     leave(Crumb.STREAM_OPENED)
 
     def body() -> Iterator[bytes]:
@@ -53,7 +52,6 @@ def stream(hub: Hub, places: Places, visit: Visit) -> Response:
         feed.leave(viewer)
         hub.close(feed)
         places.leave(visit)
-        metrics.open_streams.dec()
         if viewer.was_cut:
             metrics.viewers_cut_off.inc()
 

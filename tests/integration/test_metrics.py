@@ -120,6 +120,8 @@ def test_any_of_several_web_processes_speaks_for_all_and_the_dead_count_no_more(
         for person in people:
             opened.callback(person.close)
             next(opened.enter_context(person.stream(person.ask("Slow page"))))
+        # Told once a second.
+        wait_until(lambda: of_web(busy, "planner_open_streams") == 6)
         # Each scrape may be answered by either.
         assert {of_web(busy, "planner_open_streams") for _ in range(6)} == {6}
         assert of_web(busy, "planner_job_creation_seconds_count", outcome="created") == created + 6
