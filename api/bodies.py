@@ -75,7 +75,7 @@ def _parse(body: bytes) -> Any:
     if not body.strip():
         raise ApiProblem(400, "The body is empty.")
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        return _DECODER.decode(body.decode("utf-8"))
     except RecursionError:
         raise ApiProblem(400, "The body is nested too deeply.") from None
     except ValueError:  # bad UTF-8, bad JSON, NaN, an integer of thousands of digits
@@ -84,3 +84,6 @@ def _parse(body: bytes) -> Any:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

@@ -69,7 +69,10 @@ class ClientSocket(gevent.socket.socket):
         if self.viewer is not None:
             return
         try:
-            super().sendall(data, flags)
+            # Nearly always the whole of it. gevent's `sendall` first asks the system how much it would take.
+            sent = self.send(data, flags)
+            if sent < len(data):
+                super().sendall(memoryview(data)[sent:], flags)
         except TimeoutError:
             # gunicorn takes this for a client that has gone; a time-out it would report as an error.
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None

@@ -5,6 +5,7 @@ Each is a lease that lapses by itself, so that a process that is killed locks no
 
 import logging
 from dataclasses import dataclass, field
+from itertools import count
 from uuid import uuid4
 
 import gevent
@@ -19,6 +20,8 @@ log = logging.getLogger(__name__)
 
 LEASE_MS = 45_000
 RENEW_SECONDS = 15.0
+_PROCESS, _NUMBERS = uuid4().hex, count()
+"""What names a place: one draw of lots a process, each of them asks the system."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Visit:
     user_id: str
     cursor: EventId | None
     """What the client has seen."""
-    place: str = field(default_factory=lambda: uuid4().hex)
+    place: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS)}")
 
 
 class Refused(Exception):

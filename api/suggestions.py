@@ -75,7 +75,7 @@ def create_job(body: SuggestFeatureRequest) -> Response:
         message = f"must be one of: {', '.join(settings.models)}"
         raise invalid_fields([FieldProblem(field="customModel", message=message)])
     limits = CreateLimits(settings.jobs_per_minute, settings.max_queued_jobs)
-    job = JobInput.model_validate(body.model_dump(by_alias=False))
+    job = JobInput.model_validate(body, from_attributes=True)
     began = time.perf_counter()
     outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
     api_metrics().creation_seconds.labels(_OUTCOMES[type(outcome)]).observe(time.perf_counter() - began)
@@ -222,8 +222,10 @@ def wants_json() -> bool:
 
 def read_cursor() -> EventId | None:
     """What the client has seen; one that makes no sense is none."""
-    text = request.headers.get("Last-Event-ID") or request.args.get("lastEventId") or ""
-    return EventId.parse(text.strip())
+    text = request.headers.get("Last-Event-ID")
+    if not text and request.query_string:
+        text = request.args.get("lastEventId")
+    return EventId.parse(text.strip()) if text else None
 
 
 def _tell_worker(planner: Services, worker: str, job_id: str) -> None:
