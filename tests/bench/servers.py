@@ -58,8 +58,7 @@ def pin(pids: list[int], *, is_server: bool) -> None:
 
 @contextmanager
 def ours(system: Stack) -> Iterator[Server]:
-    port = free_port()
-    header = f"Authorization: {bearer(token('alice', lifetime_seconds=LIFETIME_SECONDS))['Authorization']}\r\n"
+    port, header = free_port(), _authorization()
     process = system.start("web", shlex.split(PROCFILE["web"]), PORT=str(port), STREAMS_PER_USER="1000000")
     with _ready(system, process, f"http://127.0.0.1:{port}/healthz"):
         yield Server("ours", port, f"{JOBS}/%s", process, _redis_door(system), header)
@@ -107,10 +106,25 @@ def nchan(system: Stack) -> Iterator[Server]:
         yield Server("nginx with nchan", port, "/stream/%s", process, {"publish": "http", "publish-port": port})
 
 
+@contextmanager
+def flask_create(system: Stack) -> Iterator[Server]:
+    """It serves no streams: `path` is where jobs are created."""
+    port = free_port()
+    command = ["-m", "gunicorn", "--no-control-socket", "-k", "gevent", "-w", "1", "--keep-alive", "65"]
+    command += ["-b", f"127.0.0.1:{port}", "tests.bench.rivals.flask_create:app"]
+    process = system.start("flask_create", [sys.executable, *command])
+    with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
+        yield Server("Flask, four round trips", port, "/suggest-feature", process, {}, _authorization())
+
+
 def everybody() -> list[Start]:
     """Ours and the rivals that there are here."""
     has_nchan = shutil.which("nginx") is not None and NCHAN.exists()
     return [ours, flask, starlette, starlette_with_uvloop, *([nchan] if has_nchan else [])]
+
+
+def _authorization() -> str:
+    return f"Authorization: {bearer(token('alice', lifetime_seconds=LIFETIME_SECONDS))['Authorization']}\r\n"
 
 
 def _redis_door(system: Stack) -> dict[str, str | int]:
