@@ -82,7 +82,7 @@ class Places:
         self._taken[visit.place] = visit.user_id
         if self._timer is None:
             self._timer = gevent.spawn(self._renew_for_ever)
-        job = snapshot(visit.job_id, reply)
+        job = snapshot(self._redis, visit.job_id, reply)
         if job is None:
             raise JobGone
         return job

@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,30 +78,29 @@ def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only:
     """
     args = (str(cursor) if cursor else "", "head" if head_only else "")
     reply = script("read").call(redis, (keys.record(job_id), keys.log(job_id)), args)
-    return snapshot(job_id, reply) if reply else None
+    return snapshot(redis, job_id, reply) if reply else None
 
 
-def snapshot(job_id: str, reply: Sequence[Any]) -> Snapshot | None:
-    """What a script answered about a job; None where its record cannot be read."""
+def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None:
+    """What a script answered about a job; None where its record cannot be read.
+
+    A long log is read by a second command. What is written in between comes with it, and does no harm: it is what a
+    reader who comes a moment later gets.
+    """
+    *head, entries = reply
+    if isinstance(entries, bytes):
+        entries = redis.xrange(keys.log(job_id), entries)
     try:
-        return _snapshot(*reply)
+        return _snapshot(head, entries)
     except (AttributeError, TypeError, ValueError) as error:
         # Written by something else than us. There is nothing that could be done with it but to let it expire.
         log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
         return None
 
 
-def _snapshot(
-    status: bytes,
-    attempt: bytes,
-    user: bytes,
-    created_at: bytes,
-    job_input: bytes,
-    holder: bytes,
-    last_id: bytes,
-    entries: list[tuple[bytes, list[bytes]]],
-) -> Snapshot:
+def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] | dict[bytes, bytes]]]) -> Snapshot:
     """Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
+    status, attempt, user, created_at, job_input, holder, last_id = head
     return Snapshot(
         status=JobStatus(status.decode()),
         attempt=int(attempt),
@@ -114,9 +113,10 @@ def _snapshot(
     )
 
 
-def _entry(entry_id: bytes, fields: list[bytes]) -> Entry:
+def _entry(entry_id: bytes, fields: list[bytes] | dict[bytes, bytes]) -> Entry:
     attempt, _, sequence = entry_id.partition(b"-")
-    return Entry(EventId(int(attempt), int(sequence)), fields[1].decode(), fields[3])
+    name, data = (fields[b"e"], fields[b"d"]) if isinstance(fields, dict) else (fields[1], fields[3])
+    return Entry(EventId(int(attempt), int(sequence)), name.decode(), data)
 
 
 def parse_message(payload: bytes) -> Entry:

@@ -950,6 +950,19 @@ def test_a_place_whose_process_is_gone_lapses(store: JobStore, places: Places) -
     assert places_of(store) == 2
 
 
+@pytest.mark.parametrize("length", [199, 200, 201, 202, 450])
+def test_a_long_log_is_read_whole_too(store: JobStore, length: int) -> None:
+    job_id = running_job(store)
+    for sequence in range(1, length + 1):
+        append(store, job_id, sequence)
+    for cursor in (None, EventId(1, 1), EventId(1, length - 1), EventId(1, length), EventId(1, length + 1)):
+        seen = store.read(job_id, cursor)
+        is_known = cursor is not None and cursor.sequence <= length
+        first = cursor.sequence + 1 if cursor is not None and is_known else 1
+        assert seen and [e.id for e in seen.entries] == [EventId(1, n) for n in range(first, length + 1)]
+        assert {e.name for e in seen.entries} <= {"delta"} and seen.last_id == EventId(1, length)
+
+
 @pytest.mark.parametrize("field", ["status", "input", "createdAt"])
 def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(store: JobStore, places: Places, field: str) -> None:
     job_id = running_job(store)
