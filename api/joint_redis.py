@@ -46,7 +46,13 @@ class JointRedis(Redis):
     def _ask(self) -> None:
         while self._asked:
             together, self._asked = self._asked[:MOST_TOGETHER], self._asked[MOST_TOGETHER:]
-            for command, answer in zip(together, self._answers(together), strict=True):
+            try:
+                answers = self._answers(together)
+            except Exception as error:
+                # Those who have come meanwhile would only wait for the same, one batch after the other.
+                together, self._asked = together + self._asked, []
+                answers = [error] * len(together)
+            for command, answer in zip(together, answers, strict=True):
                 if isinstance(answer, Exception):
                     command.answer.set_exception(answer)
                 else:
@@ -54,16 +60,13 @@ class JointRedis(Redis):
         self._is_asking = False
 
     def _answers(self, commands: list[_Command]) -> list[Any]:
-        pool, connection = self.connection_pool, None
+        connection: Any = self.connection_pool.get_connection()
         try:
-            connection = pool.get_connection()
             exchange = partial(self._exchange, connection, commands)
-            return connection.retry.call_with_retry(exchange, lambda error: connection.disconnect())
-        except Exception as error:
-            return [error] * len(commands)
+            answers: list[Any] = connection.retry.call_with_retry(exchange, lambda error: connection.disconnect())
+            return answers
         finally:
-            if connection is not None:
-                pool.release(connection)
+            self.connection_pool.release(connection)
 
     def _exchange(self, connection: Any, commands: list[_Command]) -> list[Any]:
         connection.send_packed_command([b"".join(command.packed for command in commands)])

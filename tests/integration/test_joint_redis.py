@@ -1,17 +1,20 @@
 """What many ask of Redis at once travels together, and nobody notices."""
 
+import signal
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import gevent
 import pytest
 from redis import Redis
-from redis.exceptions import ConnectionError, DataError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import ConnectionError, DataError, NoScriptError, RedisError, ResponseError, TimeoutError
 
 from api.joint_redis import MOST_TOGETHER, JointRedis
 from shared.connections import connect
 from shared.scripts import script
-from tests.conftest import RedisServer
+from tests.conftest import RedisServer, free_port, start_redis
 
 
 @pytest.fixture
@@ -87,6 +90,22 @@ def test_an_outage_is_everybodys_error_and_its_end_nobodys() -> None:
             asking = [gevent.spawn(nowhere.get, "k") for _ in range(5)]
             gevent.joinall(asking)
             assert all(isinstance(each.exception, ConnectionError) for each in asking)
+
+
+def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp_path: Path) -> None:
+    server = start_redis(free_port(), tmp_path)
+    with connect(server.url, timeout_seconds=0.3, kind=JointRedis) as joint:
+        joint.ping()
+        server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        asking = [gevent.spawn(joint.get, "k") for _ in range(5 * MOST_TOGETHER)]
+        gevent.joinall(asking)
+        assert all(isinstance(each.exception, TimeoutError) for each in asking)
+        assert time.monotonic() - began < 0.9
+        server.process.send_signal(signal.SIGCONT)
+        assert joint.get("k") is None
+    server.process.kill()
+    server.process.wait()
 
 
 def test_one_who_stops_waiting_keeps_nobody_waiting(joint: JointRedis) -> None:
