@@ -7,6 +7,7 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from uuid import uuid4
 
 from redis import Redis
@@ -22,7 +23,7 @@ from shared.errors import SettingsError
 from shared.job_store import JobStore
 from shared.settings import WorkerSettings, load
 from shared.telemetry import set_up_logging
-from worker import checks, metrics
+from worker import checks, metrics, rehearsal
 from worker.agent import FeatureAgent
 from worker.concurrent_worker import ConcurrentWorker
 from worker.jobs import JobRunner
@@ -85,9 +86,7 @@ def main() -> int:
     except OSError as error:
         print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
-    # All that has been imported and built stays; the collector need not walk it again and again.
-    gc.collect()
-    gc.freeze()
+    _warm_up(loop, project, books, lifeline)
     try:
         worker.run(keeper)
     finally:
@@ -113,6 +112,17 @@ def _wait_for(redis: Redis) -> None:
             time.sleep(1)
 
 
+def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None:
+    """The first job finds everything loaded, and the collector need not walk all of that again and again."""
+    try:
+        rehearsal.connect_all(*clients)
+    except RedisError as error:
+        log.warning("Redis is away: %s", type(error).__name__)  # nothing is lost but the first job's milliseconds
+    loop.run(rehearsal.rehearse(project))
+    gc.collect()
+    gc.freeze()
+
+
 async def _writer(settings: WorkerSettings) -> LogWriter:
     redis = AsyncRedis.from_url(
         settings.redis_url,
@@ -120,6 +130,8 @@ async def _writer(settings: WorkerSettings) -> LogWriter:
         socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         retry=AsyncRetry(NoBackoff(), 0),  # the writer tries again by itself, as long as it takes
     )
+    with suppress(RedisError):
+        await redis.ping()  # connects, so that the first event need not
     writer = LogWriter(redis)
     writer.start()
     return writer
