@@ -20,6 +20,7 @@ from api import (
     request_log,
     suggestions,
 )
+from api.front_door import FrontDoor
 from api.hub import Hub
 from api.joint_redis import JointRedis
 from api.places import Places
@@ -62,6 +63,8 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     app.register_blueprint(docs.blueprint)
     metrics.prepare()
     app.register_blueprint(metrics.blueprint)
+    if not settings.cors_origins:  # whose headers depend on the request
+        app.wsgi_app = FrontDoor(planner, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 

@@ -45,9 +45,12 @@ def security_headers(path: str) -> dict[str, str]:
     return _DOCS_HEADERS if path == "/docs" or path.startswith("/docs/") else _HEADERS
 
 
+def sane_request_id(given: str) -> str:
+    return given if _SANE_REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
 def _identify() -> None:
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if _SANE_REQUEST_ID.fullmatch(given) else uuid4().hex
+    g.request_id = sane_request_id(request.headers.get("X-Request-ID", ""))
 
 
 def _add_headers(response: Response) -> Response:

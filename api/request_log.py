@@ -11,6 +11,8 @@ from shared import telemetry
 
 log = logging.getLogger(__name__)
 
+BEGAN = "planner.began"
+"""In the environment of a request: when it came, where that was before Flask saw it."""
 PROBES = ("/healthz", "/readyz", "/metrics")
 """Asked every few seconds by machines: only of interest to who looks for trouble with them."""
 
@@ -21,7 +23,7 @@ def install(app: Flask) -> None:
 
 
 def _begin() -> None:
-    g.began = time.perf_counter()
+    g.began = request.environ.get(BEGAN, time.perf_counter())
     # A kept connection's requests share a greenlet.
     telemetry.bind_anew(request_id=request_id())
 
@@ -34,15 +36,15 @@ def _tell_at_the_end(response: Response) -> Response:
     if "job_id" in g:
         fields["job_id"] = g.job_id
     began = g.get("began", time.perf_counter())
-    tell = partial(_tell, level, request_id(), fields, began)
+    tell_it = partial(tell, level, request_id(), fields, began)
     if "when_over" in g:
-        g.when_over.append(tell)
+        g.when_over.append(tell_it)
     else:
-        response.call_on_close(tell)
+        response.call_on_close(tell_it)
     return response
 
 
-def _tell(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
+def tell(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
     # A stream outlives its request and the greenlet it was bound in.
     telemetry.bind_anew(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

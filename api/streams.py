@@ -1,13 +1,13 @@
-"""Answers a request with a job's event stream."""
+"""A job's event stream, as the answer to a request."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import NamedTuple
+from wsgiref.types import WSGIEnvironment
 
 import gevent
-from flask import Response, g, request
 
 from api import sse
 from api.client_socket import ClientSocket
@@ -24,14 +24,22 @@ RETRY_MS = 1000
 SECOND_LOOK_SECONDS = 0.25
 
 
-def stream(hub: Hub, places: Places, visit: Visit) -> Response:
+class Stream(NamedTuple):
+    """A job's stream, open. `close` has to be called when the request is over."""
+
+    body: Iterator[bytes]
+    close: Callable[[], None]
+    when_over: list[Callable[[], None]]
+    """What is to be done when the stream is over, which may be long after the request."""
+
+
+def open_stream(hub: Hub, places: Places, visit: Visit, client: ClientSocket | None) -> Stream:
     """The stream of a job. Gives the place back when it ends, however it ends.
 
     The feed is there before the answer begins: raises what Places.enter does, and redis.RedisError, while
     there can still be another answer.
     """
     feed, job = _enter(hub, places, visit)
-    client = _client(request.environ)
     viewer = SocketViewer(client.fileno()) if client else QueueViewer()
     metrics = api_metrics()
     if feed.past.has(visit.cursor):
@@ -62,10 +70,14 @@ def stream(hub: Hub, places: Places, visit: Visit) -> Response:
                 callback()
 
     when_over: list[Callable[[], None]] = [close]
-    g.when_over = when_over
-    response = Response(body(), content_type=sse.MEDIA_TYPE, headers=sse.HEADERS)
-    response.call_on_close(close_unless_begun)
-    return response
+    return Stream(body(), close_unless_begun, when_over)
+
+
+def client_of(environ: WSGIEnvironment) -> ClientSocket | None:
+    """The client's own socket, where the server lets us have it and takes what we write there: plain, in chunks."""
+    sock = environ.get("gunicorn.socket")
+    takes_chunks = environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_VERSION" not in environ
+    return sock if isinstance(sock, ClientSocket) and takes_chunks else None
 
 
 def _enter(hub: Hub, places: Places, visit: Visit) -> tuple[Feed, Snapshot]:
@@ -79,13 +91,6 @@ def _enter(hub: Hub, places: Places, visit: Visit) -> tuple[Feed, Snapshot]:
     except BaseException:
         places.leave(visit)
         raise
-
-
-def _client(environ: dict[str, Any]) -> ClientSocket | None:
-    """The client's own socket, where the server lets us have it and takes what we write there: plain, in chunks."""
-    sock = environ.get("gunicorn.socket")
-    takes_chunks = environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_VERSION" not in environ
-    return sock if isinstance(sock, ClientSocket) and takes_chunks else None
 
 
 def _now_ms() -> int:

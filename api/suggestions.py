@@ -18,8 +18,8 @@ from api.json_responses import json_response
 from api.places import JobForeign, JobGone, NoPlaceLeft, NothingMore, Visit
 from api.problems import ApiProblem, invalid_fields, problem_responses
 from api.services import Services, services
-from api.sse import MEDIA_TYPE
-from api.streams import stream
+from api.sse import HEADERS, MEDIA_TYPE
+from api.streams import client_of, open_stream
 from shared import breadcrumbs
 from shared.breadcrumbs import Crumb
 from shared.event_log import EventId, Snapshot
@@ -31,6 +31,10 @@ log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 5
 PATH = "/suggest-feature"
+ENDPOINT = "suggestions.read_job"
+"""As Flask and Sentry name the view of a stream."""
+REFUSAL = "planner.refusal"
+"""In the environment of a request: why the front door has not opened a stream."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OUTCOMES = {
     Created: "created",
@@ -40,7 +44,7 @@ _OUTCOMES = {
     QueueFull: "queue_full",
 }
 """As the metrics name them."""
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 blueprint = APIBlueprint(
     "suggestions",
@@ -118,7 +122,9 @@ def read_job(path: JobPath) -> Response:
         return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
     visit = Visit(job_id, g.user_id, read_cursor())
     try:
-        return stream(services().hub, services().places, visit)
+        if refusal := request.environ.get(REFUSAL):
+            raise refusal
+        return _stream(visit)
     except JobGone:
         raise _gone() from None
     except JobForeign:
@@ -182,7 +188,7 @@ def _idempotency_key() -> str | None:
 
 
 def _job_id(path: JobPath) -> str:
-    if not _UUID.fullmatch(path.job_id):
+    if not UUID.fullmatch(path.job_id):
         raise ApiProblem(400, "The job's id is not a UUID.")
     job_id = path.job_id.lower()
     _note(job_id)
@@ -193,6 +199,14 @@ def _note(job_id: str) -> None:
     """Says which job this request is about, for the log and for Sentry."""
     g.job_id = job_id
     breadcrumbs.tag(job=job_id)
+
+
+def _stream(visit: Visit) -> Response:
+    stream = open_stream(services().hub, services().places, visit, client_of(request.environ))
+    g.when_over = stream.when_over
+    response = Response(stream.body, content_type=MEDIA_TYPE, headers=HEADERS)
+    response.call_on_close(stream.close)
+    return response
 
 
 def _owned(job: Snapshot | None) -> Snapshot:
