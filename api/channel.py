@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
-from ssl import SSLSocket, SSLWantReadError
+from ssl import SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Any, Generic, TypeVar
 
 import gevent
 import hiredis
 from gevent.event import Event as Signal
-from redis.connection import Connection, parse_url
+from redis.connection import BlockingConnectionPool
 from redis.exceptions import ConnectionError, RedisError
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ CONNECT_TIMEOUT_SECONDS = 9.0
 SILENCE_SECONDS = 8.0
 """Silence for this long means that the connection is dead: a PING goes out more than twice as often."""
 PING_SECONDS = 3.0
-READ, READ_BYTES = 1, 65_536
+READ, WRITE, READ_BYTES = 1, 2, 65_536
 RECONNECT_SECONDS = 0.5
 
 
@@ -54,6 +54,8 @@ class Channel(Generic[T]):
         self._connection: Any = None
         self._sock: Any = None
         self._readable: Any = None
+        self._writable: Any = None
+        self._unsent = bytearray()
         self._replies = hiredis.Reader()
         self._to_send: list[tuple[str, str | bytes]] = []
         self._lost = Signal()
@@ -95,11 +97,25 @@ class Channel(Generic[T]):
 
     def _send(self, *command: str | bytes) -> None:
         if self._sock is not None:
-            try:
-                self._sock.sendall(hiredis.pack_command(command))  # type: ignore[arg-type]  # its stub says one part
-            except OSError as error:
-                # A full socket too: who is not read by Redis has no use for it. All that is wanted is asked for anew.
-                self._lose(error)
+            self._unsent += hiredis.pack_command(command)  # type: ignore[arg-type]  # its stub says one part
+            self._flush()
+
+    def _flush(self) -> None:
+        """Sends what the socket takes, the rest when it takes more; a Redis that reads nothing is silent as well."""
+        try:
+            while self._unsent and (sent := self._sock.send(bytes(self._unsent))):
+                del self._unsent[:sent]
+        except (BlockingIOError, SSLWantReadError, SSLWantWriteError):
+            pass
+        except OSError as error:
+            self._lose(error)
+            return
+        if not self._unsent:
+            _close(self._writable)
+            self._writable = None
+        elif self._writable is None:
+            self._writable = gevent.get_hub().loop.io(self._sock.fileno(), WRITE)
+            self._writable.start(self._flush)
 
     def _connect_for_ever(self) -> None:
         while True:
@@ -108,13 +124,17 @@ class Channel(Generic[T]):
                 self._connect()
             except (RedisError, OSError) as error:
                 self._lose(error)
+            except Exception as error:
+                log.exception("connecting to the channel failed")
+                self._lose(error)
             self._lost.wait()
             gevent.sleep(RECONNECT_SECONDS)
 
     def _connect(self) -> None:
-        options = parse_url(self._url)
-        kind = options.pop("connection_class", Connection)
-        connection = kind(**options, protocol=2, socket_timeout=CONNECT_TIMEOUT_SECONDS)
+        # By way of a pool, which knows what in the URL is for itself.
+        pool = BlockingConnectionPool.from_url(self._url)
+        pool.connection_kwargs |= {"protocol": 2, "socket_timeout": CONNECT_TIMEOUT_SECONDS}
+        connection: Any = pool.make_connection()
         connection.connect()
         self._connection, self._sock = connection, connection._get_socket()
         self._sock.settimeout(0)
@@ -122,8 +142,6 @@ class Channel(Generic[T]):
         self._readable = gevent.get_hub().loop.io(self._sock.fileno(), READ)
         self._readable.start(self._on_readable)
         self._heard_at = time.monotonic()
-        for subscription in self._wanted.values():
-            subscription.is_there.clear()
         if self._wanted:
             self._send("SUBSCRIBE", *self._wanted)
 
@@ -133,10 +151,12 @@ class Channel(Generic[T]):
 
     def _disconnect(self) -> None:
         connection, self._connection, self._sock = self._connection, None, None
-        if self._readable is not None:
-            self._readable.stop()
-            self._readable.close()
-            self._readable = None
+        _close(self._readable)
+        _close(self._writable)
+        self._readable = self._writable = None
+        self._unsent.clear()
+        for subscription in self._wanted.values():
+            subscription.is_there.clear()
         if connection is not None:
             connection.disconnect()
         self._lost.set()
@@ -170,7 +190,11 @@ class Channel(Generic[T]):
         if subscription is None:
             return
         if reply[0] == b"message":
-            self._on_message(subscription.listener, reply[2])
+            try:
+                self._on_message(subscription.listener, reply[2])
+            except Exception:
+                # One odd message is no reason to take the connection away from everybody else.
+                log.exception("a message could not be passed on")
         elif reply[0] == b"subscribe":
             subscription.is_there.set()
             self._on_subscribed(subscription.listener)
@@ -181,3 +205,9 @@ class Channel(Generic[T]):
             if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
                 self._lose(TimeoutError("Redis is silent"))
             self._send("PING")
+
+
+def _close(watcher: Any) -> None:
+    if watcher is not None:
+        watcher.stop()
+        watcher.close()

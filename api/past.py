@@ -6,6 +6,8 @@ Neighbouring deltas are kept as one text. Whoever joins gets them as one event t
 from array import array
 from bisect import bisect_right
 
+from pydantic import ValidationError
+
 from shared.event_log import Entry, EventId
 from shared.events import Delta
 
@@ -43,12 +45,20 @@ class _Run:
         for data in self.fresh:
             begin, end = _bounds(data)
             if end < begin:  # in the shape of another version
-                data = Delta.model_validate_json(data).encode()
+                data = _as_we_write_it(data)
                 begin, end = _bounds(data)
             self._text += data[begin:end]
             self._ends.append(len(self._text))
             self._latest = data
         self.fresh.clear()
+
+
+def _as_we_write_it(data: bytes) -> bytes:
+    try:
+        return Delta.model_validate_json(data).encode()
+    except ValidationError:
+        # Nobody can show it; it must not take the others with it.
+        return Delta(text="", total_length=0, timestamp=0).encode()
 
 
 def _bounds(data: bytes) -> tuple[int, int]:

@@ -102,3 +102,10 @@ def test_a_long_run_is_joined_from_any_cursor(length: int) -> None:
     it = past(entries)
     for seen in {0, 1, length // 2, length - 1}:
         assert text(decoded(it.after(EventId(1, seen)))) == "".join(texts[seen:] if seen else texts)
+
+
+def test_a_delta_that_is_none_takes_nothing_else_with_it() -> None:
+    entries = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in range(1, 101)]
+    entries[49] = Entry(EventId(1, 50), "delta", b'{"timestamp":1}')
+    (merged,) = past(entries).after(None)
+    assert merged.id == EventId(1, 100) and text(decoded([merged])) == "a" * 99
