@@ -47,10 +47,12 @@ class ClientSocket(gevent.socket.socket):
 
     def recv(self, *args: Any) -> bytes:
         """What has come; nothing, as if the client had hung up, when its time is over."""
+        now = time.monotonic()
         if self._unread:
             unread, self._unread = self._unread, b""
+            self._deadline = now + self._request_seconds
+            self.settimeout(SEND_SECONDS)
             return unread
-        now = time.monotonic()
         seconds = self._idle_seconds if self._deadline is None else self._deadline - now
         if self.is_late or seconds <= 0:
             return self._too_late()

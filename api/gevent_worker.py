@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 LISTENER_SECONDS = 1.5
 """gunicorn looks once a second whether it is to stop, then closes its listener. A stream that ends before that would
 send its client back to us."""
-SPREAD_SECONDS = 2.5
-"""The streams end over this time, so that their clients do not all come back at once."""
+SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
+"""The streams end over this time, so that their clients do not all come back at once; a sleep a stream would add up."""
 
 ACCEPTS_AT_ONCE = 8
 """Connections taken in one turn of the loop. With gevent's hundred, those of a storm that have begun wait for ever more
@@ -130,10 +130,15 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def _hand_over(self, sock: ClientSocket, viewer: "SocketViewer", req: Any, addr: Any) -> None:
         """Lets the stream go on without a greenlet; the connection comes back for its next request after it."""
-        listener = sock.listener
-        raw = _socket.socket(sock.family, sock.type, sock.proto, fileno=sock.detach())
+        listener, fd = sock.listener, sock.detach()
+        if fd < 0:  # the request ended in an error that closed it
+            viewer.start(None)
+            return
+        raw = _socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
         raw.setblocking(False)
-        unread, may_stay = req.unreader.take_buffered(), not req.should_close()
+        unread = req.unreader.take_buffered()
+        # What nobody has read of a body would be taken for the next request.
+        may_stay = not req.should_close() and not _has_body(req)
 
         def take_back() -> None:
             self._open.discard(viewer)
@@ -148,16 +153,24 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         viewer.start(raw)
 
     def _drain(self) -> None:
+        hub = self._planner.hub
         self._planner.stopping.set()
         gevent.sleep(LISTENER_SECONDS)
         for client in tuple(self._idle):
             # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
             with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
                 twin.shutdown(socket.SHUT_RD)
-        viewers = self._planner.hub.viewers()
+        viewers = hub.start_draining()
         log.info("ending the open streams", extra={"streams": len(viewers)})
         random.shuffle(viewers)
-        for viewer in viewers:
-            self._planner.hub.send_away(viewer)
-            gevent.sleep(SPREAD_SECONDS / len(viewers))
+        steps = min(len(viewers), SPREAD_STEPS)
+        for step in range(steps):
+            for viewer in viewers[step::steps]:
+                hub.send_away(viewer)
+            gevent.sleep(SPREAD_SECONDS / steps)
         self._has_drained = True
+
+
+def _has_body(req: Any) -> bool:
+    headers = dict(req.headers)
+    return headers.get("CONTENT-LENGTH", "0") != "0" or "TRANSFER-ENCODING" in headers

@@ -45,12 +45,15 @@ class Hub:
         self._channel: Channel[Feed] = Channel(redis_url, self._on_message, self._on_subscribed)
         self._loading: dict[str, BoundedSemaphore] = {}
         self._reading = BoundedSemaphore(READS_AT_ONCE)
-        self._being_read: set[str] = set()
+        self._being_read: set[Feed] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
         self._observed_at = 0.0
+        self.is_draining = False
         self.holes_filled = 0
 
-    def viewers(self) -> list[Viewer]:
+    def start_draining(self) -> list[Viewer]:
+        """Who has to be sent away; who joins from now on is so at once."""
+        self.is_draining = True
         return [viewer for feed in self._feeds.values() for viewer in feed.viewers]
 
     @staticmethod
@@ -143,14 +146,14 @@ class Hub:
             self._read_soon(feed)
 
     def _read_soon(self, feed: Feed) -> None:
-        if feed.job_id not in self._being_read:
-            self._being_read.add(feed.job_id)
+        if feed not in self._being_read:
+            self._being_read.add(feed)
             # Not Pool.spawn: that waits for a place, and the reader of the channel must never wait.
             gevent.spawn(self._read_in_turn, feed)
 
     def _read_in_turn(self, feed: Feed) -> None:
         with self._reading:
-            self._being_read.discard(feed.job_id)
+            self._being_read.discard(feed)
             try:
                 self._read(feed)
             except RedisError as error:
@@ -177,8 +180,6 @@ class Hub:
     def _look_for_ever(self) -> None:
         while True:
             gevent.sleep(LOOK_SECONDS)
-            # Not with every stream that comes and goes: the gauge is a file.
-            api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
             quiet_since = time.time() - QUIET_SECONDS
             feeds = [
                 feed
@@ -186,6 +187,8 @@ class Hub:
                 if feed.is_loaded and not feed.is_over and (not feed.last_id or feed.last_event_at < quiet_since)
             ]
             try:
+                # Not with every stream that comes and goes: the gauge is a file.
+                api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
                 self._look(feeds)
             except RedisError as error:
                 log.warning("looking at the queue failed: %s", type(error).__name__)

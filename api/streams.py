@@ -55,6 +55,8 @@ def open_stream(hub: Hub, places: Places, visit: Visit, client: ClientSocket | N
         elif client is not None:
             viewer.when_over += when_over
             client.viewer = viewer
+            if hub.is_draining:
+                hub.send_away(viewer)
 
     def close() -> None:
         feed.leave(viewer)

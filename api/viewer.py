@@ -50,6 +50,7 @@ class SocketViewer:
         "_fd",
         "_is_broken",
         "_is_over",
+        "_is_released",
         "_readable",
         "_seen_stuck_at",
         "_sock",
@@ -73,6 +74,7 @@ class SocketViewer:
         self._stuck: Any = None
         self._is_over = False
         self._is_broken = False
+        self._is_released = False
         self.is_ending = False
         """No more will come, and that was our decision."""
         self.was_cut = False
@@ -90,8 +92,13 @@ class SocketViewer:
         return self._is_over and not self._is_broken
 
     def start(self, sock: Any) -> None:
-        """Takes over the socket, one of the standard library's that does not block, from the request that ends now."""
-        self._sock = sock
+        """Takes over the socket, one of the standard library's that does not block, from the request that ends now.
+
+        None: it is closed already, and its number may be another's by now.
+        """
+        self._sock, self._is_released = sock, True
+        if sock is None:
+            self._is_over = self._is_broken = True
         if self._is_over:
             self._finish()
             return
@@ -101,7 +108,7 @@ class SocketViewer:
             self._watch_backlog()
 
     def send(self, frame: bytes) -> None:
-        if self._is_over:
+        if self._is_over or self.is_ending:
             return
         if self._backlog:
             self._keep(memoryview(frame))
@@ -117,6 +124,8 @@ class SocketViewer:
             self._keep(memoryview(frame)[written:])
 
     def end(self) -> None:
+        if self.is_ending:
+            return
         self.send(LAST_CHUNK)
         self.is_ending = True
         if not self._backlog:
@@ -198,8 +207,9 @@ class SocketViewer:
 
     def _finish(self) -> None:
         self._is_over = True
-        if self._sock is None:
+        if not self._is_released:
             return  # the request that is not over yet comes to it
+        self._fd = -1
         self._backlog = None
         _close(self._readable, self._writable, self._stuck)
         self._readable = self._writable = self._stuck = None

@@ -337,3 +337,16 @@ def test_a_client_that_wants_the_connection_closed_has_it_closed_after_the_strea
         got = b"".join(iter(lambda: sock.recv(65536), b""))
     assert b"\nevent: complete\n" in got
     assert got.endswith(b"\r\n0\r\n\r\n") is (version == "HTTP/1.1")
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
+def test_the_body_of_a_request_for_a_stream_is_not_taken_for_the_next_request(
+    system: Stack, alice: Person, accept: str
+) -> None:
+    job_id, token = alice.ask("fast"), alice.http.headers["authorization"]
+    body = "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    head = f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: h\r\nAuthorization: {token}\r\nAccept: {accept}\r\n"
+    with socket.create_connection(("127.0.0.1", system.web_port), timeout=40) as sock:
+        sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
+        got = b"".join(iter(lambda: sock.recv(65536), b""))
+    assert b"\nevent: complete\n" in got and got.count(b"HTTP/1.1 ") == 1

@@ -145,3 +145,34 @@ def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
     stream.viewer.end()
     assert stream.is_over() and done == ["first", "last"]
     assert "tidying up" in caplog.text
+
+
+def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = sockets
+    stream, big = Stream(ours), frame(b"x" * 400_000)
+    stream.viewer.send(big)  # more than the socket takes at once
+    stream.viewer.end()
+    stream.viewer.send(frame(b"late"))
+    stream.viewer.end()
+    expected, got = big + LAST_CHUNK, b""
+    while len(got) < len(expected):
+        got += theirs.recv(100_000)
+    assert stream.is_over() and stream.viewer.is_whole
+    theirs.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    assert got == expected
+
+
+def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to_nobody(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = sockets
+    viewer, over = SocketViewer(ours.fileno()), Event()
+    viewer.when_over.append(over.set)
+    viewer.start(None)
+    viewer.send(frame(b"late"))
+    assert over.wait(5) and not viewer.is_whole
+    theirs.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
