@@ -65,6 +65,10 @@ class JointRedis(Redis):
             exchange = partial(self._exchange, connection, commands)
             answers: list[Any] = connection.retry.call_with_retry(exchange, lambda error: connection.disconnect())
             return answers
+        except Exception:
+            # Answers may still be under way, which the next to use it would take for theirs.
+            connection.disconnect()
+            raise
         finally:
             self.connection_pool.release(connection)
 
