@@ -60,6 +60,8 @@ class Channel(Generic[T]):
         self._to_send: list[tuple[str, str | bytes]] = []
         self._lost = Signal()
         self._heard_at = 0.0
+        self.connects = 0
+        """How often it has been connected."""
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
     def start(self) -> None:
@@ -142,6 +144,7 @@ class Channel(Generic[T]):
         self._readable = gevent.get_hub().loop.io(self._sock.fileno(), READ)
         self._readable.start(self._on_readable)
         self._heard_at = time.monotonic()
+        self.connects += 1
         if self._wanted:
             self._send("SUBSCRIBE", *self._wanted)
 

@@ -82,7 +82,7 @@ class Hub:
         try:
             if not self._channel.wait_subscribed(keys.channel(job_id), SUBSCRIBE_TIMEOUT_SECONDS):
                 raise TimeoutError("Redis did not acknowledge the subscription")
-            return feed, read(True) if feed.is_loaded else self._load(feed, read)
+            return feed, self._look_again(feed, read) if feed.is_loaded else self._load(feed, read)
         except BaseException:
             self.close(feed)
             raise
@@ -112,14 +112,22 @@ class Hub:
             self._channel.start()
             self._timers = [gevent.spawn(self._look_for_ever), gevent.spawn(self._keep_alive_for_ever)]
 
+    def _look_again(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
+        """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
+        head = read(True)
+        if head.last_id is not None and not feed.is_over and (feed.last_id is None or head.last_id > feed.last_id):
+            self._read(feed)
+        return head
+
     def _load(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
         # Of those who come together one reads the log; it may be long.
         with self._loading.setdefault(feed.job_id, BoundedSemaphore()):
+            connects = self._channel.connects
             snapshot = read(feed.is_loaded)
             if not feed.is_loaded:
                 feed.catch_up(snapshot, time.time())
-                # What came over the channel while the log was read may have left a hole.
-                if feed.has_hole:
+                # What came over the channel while the log was read may have left a hole, or been lost with it.
+                if feed.has_hole or self._channel.connects != connects:
                     self._read(feed)
                 if feed.is_waiting:
                     self._look([feed])

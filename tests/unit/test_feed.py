@@ -77,8 +77,14 @@ def entry(attempt: int, sequence: int, name: str = "tool") -> Entry:
     return Entry(EventId(attempt, sequence), name if sequence > 1 or name != "tool" else "started", data)
 
 
-def snapshot(entries: list[Entry], *, is_running: bool = True, status: JobStatus = JobStatus.IN_PROGRESS) -> Snapshot:
-    last = entries[-1].id if entries else None
+def snapshot(
+    entries: list[Entry],
+    *,
+    is_running: bool = True,
+    status: JobStatus = JobStatus.IN_PROGRESS,
+    last_id: EventId | None = None,
+) -> Snapshot:
+    last = last_id or (entries[-1].id if entries else None)
     return Snapshot(status, last.attempt if last else 0, "u", 0, INPUT, is_running, last, entries)
 
 
@@ -372,6 +378,8 @@ class TalkativeStore:
 class SilentChannel:
     """Acknowledges every subscription, and tells nothing by itself."""
 
+    connects = 1
+
     def start(self) -> None: ...
     def stop(self) -> None: ...
     def subscribe(self, name: str, listener: Feed) -> None: ...
@@ -438,5 +446,48 @@ def test_who_is_not_let_in_leaves_nothing_open_and_the_next_one_reads_the_log() 
         with pytest.raises(PermissionError):
             hub.open("job", refuse)
         assert hub._feeds == {}
+    finally:
+        hub.stop()
+
+
+class PlainStore:
+    """A log that grows without anybody being told."""
+
+    redis = None
+
+    def __init__(self) -> None:
+        self.log = [entry(1, 1)]
+
+    def read(self, job_id: str, cursor: EventId | None = None) -> Snapshot:
+        return snapshot([e for e in self.log if cursor is None or e.id > cursor], last_id=self.log[-1].id)
+
+
+def test_a_feed_that_lags_behind_the_log_catches_up_when_somebody_joins() -> None:
+    store = PlainStore()
+    hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
+    hub._channel = cast(Channel[Feed], SilentChannel())
+    try:
+        feed, _ = hub.open("job", lambda head_only: store.read("job"))
+        store.log.append(entry(1, 2))
+        hub.open("job", lambda head_only: snapshot([], last_id=store.log[-1].id))
+        assert feed.last_id == EventId(1, 2)
+    finally:
+        hub.stop()
+
+
+def test_what_was_told_while_the_channel_was_away_during_the_first_reading_is_read() -> None:
+    store, channel = PlainStore(), SilentChannel()
+    hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
+    hub._channel = cast(Channel[Feed], channel)
+
+    def read_across_a_cut(head_only: bool) -> Snapshot:
+        seen = store.read("job")
+        store.log.append(entry(1, 2))
+        channel.connects += 1
+        return seen
+
+    try:
+        feed, _ = hub.open("job", read_across_a_cut)
+        assert feed.last_id == EventId(1, 2)
     finally:
         hub.stop()
