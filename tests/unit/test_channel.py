@@ -26,6 +26,7 @@ class Acknowledging:
     def __init__(self) -> None:
         self.listener = real_socket()
         self.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, ETHERNET_SEGMENT_BYTES)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ETHERNET_SEGMENT_BYTES)
         self.listener.bind(("127.0.0.1", 0))
         self.listener.listen()
         self.port = self.listener.getsockname()[1]

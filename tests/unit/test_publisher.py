@@ -9,22 +9,8 @@ from shared.errors import AttemptFailed, AttemptLost
 from shared.event_log import MAX_LOG_BYTES
 from shared.events import Cancelled
 from shared.schemas import ErrorCode, TokenUsage
-from worker.log_writer import Append
+from tests.unit.recording_writer import RecordingWriter
 from worker.publisher import Lifetimes, Publisher
-
-
-class RecordingWriter:
-    """Takes appends at once, or answers as it is told."""
-
-    def __init__(self) -> None:
-        self.appends: list[Append] = []
-        self.answer = "ok"
-
-    def append(self, event: Append) -> "asyncio.Future[str]":
-        self.appends.append(event)
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        future.set_result(self.answer)
-        return future
 
 
 def publisher(writer: RecordingWriter, *, interval_seconds: float = 60) -> Publisher:

@@ -17,9 +17,9 @@ from shared.schemas import (
     SuggestionAgent,
     TokenUsage,
 )
+from tests.unit.recording_writer import RecordingWriter
 from worker import running_job
 from worker.agent import AgentEvent, Answer, Answered
-from worker.log_writer import Append
 from worker.publisher import Lifetimes, Publisher
 from worker.running_job import Course, Outcome, RunningJob, Stop
 from worker.turn import Spent, Wrote
@@ -28,22 +28,6 @@ INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, pr
 SUGGESTION = Suggestion(title="t", rationale="r", description="d", implementation_considerations=[])
 ANSWER = Answer(context=None, suggestions=[SUGGESTION] * 3)
 OVERLOADED = AttemptFailed(ErrorCode.MODEL_OVERLOADED, "busy", worth_retrying=True)
-
-
-class Writer:
-    def __init__(self) -> None:
-        self.appends: list[Append] = []
-        self.answer = "ok"
-
-    def append(self, event: Append) -> "asyncio.Future[str]":
-        self.appends.append(event)
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        future.set_result(self.answer)
-        return future
-
-    @property
-    def told(self) -> list[str]:
-        return [f"{append.attempt}-{append.sequence} {append.name}" for append in self.appends]
 
 
 class Agent:
@@ -77,7 +61,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 0.0)
 
 
-def running(agent: Agent, writer: Writer, *, timeout_seconds: float = 60, again: int = 2) -> RunningJob:
+def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, again: int = 2) -> RunningJob:
     def new_publisher(number: int, on_answer: Callable[[str], None]) -> Publisher:
         lifetimes = Lifetimes(1, lambda status: 1)
         return Publisher(
@@ -123,7 +107,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
-    agent, writer = Agent(for_ever), Writer()
+    agent, writer = Agent(for_ever), RecordingWriter()
     job = running(agent, writer)
     job.stop(Stop.CANCEL)
     assert run(job) is Outcome.ENDED
@@ -133,7 +117,7 @@ def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
 
 @pytest.mark.parametrize("reason", [Stop.DRAIN, Stop.LOST])
 def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
-    agent, writer = Agent(for_ever), Writer()
+    agent, writer = Agent(for_ever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -147,7 +131,7 @@ def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
 
 
 def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
-    agent, writer = Agent(for_ever), Writer()
+    agent, writer = Agent(for_ever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -161,7 +145,7 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
 
 
 def test_a_cancel_that_an_append_brings_is_heeded() -> None:
-    agent, writer = Agent(for_ever), Writer()
+    agent, writer = Agent(for_ever), RecordingWriter()
     writer.answer = "cancel"
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.told[-1].endswith("cancelled")
@@ -171,7 +155,7 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 1000.0)
-    agent, writer = Agent(OVERLOADED), Writer()
+    agent, writer = Agent(OVERLOADED), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -185,7 +169,7 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
 
 
 def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
-    agent, writer = Agent(OVERLOADED, None), Writer()
+    agent, writer = Agent(OVERLOADED, None), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "2-1 started", "2-3 complete"]
     assert b'"inputTokens":2' in writer.appends[-1].data
@@ -193,7 +177,7 @@ def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
 
 
 def test_failures_are_used_up() -> None:
-    agent, writer = Agent(OVERLOADED, OVERLOADED, OVERLOADED), Writer()
+    agent, writer = Agent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.told[-1] == "3-3 error"
     assert b"MODEL_OVERLOADED" in writer.appends[-1].data
@@ -201,7 +185,7 @@ def test_failures_are_used_up() -> None:
 
 
 def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() -> None:
-    agent, writer = Agent(OVERLOADED), Writer()
+    agent, writer = Agent(OVERLOADED), RecordingWriter()
     assert run(running(agent, writer, again=0)) is Outcome.LOST
     assert not any("error" in told for told in writer.told)
 
@@ -215,14 +199,14 @@ def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() ->
     ],
 )
 def test_what_is_not_worth_retrying_ends_at_once(step: Exception, code: bytes) -> None:
-    agent, writer = Agent(step), Writer()
+    agent, writer = Agent(step), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert code in writer.appends[-1].data
     assert agent.asked == 1
 
 
 def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> None:
-    agent, writer = Agent(for_ever), Writer()
+    agent, writer = Agent(for_ever), RecordingWriter()
     assert run(running(agent, writer, timeout_seconds=0.01)) is Outcome.ENDED
     assert b"TIMEOUT" in writer.appends[-1].data
     assert agent.is_closed
