@@ -5,32 +5,20 @@ from pathlib import Path
 from flask_openapi3.openapi import OpenAPI
 from redis import Redis
 
-from api import (
-    agents,
-    auth,
-    bodies,
-    cors,
-    docs,
-    headers,
-    health,
-    metrics,
-    options,
-    pages,
-    problems,
-    request_log,
-    suggestions,
-)
-from api.front_door import FrontDoor
-from api.hub import Hub
-from api.joint_redis import JointRedis
-from api.places import Places
+from api.auth import middleware
+from api.autopipelining import JointRedis
+from api.delivery.admission import Places
+from api.delivery.hub import Hub
+from api.http import bodies, cors, headers, problems, request_log
+from api.resources import agents, docs, health, metrics, options, pages, suggestions
 from api.services import Services
-from shared.agent_store import AgentStore
-from shared.connections import connect
-from shared.job_store import JobStore
-from shared.schemas import Problem
+from api.stream_app import FrontDoor
+from shared.contract.schemas import Problem
 from shared.settings import ApiSettings
-from shared.sweeper import Sweeper
+from shared.state.agent_store import AgentStore
+from shared.state.connections import connect
+from shared.state.job_store import JobStore
+from shared.state.sweeper import Sweeper
 
 RESOURCES = (suggestions, options, agents, health)
 """Modules whose `blueprint` is part of the OpenAPI document."""
@@ -55,7 +43,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     headers.install(app)
     request_log.install(app)
     cors.install(app, settings.cors_origins)
-    auth.install(app, planner.authenticator)
+    middleware.install(app, planner.authenticator)
     bodies.install(app)
     for resource in RESOURCES:
         app.register_api(resource.blueprint)
@@ -78,7 +66,7 @@ def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
         jobs=jobs,
         hub=Hub(jobs, settings.redis_url, settings.keepalive_seconds),
         places=Places(redis, settings.streams_per_user),
-        authenticator=auth.authenticator(settings, redis),
+        authenticator=middleware.authenticator(settings, redis),
         static=static,
         sweeper=Sweeper(jobs),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from api.key_server import KeyServer, KeyServerUnavailable
+from api.auth.jwks import KeyServer, KeyServerUnavailable
 from shared.checks import Finding, check_redis, run, shown_url
 from shared.settings import ApiSettings
 

@@ -18,7 +18,7 @@ from gunicorn.workers.base import Worker
 
 from shared.errors import SettingsError
 from shared.settings import ApiSettings, load
-from shared.telemetry import formatter
+from shared.telemetry.logs import formatter
 
 
 def _fail(message: str) -> NoReturn:
@@ -47,7 +47,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
 _host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104
 
 bind = f"{_host}:{settings.port}"
-worker_class = "api.gevent_worker.DrainingWorker"
+worker_class = "api.server.gevent_worker.DrainingWorker"
 worker_connections = 10_000  # an open stream each; gunicorn's 1,000 would leave the next one waiting, silently
 keepalive = 65  # seconds; longer than the usual 60 of a load balancer, which must be the one to hang up
 timeout = 60  # seconds without a sign of life from a worker's event loop

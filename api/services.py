@@ -10,13 +10,13 @@ from flask import current_app
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.auth import Authenticator
-from api.hub import Hub
-from api.places import Places
-from shared.agent_store import AgentStore
-from shared.job_store import JobStore
+from api.auth.middleware import Authenticator
+from api.delivery.admission import Places
+from api.delivery.hub import Hub
 from shared.settings import ApiSettings
-from shared.sweeper import SWEEP_SECONDS, Sweeper
+from shared.state.agent_store import AgentStore
+from shared.state.job_store import JobStore
+from shared.state.sweeper import SWEEP_SECONDS, Sweeper
 
 log = logging.getLogger(__name__)
 

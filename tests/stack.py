@@ -21,8 +21,8 @@ import httpx
 from httpx_sse import EventSource
 from redis import Redis
 
-from shared.event_log import EventId
-from shared.events import FINAL, Transcript, decode, fold
+from shared.contract.events import FINAL, Transcript, decode, fold
+from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
 
 ROOT = Path(__file__).parent.parent

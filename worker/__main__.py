@@ -16,22 +16,22 @@ from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from shared import sentry
-from shared.agent_store import AgentStore
-from shared.connections import connect
 from shared.errors import SettingsError
-from shared.job_store import JobStore
 from shared.settings import WorkerSettings, load
-from shared.telemetry import set_up_logging
-from worker import checks, metrics, rehearsal
-from worker.agent import FeatureAgent
-from worker.concurrent_worker import ConcurrentWorker
-from worker.jobs import JobRunner
-from worker.keeper import Keeper
-from worker.log_writer import LogWriter
-from worker.loop_thread import LoopThread
-from worker.model_client import model_client
-from worker.tools import Project
+from shared.state.agent_store import AgentStore
+from shared.state.connections import connect
+from shared.state.job_store import JobStore
+from shared.telemetry import sentry
+from shared.telemetry.logs import set_up_logging
+from worker import checks, metrics, warm_up
+from worker.agent.feature_agent import FeatureAgent
+from worker.agent.model_client import model_client
+from worker.agent.tools import Project
+from worker.jobs.concurrent_worker import ConcurrentWorker
+from worker.jobs.heartbeat import Keeper
+from worker.jobs.job_runner import JobRunner
+from worker.jobs.loop_thread import LoopThread
+from worker.publishing.log_writer import LogWriter
 
 log = logging.getLogger("worker")
 
@@ -115,10 +115,10 @@ def _wait_for(redis: Redis) -> None:
 def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None:
     """The first job finds everything loaded, and the collector need not walk all of that again and again."""
     try:
-        rehearsal.connect_all(*clients)
+        warm_up.connect_all(*clients)
     except RedisError as error:
         log.warning("Redis is away: %s", type(error).__name__)  # nothing is lost but the first job's milliseconds
-    loop.run(rehearsal.rehearse(project))
+    loop.run(warm_up.rehearse(project))
     gc.collect()
     gc.freeze()
 

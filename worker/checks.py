@@ -7,7 +7,7 @@ import anthropic
 
 from shared.checks import Finding, Verdict, check_redis, run, shown_url
 from shared.settings import WorkerSettings
-from worker.tools import ripgrep_path
+from worker.agent.tools import ripgrep_path
 
 TIMEOUT_SECONDS = 10.0
 

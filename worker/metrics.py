@@ -2,12 +2,12 @@
 
 from prometheus_client import REGISTRY, start_http_server
 
-from shared.connections import connect
-from shared.job_store import JobStore
-from shared.metrics import job_metrics, worker_metrics
-from shared.redis_metrics import RedisCollector
 from shared.settings import WorkerSettings
-from worker.jobs import JobRunner
+from shared.state.connections import connect
+from shared.state.job_store import JobStore
+from shared.state.redis_metrics import RedisCollector
+from shared.telemetry.metrics import job_metrics, worker_metrics
+from worker.jobs.job_runner import JobRunner
 
 SCRAPE_TIMEOUT_SECONDS = 1.0
 

@@ -10,7 +10,7 @@ import { defineConfig } from 'vitest/config'
 const STATIC = join(import.meta.dirname, '../static')
 const COMPRESSIBLE = /\.(?:html|js|css|svg)$/
 
-/** Puts a .br and a .gz beside each file, which is what api/pages.py serves. */
+/** Puts a .br and a .gz beside each file, which is what api/resources/pages.py serves. */
 const precompressed = (): Plugin => ({
   name: 'precompressed',
   apply: 'build',

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from redis import Redis
 from redis.client import Pipeline
 
-from shared import keys
-from shared.events import Delta, Event, Started
-from shared.job_store import Created, CreateLimits, JobStore
-from shared.schemas import FeatureType, JobInput, PriorityLevel
-from shared.scripts import script
+from shared.contract.events import Delta, Event, Started
+from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
+from shared.state import keys
+from shared.state.job_store import Created, CreateLimits, JobStore
+from shared.state.scripts import script
 from tests.bench.measures import now_ms
 from tests.conftest import SECRET, GivenApiSettings
 

@@ -14,7 +14,7 @@ from tests.bench.measures import cpu_seconds, family, median, percentile
 from tests.bench.report import Goal, Part, Table, at_most
 from tests.bench.watchers import Watched, Watchers
 from tests.stack import Person, Process, Stack, stack
-from worker.transcript import Transcript
+from worker.publishing.partial_answer import Transcript
 
 JOBS, JOBS_PER_SECOND = 300, 50
 WORKERS = 3

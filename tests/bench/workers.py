@@ -15,10 +15,10 @@ from uuid import uuid4
 from redis import Redis
 from rq import Queue, Worker
 
-from shared import keys
-from shared.job_store import Created, CreateLimits, JobStore
-from shared.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
 from shared.settings import Settings
+from shared.state import keys
+from shared.state.job_store import Created, CreateLimits, JobStore
 from tests.bench.measures import cpu_seconds, family
 from tests.conftest import wait_until
 from tests.stack import Process, Stack

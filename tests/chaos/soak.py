@@ -17,7 +17,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from shared import keys
+from shared.state import keys
 from tests.conftest import wait_until
 from tests.stack import Person, Process, Stack, Watcher, children, descriptors, stack
 

@@ -2,7 +2,7 @@
 
 import signal
 
-from shared import keys
+from shared.state import keys
 from tests.conftest import wait_until
 from tests.stack import Person, Stack, Watcher
 

@@ -10,18 +10,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
-from api import sse
-from api.feed import Feed
-from shared import keys
-from shared.event_log import EventId, parse_message
-from shared.events import Cancelled, Complete, Delta, Failed, Started
-from shared.job_store import Attempt, CreateLimits, JobStore
-from shared.job_store import Created as CreatedJob
-from shared.schemas import ErrorCode, FeatureType, JobInput, JobStatus, PriorityLevel, Suggestion, TokenUsage
-from shared.scripts import script
+from api.delivery import sse
+from api.delivery.feed import Feed
+from shared.contract.events import Cancelled, Complete, Delta, Failed, Started
+from shared.contract.schemas import ErrorCode, FeatureType, JobInput, JobStatus, PriorityLevel, Suggestion, TokenUsage
 from shared.settings import Settings
+from shared.state import keys
+from shared.state.event_log import EventId, parse_message
+from shared.state.job_store import Attempt, CreateLimits, JobStore
+from shared.state.job_store import Created as CreatedJob
+from shared.state.scripts import script
 from tests.conftest import RedisServer
-from worker.log_writer import Append
+from worker.publishing.log_writer import Append
 
 WORKERS = ("w1", "w2", "w3")
 INPUT = JobInput(page_or_component="page", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from redis import Redis
 
-from shared import keys
-from shared.event_log import EventId
+from shared.state import keys
+from shared.state.event_log import EventId
 from tests.conftest import start_redis, wait_until
 from tests.stack import BODY, JOBS, Person, Process, Stack, Watcher, measured, own_events, stack
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from shared import keys
+from shared.state import keys
 from tests.conftest import free_port, wait_until
 from tests.stack import JOBS, ROOT, Event, Person, Process, Stack, Watcher, children, folded, measured, reset, stack
 

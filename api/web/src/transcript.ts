@@ -1,4 +1,4 @@
-/** The fold: a job as it stands, from the events seen so far. Pure, and the same in Python (shared/events.py). */
+/** The fold: a job as it stands, from the events seen so far. Pure, and the same in Python (shared/contract/events.py). */
 
 import type {
   Cause,

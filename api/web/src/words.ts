@@ -26,7 +26,7 @@ export const CAUSE_WORDS: Record<Cause, string> = {
 
 const TOOL_VERBS: Record<ToolUse['name'], string> = { Read: 'Reading', Grep: 'Searching for', Glob: 'Listing' }
 
-/** "Reading api/hub.py" in its two parts. */
+/** "Reading api/delivery/hub.py" in its two parts. */
 export const toolWords = ({ name, input }: ToolUse): { verb: string; object: string } => {
   const named = name === 'Read' ? input['file_path'] : input['pattern']
   const where = name !== 'Read' && typeof input['path'] === 'string' ? ` in ${input['path']}` : ''

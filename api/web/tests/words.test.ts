@@ -59,7 +59,7 @@ describe('words', () => {
   it('say what the agent looks at', () => {
     const said = (name: 'Read' | 'Grep' | 'Glob', input: Record<string, unknown>) =>
       Object.values(toolWords({ name, input })).join(' ')
-    expect(said('Read', { file_path: 'api/hub.py' })).toBe('Reading api/hub.py')
+    expect(said('Read', { file_path: 'api/delivery/hub.py' })).toBe('Reading api/delivery/hub.py')
     expect(said('Grep', { pattern: 'def hub', path: 'api' })).toBe('Searching for def hub in api')
     expect(said('Glob', { pattern: '**/*.py' })).toBe('Listing **/*.py')
     expect(said('Read', {})).toBe('Reading …')

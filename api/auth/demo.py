@@ -1,0 +1,85 @@
+"""AUTH_MODE=demo: every browser on this machine is a user of its own."""
+
+import re
+import secrets
+from hashlib import sha256
+from ipaddress import IPv6Address, ip_address
+from uuid import uuid4
+
+from flask import Request, Response
+from itsdangerous import BadSignature, Signer
+from redis import Redis
+
+from api.auth.credentials import Credential, unauthorised
+from api.http.problems import ApiProblem
+from shared.settings import ApiSettings
+from shared.state import keys
+from shared.state.connections import unavailable_as_error
+
+COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
+KEY_BYTES = 32
+_HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::\d{1,5})?")
+
+
+class DemoAuthenticator:
+    """Signed cookies that the page hands out; the key is in Redis, for restarts and several processes."""
+
+    def __init__(self, settings: ApiSettings, redis: Redis) -> None:
+        self._cookie = settings.auth_cookie
+        self._redis = redis
+        self._signer: Signer | None = None
+
+    def guard(self, request: Request) -> None:
+        """Raises ApiProblem 403 unless the request comes from this machine, and under its name.
+
+        The name matters: a foreign site whose name was made to resolve to 127.0.0.1 (DNS rebinding)
+        is loopback too.
+        """
+        if not is_loopback(request.remote_addr or ""):
+            raise ApiProblem(403, "The demo mode serves only the machine it runs on.")
+        if not is_loopback_host(request.headers.get("Host", "")):
+            raise ApiProblem(403, "The demo mode answers only to localhost.")
+
+    def identify(self, request: Request) -> Credential:
+        """Raises ApiProblem 401; StoreUnavailable when the key is not known yet and Redis is away."""
+        if cookie := request.cookies.get(self._cookie):
+            try:
+                return Credential(self._key().unsign(cookie).decode(), is_cookie=True)
+            except (BadSignature, ValueError):
+                pass
+        raise unauthorised("Open the page at / first: it signs this browser in.")
+
+    def welcome(self, request: Request, response: Response) -> None:
+        """Gives the browser a cookie, unless it has a good one. Raises StoreUnavailable."""
+        try:
+            self.identify(request)
+        except ApiProblem:
+            cookie = self._key().sign(f"demo-{uuid4()}").decode()
+            response.set_cookie(self._cookie, cookie, COOKIE_MAX_AGE_SECONDS, path="/", httponly=True, samesite="Lax")
+
+    @unavailable_as_error()
+    def _key(self) -> Signer:
+        if self._signer is None:
+            self._redis.set(keys.DEMO_KEY, secrets.token_bytes(KEY_BYTES), nx=True)
+            key = self._redis.get(keys.DEMO_KEY)
+            assert isinstance(key, bytes)
+            self._signer = Signer(key, salt=b"planner-demo", digest_method=sha256)
+        return self._signer
+
+
+def is_loopback(address: str) -> bool:
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return False
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a Host header names this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
+    match = _HOST.fullmatch(host.strip().lower())
+    if match is None:
+        return False
+    name = match["name"].removesuffix(".")
+    return name == "localhost" or name.endswith(".localhost") or is_loopback(name.strip("[]"))

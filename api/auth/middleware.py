@@ -1,0 +1,73 @@
+"""Who is calling: decided before every request below the API's prefix."""
+
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from flask import Flask, Request, g, request
+from redis import Redis
+
+from api.auth.bearer import TokenAuthenticator
+from api.auth.credentials import Credential
+from api.auth.demo import DemoAuthenticator
+from api.http.problems import ApiProblem
+from shared.settings import ApiSettings
+from shared.telemetry import breadcrumbs
+
+PREFIX = "/api/feature-planner"
+SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+"""For the OpenAPI document: either will do."""
+
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+class Authenticator(Protocol):
+    def guard(self, request: Request) -> None:
+        """Raises ApiProblem 403 when this client is not served at all, whatever the path."""
+
+    def identify(self, request: Request) -> Credential:
+        """Raises ApiProblem 401; 503 or StoreUnavailable when it cannot be found out."""
+
+
+def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:
+    if settings.auth_mode == "demo":
+        return DemoAuthenticator(settings, redis)
+    return TokenAuthenticator(settings)
+
+
+def install(app: Flask, authenticator: Authenticator) -> None:
+    """Sets `flask.g.user_id` for every path below PREFIX, existing or not."""
+
+    def authenticate() -> None:
+        authenticator.guard(request)
+        if request.path.startswith(f"{PREFIX}/"):
+            credential = authenticator.identify(request)
+            if credential.is_cookie:
+                _refuse_other_origins(request)
+            g.user_id = credential.user_id
+            breadcrumbs.tag(user_id=credential.user_id)
+
+    app.before_request(authenticate)
+
+
+def _refuse_other_origins(request: Request) -> None:
+    """Raises ApiProblem 403 when another site made the browser send this. No header, no browser."""
+    if request.method in _SAFE_METHODS:
+        return
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    origin = request.headers.get("Origin")
+    if site not in ("same-origin", "none") or (origin is not None and not _is_own(origin, request)):
+        raise ApiProblem(403, "This request comes from another site.")
+
+
+def _is_own(origin: str, request: Request) -> bool:
+    """Compares hosts and ports; behind a proxy that ends TLS the scheme is not ours to know."""
+    try:
+        parts = urlsplit(origin.lower())
+    except ValueError:
+        return False
+    default_port = _DEFAULT_PORTS.get(parts.scheme)
+    if default_port is None or not parts.netloc:
+        return False
+    own = request.headers.get("Host", "").lower()
+    return parts.netloc.removesuffix(default_port) == own.removesuffix(default_port)

@@ -1,0 +1,1 @@
+"""Delivery: a job's log becomes event streams."""

@@ -1,0 +1,116 @@
+"""Every error the API answers, as application/problem+json (RFC 9457)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import NoReturn
+
+from flask import Flask, Response
+from flask_openapi3.types import ResponseDict
+from pydantic import ValidationError
+from redis.exceptions import RedisError
+from werkzeug.exceptions import HTTPException
+
+from api.http.field_messages import field_problems
+from shared.contract.schemas import FieldProblem, Problem
+from shared.errors import StoreUnavailable
+from shared.state.connections import is_outage
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+UNAVAILABLE = "The service cannot reach its store right now. Please try again in a moment."
+
+_DETAILS = {
+    400: "The request could not be understood.",
+    404: "There is nothing here.",
+    405: "This path does not answer that method.",
+    413: "The request body is too large.",
+    500: "Something went wrong on our side. Please try again.",
+}
+"""Ours, because werkzeug's texts may repeat what an exception said."""
+
+
+class ApiProblem(Exception):
+    """An error on its way to the client. `detail` is for the person who asked."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        errors: Sequence[FieldProblem] | None = None,
+    ) -> None:
+        super().__init__(f"{status}: {detail}")
+        self.status = status
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.errors = list(errors or ())
+
+
+def invalid_fields(errors: Sequence[FieldProblem]) -> ApiProblem:
+    """422, naming the fields."""
+    names = ", ".join(dict.fromkeys(error.field for error in errors))
+    return ApiProblem(422, f"Not valid: {names}.", errors=errors)
+
+
+def unavailable() -> ApiProblem:
+    return ApiProblem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def problem_responses(*statuses: int) -> ResponseDict:
+    """What the OpenAPI document says about errors of a route."""
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {CONTENT_TYPE: {"schema": schema}}}
+        for status in statuses
+    }
+
+
+def on_validation_error(error: ValidationError) -> NoReturn:
+    """What flask-openapi3 calls when a request breaks its model."""
+    raise invalid_fields(field_problems(error)) from None
+
+
+def install(app: Flask) -> None:
+    # With an `Exception` handler Flask would neither log the traceback nor tell Sentry; without one it
+    # does both, then hands an InternalServerError to the handler for HTTPException.
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    app.register_error_handler(ApiProblem, _of_api_problem)
+    app.register_error_handler(HTTPException, _of_http_exception)
+    app.register_error_handler(StoreUnavailable, _of_unavailable)
+    app.register_error_handler(RedisError, _of_redis_error)
+
+
+def render(problem: ApiProblem) -> Response:
+    body = Problem(
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        errors=problem.errors or None,
+    )
+    exclude = None if problem.errors else {"errors"}
+    text = body.model_dump_json(exclude=exclude)
+    return Response(text, problem.status, problem.headers, content_type=CONTENT_TYPE)
+
+
+def _of_api_problem(problem: ApiProblem) -> Response:
+    return render(problem)
+
+
+def _of_http_exception(error: HTTPException) -> Response:
+    status = error.code or 500
+    headers = {
+        name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")
+    }
+    detail = _DETAILS.get(status, HTTPStatus(status).phrase + ".")
+    return render(ApiProblem(status, detail, headers=headers))
+
+
+def _of_unavailable(_error: StoreUnavailable) -> Response:
+    return render(unavailable())
+
+
+def _of_redis_error(error: RedisError) -> Response:
+    if is_outage(error):
+        return render(unavailable())
+    raise error

@@ -1,0 +1,46 @@
+"""The caller's own suggestion agent."""
+
+from flask import Response, g
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.auth.middleware import PREFIX, SECURITY
+from api.http.json_responses import json_response
+from api.http.problems import ApiProblem, problem_responses
+from api.services import services
+from shared.contract.schemas import SuggestionAgent, SuggestionAgentBody
+
+blueprint = APIBlueprint(
+    "agents",
+    __name__,
+    url_prefix=PREFIX,
+    abp_tags=[Tag(name="suggestion agent", description="How the caller wants to be advised.")],
+    abp_security=SECURITY,
+    abp_responses=problem_responses(401, 500, 503),
+)
+
+
+@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, **problem_responses(404)})
+def read_agent() -> Response:
+    """The caller's agent"""
+    agent = services().agents.get(g.user_id)
+    if agent is None:
+        raise ApiProblem(404, "You have no suggestion agent of your own.")
+    return json_response(agent)
+
+
+@blueprint.put(
+    "/suggestion-agent",
+    responses={200: SuggestionAgent, **problem_responses(400, 403, 413, 415, 422)},
+)
+def put_agent(body: SuggestionAgentBody) -> Response:
+    """Create or replace the caller's agent"""
+    agent, _created = services().agents.put(g.user_id, body)
+    return json_response(agent)
+
+
+@blueprint.delete("/suggestion-agent", responses={204: None, **problem_responses(403)})
+def delete_agent() -> Response:
+    """Delete the caller's agent, if there is one"""
+    services().agents.delete(g.user_id)
+    return Response(status=204)

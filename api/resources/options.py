@@ -1,0 +1,40 @@
+"""What a form needs to know."""
+
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+
+from api.auth.middleware import PREFIX, SECURITY
+from api.http.json_responses import json_response
+from api.http.problems import problem_responses
+from api.services import services
+from shared.contract.schemas import FeatureType, Limits, Options, PriorityLevel
+
+blueprint = APIBlueprint(
+    "options",
+    __name__,
+    url_prefix=PREFIX,
+    abp_tags=[Tag(name="options", description="What a form needs to know.")],
+    abp_security=SECURITY,
+    abp_responses=problem_responses(401, 500, 503),
+)
+
+
+@blueprint.get("/options", responses={200: Options})
+def read_options() -> Response:
+    """What may be asked for, and the limits"""
+    settings = services().settings
+    limits = Limits(
+        jobs_per_minute=settings.jobs_per_minute,
+        streams_per_user=settings.streams_per_user,
+        job_timeout_seconds=settings.job_timeout_seconds,
+    )
+    options = Options(
+        feature_types=list(FeatureType),
+        priority_levels=list(PriorityLevel),
+        models=list(settings.models),
+        default_model=settings.claude_model,
+        is_sandbox=settings.is_sandbox,
+        limits=limits,
+    )
+    return json_response(options)

@@ -1,0 +1,250 @@
+"""Jobs: creating one, watching or reading it, cancelling it."""
+
+import logging
+import re
+import time
+
+from flask import Response, g, request
+from flask_openapi3.blueprint import APIBlueprint
+from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
+from redis.exceptions import RedisError
+from rq.command import send_command
+
+from api.auth.middleware import PREFIX, SECURITY
+from api.delivery.admission import JobForeign, JobGone, NoPlaceLeft, NothingMore, Visit
+from api.delivery.sse import HEADERS, MEDIA_TYPE
+from api.delivery.stream import client_of, open_stream
+from api.http.headers import request_id
+from api.http.json_responses import json_response
+from api.http.problems import ApiProblem, invalid_fields, problem_responses
+from api.resources.job_view import job_view
+from api.services import Services, services
+from shared.contract.schemas import FieldProblem, JobCreated, JobInput, JobStatus, JobView, SuggestFeatureRequest
+from shared.state.event_log import EventId, Snapshot
+from shared.state.job_store import Created, CreateLimits, KeyReused, QueueFull, RateLimited, Replayed
+from shared.telemetry import breadcrumbs
+from shared.telemetry.breadcrumbs import Crumb
+from shared.telemetry.metrics import api_metrics, job_metrics
+
+log = logging.getLogger(__name__)
+
+RETRY_WHEN_FULL_SECONDS = 5
+PATH = "/suggest-feature"
+ENDPOINT = "suggestions.read_job"
+"""As Flask and Sentry name the view of a stream."""
+REFUSAL = "planner.refusal"
+"""In the environment of a request: why the front door has not opened a stream."""
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_OUTCOMES = {
+    Created: "created",
+    Replayed: "replayed",
+    KeyReused: "key_reused",
+    RateLimited: "rate_limited",
+    QueueFull: "queue_full",
+}
+"""As the metrics name them."""
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+blueprint = APIBlueprint(
+    "suggestions",
+    __name__,
+    url_prefix=PREFIX,
+    abp_tags=[Tag(name="jobs", description="Asking for suggestions, and watching them being written.")],
+    abp_security=SECURITY,
+    abp_responses=problem_responses(401, 500, 503),
+)
+
+
+class JobPath(BaseModel):
+    """The job's id is checked by the view: a bad one is 400, and only after the caller is known."""
+
+    job_id: str = Field(alias="jobId", description="A UUID.")
+
+
+_STREAM = {"description": "The job's events.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}
+
+
+@blueprint.post(
+    PATH,
+    responses={200: JobCreated, 202: JobCreated, **problem_responses(400, 403, 409, 413, 415, 422, 429)},
+)
+def create_job(body: SuggestFeatureRequest) -> Response:
+    """Ask for suggestions
+
+    The header `Idempotency-Key` (1 to 255 visible ASCII characters) makes it safe to repeat.
+    """
+    settings = services().settings
+    if body.custom_model is not None and body.custom_model not in settings.models:
+        message = f"must be one of: {', '.join(settings.models)}"
+        raise invalid_fields([FieldProblem(field="customModel", message=message)])
+    limits = CreateLimits(settings.jobs_per_minute, settings.max_queued_jobs)
+    job = JobInput.model_validate(body, from_attributes=True)
+    began = time.perf_counter()
+    outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
+    api_metrics().creation_seconds.labels(_OUTCOMES[type(outcome)]).observe(time.perf_counter() - began)
+    match outcome:
+        case Created():
+            _note(outcome.job_id)
+            breadcrumbs.leave(Crumb.JOB_CREATED)
+            used = {
+                "RateLimit-Limit": str(settings.jobs_per_minute),
+                "RateLimit-Remaining": str(outcome.remaining),
+                "RateLimit-Reset": str(_seconds(outcome.reset_ms)),
+            }
+            return _created(outcome.job_id, JobStatus.PENDING, outcome.created_at, 202, used)
+        case Replayed():
+            _note(outcome.job_id)
+            return _created(outcome.job_id, outcome.status, outcome.created_at, 200, {"Idempotent-Replayed": "true"})
+        case KeyReused():
+            raise ApiProblem(409, "This Idempotency-Key was used for a request with another body.")
+        case RateLimited():
+            raise _rate_limited(outcome, settings.jobs_per_minute)
+        case QueueFull():
+            raise ApiProblem(
+                503,
+                "Too many requests are waiting already. Please try again in a moment.",
+                headers={"Retry-After": str(RETRY_WHEN_FULL_SECONDS)},
+            )
+
+
+@blueprint.get(
+    f"{PATH}/<jobId>",
+    responses={200: JobView, 204: None, **problem_responses(400, 403, 404, 429)},
+)
+def read_job(path: JobPath) -> Response:
+    """Watch a job, or read it as it stands
+
+    An event stream unless `Accept` asks for application/json.
+    """
+    job_id = _job_id(path)
+    if wants_json():
+        return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
+    visit = Visit(job_id, g.user_id, read_cursor())
+    try:
+        if refusal := request.environ.get(REFUSAL):
+            raise refusal
+        return _stream(visit)
+    except JobGone:
+        raise _gone() from None
+    except JobForeign:
+        raise _foreign() from None
+    except NothingMore:
+        # This is what tells an EventSource to stop coming back.
+        return Response(status=204)
+    except NoPlaceLeft:
+        limit = services().settings.streams_per_user
+        raise ApiProblem(429, f"You have {limit} streams open already.", headers={"Retry-After": "1"}) from None
+
+
+@blueprint.delete(
+    f"{PATH}/<jobId>",
+    responses={200: JobView, 202: JobView, **problem_responses(400, 403, 404)},
+)
+def cancel_job(path: JobPath) -> Response:
+    """Cancel a job
+
+    202 while a worker still has to stop; 200 where the job is over.
+    """
+    job_id, jobs = _job_id(path), services().jobs
+    head = _owned(jobs.head(job_id))
+    asked = jobs.cancel(job_id)
+    if asked is None and not head.status.is_final:
+        job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
+    elif asked is not None:
+        breadcrumbs.leave(Crumb.CANCEL_ASKED)
+        _tell_worker(services(), asked.holder, job_id)
+    view = job_view(jobs, job_id, _owned(jobs.read(job_id)))
+    return json_response(view, 200 if view.status.is_final else 202)
+
+
+def _created(job_id: str, status: JobStatus, created_at: int, code: int, headers: dict[str, str]) -> Response:
+    url = f"{PREFIX}{PATH}/{job_id}"
+    body = JobCreated(job_id=job_id, status=status, created_at=created_at, stream_url=url)
+    return json_response(body, code, {"Location": url, **headers})
+
+
+def _rate_limited(outcome: RateLimited, limit: int) -> ApiProblem:
+    wait = str(_seconds(outcome.retry_after_ms))
+    headers = {
+        "Retry-After": wait,
+        "RateLimit-Limit": str(limit),
+        "RateLimit-Remaining": "0",
+        "RateLimit-Reset": wait,
+    }
+    return ApiProblem(429, f"You may ask {limit} times a minute. Try again in {wait} s.", headers=headers)
+
+
+def _seconds(milliseconds: int) -> int:
+    """Rounded up, so that whoever waits this long has waited long enough."""
+    return max(1, -(-milliseconds // 1000))
+
+
+def _idempotency_key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
+        raise ApiProblem(400, "The Idempotency-Key header must be 1 to 255 visible ASCII characters.")
+    return key
+
+
+def _job_id(path: JobPath) -> str:
+    if not UUID.fullmatch(path.job_id):
+        raise ApiProblem(400, "The job's id is not a UUID.")
+    job_id = path.job_id.lower()
+    _note(job_id)
+    return job_id
+
+
+def _note(job_id: str) -> None:
+    """Says which job this request is about, for the log and for Sentry."""
+    g.job_id = job_id
+    breadcrumbs.tag(job=job_id)
+
+
+def _stream(visit: Visit) -> Response:
+    stream = open_stream(services().hub, services().places, visit, client_of(request.environ))
+    g.when_over = stream.when_over
+    response = Response(stream.body, content_type=MEDIA_TYPE, headers=HEADERS)
+    response.call_on_close(stream.close)
+    return response
+
+
+def _owned(job: Snapshot | None) -> Snapshot:
+    """The job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
+    if job is None:
+        raise _gone()
+    if job.user_id != g.user_id:
+        raise _foreign()
+    return job
+
+
+def _gone() -> ApiProblem:
+    return ApiProblem(404, "There is no such job, or it has expired.")
+
+
+def _foreign() -> ApiProblem:
+    return ApiProblem(403, "This job belongs to somebody else.")
+
+
+def wants_json() -> bool:
+    """Whether JSON is asked for by name, and liked better than a stream."""
+    if request.headers.get("Accept") == MEDIA_TYPE:  # what an EventSource sends: nothing to be weighed
+        return False
+    accept = request.accept_mimetypes
+    return accept["application/json"] > accept[MEDIA_TYPE]
+
+
+def read_cursor() -> EventId | None:
+    """What the client has seen; one that makes no sense is none."""
+    text = request.headers.get("Last-Event-ID")
+    if not text and request.query_string:
+        text = request.args.get("lastEventId")
+    return EventId.parse(text.strip()) if text else None
+
+
+def _tell_worker(planner: Services, worker: str, job_id: str) -> None:
+    """RQ's stop command makes the cancel arrive at once; without it the worker learns of it within seconds."""
+    try:
+        send_command(planner.redis, worker, "stop-job", job_id=job_id)
+    except RedisError as error:
+        log.warning("the stop command was not sent: %s", type(error).__name__)

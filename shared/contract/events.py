@@ -1,0 +1,152 @@
+"""The events of a stream, defined once, and their fold into a job as it stands."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from shared.contract.schemas import (
+    Cause,
+    ErrorCode,
+    JobError,
+    JobStatus,
+    Suggestion,
+    TokenUsage,
+    ToolName,
+    Wire,
+)
+
+
+class Event(Wire):
+    """The data of one event; `event` is its name in the stream.
+
+    An event with a `final_status` ends its job. `timestamp` is in milliseconds since the Unix epoch.
+    """
+
+    event: ClassVar[str]
+    final_status: ClassVar[JobStatus | None] = None
+    timestamp: int
+
+    def encode(self) -> bytes:
+        """The event as one line of JSON."""
+        return self.model_dump_json().encode()
+
+
+class Connected(Event):
+    event = "connected"
+    job_id: str
+    status: JobStatus
+
+
+class Queued(Event):
+    event = "queued"
+    position: int
+    workers: int
+
+
+class Started(Event):
+    event = "started"
+    attempt: int
+    model: str
+    agent: str
+    cause: Cause | None
+
+
+class Delta(Event):
+    event = "delta"
+    text: str
+    total_length: int
+
+
+class Tool(Event):
+    event = "tool"
+    name: ToolName
+    input: dict[str, Any]
+
+
+class SuggestionReady(Event):
+    event = "suggestion"
+    index: int
+    suggestion: Suggestion
+
+
+class Complete(Event):
+    event = "complete"
+    final_status = JobStatus.COMPLETED
+    suggestions: list[Suggestion]
+    context: str | None
+    token_usage: TokenUsage
+    model: str
+    execution_time_ms: int
+    retry_count: int
+
+
+class Failed(Event):
+    event = "error"
+    final_status = JobStatus.FAILED
+    message: str
+    code: ErrorCode
+    retryable: bool
+
+    @classmethod
+    def of(cls, code: ErrorCode, timestamp: int, *, is_retryable: bool | None = None) -> "Failed":
+        retryable = code.is_retryable if is_retryable is None else is_retryable
+        return cls(message=code.message, code=code, retryable=retryable, timestamp=timestamp)
+
+
+class Cancelled(Event):
+    event = "cancelled"
+    final_status = JobStatus.CANCELLED
+    token_usage: TokenUsage
+
+
+LOGGED = (Started, Delta, Tool, SuggestionReady, Complete, Failed, Cancelled)
+EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in (Connected, Queued, *LOGGED)}
+FINAL = frozenset(name for name, kind in EVENTS.items() if kind.final_status is not None)
+
+
+def decode(name: str, data: bytes | str) -> Event:
+    """The event of that name from its JSON. Raises KeyError for an unknown name, ValueError for bad data."""
+    return EVENTS[name].model_validate_json(data)
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What a client knows of a job after the events it has seen."""
+
+    status: JobStatus = JobStatus.PENDING
+    attempt: int | None = None
+    last_event_id: str | None = None
+    text: str | None = None
+    suggestions: tuple[Suggestion, ...] | None = None
+    token_usage: TokenUsage | None = None
+    error: JobError | None = None
+    queue_position: int | None = None
+
+
+def fold(job: Transcript, event: Event, event_id: str | None = None) -> Transcript:
+    """The job after one more event. `started` forgets all that an earlier attempt showed."""
+    job = replace(_apply(job, event), last_event_id=event_id or job.last_event_id)
+    return job if isinstance(event, Queued) else replace(job, queue_position=None)
+
+
+def _apply(job: Transcript, event: Event) -> Transcript:
+    match event:
+        case Connected():
+            return replace(job, status=event.status)
+        case Queued():
+            return replace(job, queue_position=event.position)
+        case Started():
+            return Transcript(status=JobStatus.IN_PROGRESS, attempt=event.attempt)
+        case Delta():
+            return replace(job, text=(job.text or "") + event.text)
+        case SuggestionReady():
+            return replace(job, suggestions=(*(job.suggestions or ()), event.suggestion))
+        case Complete():
+            suggestions, usage = tuple(event.suggestions), event.token_usage
+            return replace(job, status=JobStatus.COMPLETED, suggestions=suggestions, token_usage=usage)
+        case Failed():
+            error = JobError(message=event.message, code=event.code, retryable=event.retryable)
+            return replace(job, status=JobStatus.FAILED, error=error)
+        case Cancelled():
+            return replace(job, status=JobStatus.CANCELLED, token_usage=event.token_usage)
+        case _:
+            return job

@@ -1,0 +1,72 @@
+"""Users' own suggestion agents, as they are kept in Redis."""
+
+import logging
+import time
+from uuid import uuid4
+
+from pydantic import ValidationError
+from redis import Redis
+from redis.client import Pipeline
+
+from shared.contract.schemas import SuggestionAgent, SuggestionAgentBody
+from shared.state import keys
+from shared.state.connections import unavailable_as_error
+
+log = logging.getLogger(__name__)
+
+
+class AgentStore:
+    """One agent a user. Every method raises StoreUnavailable when Redis is away."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    @unavailable_as_error()
+    def get(self, user_id: str) -> SuggestionAgent | None:
+        """The user's agent. A record that cannot be read counts as absent: the user can put it anew."""
+        return _decode(self._redis.get(keys.agent(user_id)))
+
+    @unavailable_as_error()
+    def put(self, user_id: str, body: SuggestionAgentBody) -> tuple[SuggestionAgent, bool]:
+        """Creates or replaces the agent; its id and time of creation outlive replacements.
+
+        Answers the agent, and whether it is new.
+        """
+        key = keys.agent(user_id)
+        agent, is_new = _agent(body, None), True
+
+        def replace(pipeline: Pipeline) -> None:
+            nonlocal agent, is_new
+            old = _decode(pipeline.get(key))
+            agent, is_new = _agent(body, old), old is None
+            pipeline.multi()
+            pipeline.set(key, agent.model_dump_json())
+
+        # WATCH: of two concurrent first puts the second must keep the first one's id.
+        self._redis.transaction(replace, key)
+        return agent, is_new
+
+    @unavailable_as_error()
+    def delete(self, user_id: str) -> bool:
+        """Whether there was one to delete."""
+        return bool(self._redis.delete(keys.agent(user_id)))
+
+
+def _agent(body: SuggestionAgentBody, old: SuggestionAgent | None) -> SuggestionAgent:
+    now = int(time.time() * 1000)
+    return SuggestionAgent(
+        **body.model_dump(by_alias=False),
+        agent_id=old.agent_id if old else str(uuid4()),
+        created_at=old.created_at if old else now,
+        updated_at=max(now, old.updated_at) if old else now,
+    )
+
+
+def _decode(data: object) -> SuggestionAgent | None:
+    if not isinstance(data, bytes):
+        return None
+    try:
+        return SuggestionAgent.model_validate_json(data)
+    except ValidationError as error:
+        log.warning("a stored suggestion agent cannot be read: %d errors", error.error_count())
+        return None

@@ -1,0 +1,73 @@
+"""The RQ queue that jobs wait in.
+
+RQ prepares the commands; our scripts run them, so that a job's record and its entry in the queue are written together
+or not at all.
+"""
+
+from collections.abc import Iterable
+
+from redis import Redis
+from redis.client import Pipeline
+from rq import Queue
+from rq.executions import Execution
+from rq.job import Job
+from rq.serializers import JSONSerializer
+
+from shared.state.scripts import Argument
+
+QUEUE_NAME = "suggestions"
+FUNCTION = "worker.jobs.suggest_features"
+"""What RQ calls for a job. A name, so that the API does not import the worker."""
+NO_TIMEOUT = -1
+"""RQ's time-outs work by signals, in the main thread only; the worker's loop has its own."""
+
+
+class JobQueue:
+    def __init__(self, redis: Redis, failure_ttl_seconds: int) -> None:
+        self._redis = redis
+        self._failure_ttl_seconds = failure_ttl_seconds
+        self.queue = Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
+        self.key: str = self.queue.key
+        self.intermediate_key: str = self.queue.intermediate_queue_key
+        self.started_key: str = self.queue.started_job_registry.key
+
+    def rq_key(self, job_id: str) -> str:
+        """RQ's own hash of a job."""
+        return Job.key_for(job_id)
+
+    def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[Argument]:
+        """What RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
+
+        `request_id` is for the worker's log. Sentry adds its trace here. A job that is put back keeps both.
+        """
+        job = self.queue.create_job(
+            FUNCTION,
+            args=(job_id,),
+            job_id=job_id,
+            description=f"suggestions for job {job_id}",
+            timeout=NO_TIMEOUT,
+            result_ttl=0,
+            failure_ttl=self._failure_ttl_seconds,
+            meta={"request_id": request_id} if request_id else None,
+        )
+        pipeline = self._redis.pipeline()
+        self.queue.enqueue_job(job, pipeline=pipeline, at_front=at_front)
+        return self._taken_from(pipeline)
+
+    def cleanup_commands(self, execution: str) -> list[Argument]:
+        """What RQ would send to forget an execution, given as `<job>:<execution>`."""
+        abandoned = Execution.from_composite_key(execution, self._redis)
+        job = Job(abandoned.job_id, connection=self._redis, serializer=JSONSerializer)
+        job.origin = QUEUE_NAME
+        pipeline = self._redis.pipeline()
+        abandoned.delete(job, pipeline)
+        return self._taken_from(pipeline)
+
+    @staticmethod
+    def _taken_from(pipeline: Pipeline) -> list[Argument]:
+        commands: Iterable[tuple[tuple[Argument, ...], object]] = pipeline.command_stack
+        taken: list[Argument] = []
+        for arguments, _options in commands:
+            taken += (len(arguments), *arguments)
+        pipeline.reset()
+        return taken

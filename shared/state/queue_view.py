@@ -1,0 +1,63 @@
+"""A look at the queue: who waits where, and how many workers are there to take them."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from redis import Redis
+
+from shared.state import keys
+
+WORKER_ALIVE_MS = 10_000
+"""A worker that has not been heard from for this long is not counted."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """Positions of waiting jobs, 1 being next; workers heard from lately; which of the asked jobs still exist."""
+
+    positions: dict[str, int] = field(default_factory=dict)
+    workers: int = 0
+    existing: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The queue in figures; `oldest_seconds` is the age of the job that is next, 0 where none waits."""
+
+    jobs: int
+    oldest_seconds: float
+    workers: int
+
+
+def count_workers(redis: Redis) -> int:
+    """How many worker processes have been heard from in the last 10 s, by Redis's clock."""
+    seconds, _ = redis.time()
+    return int(redis.zcount(keys.WORKERS, seconds * 1000 - WORKER_ALIVE_MS, "+inf"))
+
+
+def look(redis: Redis, queue_key: str, job_ids: Collection[str]) -> Look:
+    """One look for all these jobs, in two round trips whatever their number."""
+    workers = count_workers(redis)
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.lrange(queue_key, 0, -1)
+    for job_id in job_ids:
+        pipeline.exists(keys.record(job_id))
+    queued, *exist = pipeline.execute()
+    wanted = set(job_ids)
+    positions = {name: i for i, job in enumerate(queued, 1) if (name := job.decode()) in wanted}
+    existing = frozenset(job_id for job_id, there in zip(job_ids, exist, strict=True) if there)
+    return Look(positions, workers, existing)
+
+
+def measure(redis: Redis, queue_key: str) -> Measure:
+    """The queue as it is. Raises redis.RedisError."""
+    workers = count_workers(redis)
+    pipeline = redis.pipeline(transaction=False)
+    pipeline.time()
+    pipeline.llen(queue_key)
+    pipeline.lindex(queue_key, 0)
+    (seconds, microseconds), jobs, first = pipeline.execute()
+    created_at = redis.hget(keys.record(first.decode()), "createdAt") if first else None
+    # The record may have expired; the sweep clears the queue of such jobs.
+    age_ms = seconds * 1000 + microseconds / 1000 - int(created_at) if created_at else 0.0
+    return Measure(jobs, max(0.0, age_ms / 1000), workers)

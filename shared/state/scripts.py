@@ -1,0 +1,41 @@
+"""The Lua scripts in `lua/`, each one step in Redis."""
+
+from collections.abc import Sequence
+from functools import cache
+from hashlib import sha1
+from importlib.resources import files
+from typing import Any
+
+from redis import Redis
+from redis.client import Pipeline
+from redis.exceptions import NoScriptError
+
+Argument = bytes | str | int | float
+
+
+class Script:
+    """One script, called by its hash; its text travels only when Redis does not know it yet."""
+
+    def __init__(self, name: str) -> None:
+        folder = files("shared.state") / "lua"
+        self.text = "\n".join((folder / f"{part}.lua").read_text() for part in ("common", name))
+        self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+    def call(self, redis: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        try:
+            return redis.evalsha(self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            return redis.eval(self.text, len(keys), *keys, *args)
+
+    def call_with(self, redis: Redis, before: Pipeline, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """The same in one step with the commands that wait in a pipeline, which go before it."""
+        before.evalsha(self.sha, len(keys), *keys, *args)
+        try:
+            return before.execute()[-1]
+        except NoScriptError:
+            return self.call(redis, keys, args)  # what went before it has been done
+
+
+@cache
+def script(name: str) -> Script:
+    return Script(name)

@@ -1,0 +1,38 @@
+"""Finds the jobs whose worker has gone, and puts them back to the front of the queue.
+
+Every process sweeps, workers and API alike, so that a job whose workers are all gone goes back to the queue and its
+viewers are told. No lock is needed: putting a job back is one step that only the first of several can take.
+"""
+
+import logging
+
+from shared.contract.schemas import ErrorCode, JobStatus
+from shared.state.job_store import JobStore
+from shared.telemetry.metrics import job_metrics
+
+log = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.5
+"""Longer than a worker takes to renew (2 s): a job counts as abandoned when two looks this far apart agree, so that a
+Redis that stood still for longer than a lease does not restart what is alive."""
+
+
+class Sweeper:
+    """One look a call; the caller sees to the time between."""
+
+    def __init__(self, store: JobStore) -> None:
+        self._store = store
+        self._suspects: set[tuple[str, str, str]] = set()
+
+    def sweep(self) -> None:
+        """Raises redis.RedisError; the next call starts over."""
+        suspects, before = self._store.suspects(), self._suspects
+        self._suspects = set()
+        for job_id, lease, execution in suspects & before:
+            outcome = self._store.requeue(job_id, lease, execution)
+            if outcome == "cancelled":
+                job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
+            elif outcome == "lost":
+                job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
+            log.warning("an abandoned job was found", extra={"job_id": job_id, "outcome": outcome})
+        self._suspects = suspects - before

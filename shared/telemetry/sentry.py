@@ -1,0 +1,49 @@
+"""Errors and traces go to Sentry where SENTRY_DSN is set."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sentry_sdk
+from sentry_sdk.integrations import Integration
+from sentry_sdk.integrations.rq import RqIntegration
+from sentry_sdk.integrations.stdlib import StdlibIntegration
+
+from shared import __version__
+from shared.settings import Settings
+from shared.telemetry.scrubbing import scrub_breadcrumb, scrub_event
+
+
+def start(settings: Settings, integrations: Sequence[Integration] = (), *, heeds_parent: bool) -> None:
+    """Starts reporting. RQ's integration is needed at both ends of the queue: it carries the trace across."""
+    if settings.sentry_dsn:
+        sentry_sdk.init(**options(settings, [RqIntegration(), *integrations], heeds_parent=heeds_parent))
+
+
+def options(settings: Settings, integrations: Sequence[Integration], *, heeds_parent: bool) -> dict[str, Any]:
+    """`heeds_parent`: whether the caller decides if a trace is kept. The worker's is the API; the API's is anybody."""
+    rate = settings.sentry_traces_sample_rate
+
+    def sample(context: dict[str, Any]) -> float:
+        parent = context.get("parent_sampled")
+        return float(parent) if heeds_parent and parent is not None else rate
+
+    return {
+        "dsn": settings.sentry_dsn,
+        "environment": settings.sentry_environment,
+        "release": __version__,
+        # Without a sampler there are no traces at all, not even those a client's header asks for.
+        "traces_sampler": sample if rate else None,
+        # Personal data is off as long as neither `send_default_pii` nor `data_collection` is given.
+        "include_local_variables": False,
+        "max_request_body_size": "never",
+        # Those that enable themselves would record Redis's commands and the SDK's calls, with all that is in them.
+        "auto_enabling_integrations": False,
+        # This one describes subprocesses by their arguments: what the model searches for.
+        "disabled_integrations": [StdlibIntegration()],
+        "integrations": integrations,
+        # Kept in their transaction, which every Sentry server takes.
+        "stream_gen_ai_spans": False,
+        "before_send": scrub_event,
+        "before_send_transaction": scrub_event,
+        "before_breadcrumb": scrub_breadcrumb,
+    }

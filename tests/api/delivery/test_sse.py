@@ -1,0 +1,93 @@
+"""Events as bytes of a stream, read back by readers that are not ours."""
+
+import http.client
+import io
+import socket
+from collections.abc import Iterator
+from typing import cast
+
+import httpx
+from httpx_sse import EventSource, ServerSentEvent
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.delivery import sse
+from shared.contract.events import Connected, Delta, Event, Queued, decode
+from shared.contract.schemas import JobStatus
+from shared.state.event_log import Entry, EventId
+from tests import strategies
+
+Log = list[tuple[EventId, Event]]
+one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
+
+
+def read(pieces: list[bytes]) -> list[ServerSentEvent]:
+    """What httpx-sse makes of a response that arrives in these pieces."""
+
+    def arriving() -> Iterator[bytes]:
+        yield from pieces
+
+    response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=arriving())
+    return list(EventSource(response).iter_sse())
+
+
+def cut(data: st.DataObject, whole: bytes) -> list[bytes]:
+    """In the middle of lines and of characters too."""
+    places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
+    return [whole[start:end] for start, end in zip([0, *places], [*places, len(whole)], strict=True)]
+
+
+def unchunked(chunks: bytes) -> bytes:
+    """The body, as the standard library's HTTP client reads it."""
+    raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
+
+    class Wire:
+        def makefile(self, mode: str) -> io.BytesIO:
+            return io.BytesIO(raw)
+
+    response = http.client.HTTPResponse(cast(socket.socket, Wire()))
+    response.begin()
+    return response.read()
+
+
+@given(st.data(), one_run)
+def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, run: Log) -> None:
+    entries = strategies.entries(run)
+    seen = read(cut(data, sse.retry(1000) + b"".join(map(sse.of_log, entries))))
+    told = [event for event in seen if event.data]
+    assert [(event.id, event.event, event.data.encode()) for event in told] == [
+        (str(entry.id), entry.name, entry.data) for entry in entries
+    ]
+    assert [decode(event.event, event.data) for event in told] == [event for _, event in run]
+    assert seen[0].retry == 1000
+
+
+@given(st.data(), one_run)
+def test_a_finished_chunk_carries_the_plain_bytes(data: st.DataObject, run: Log) -> None:
+    frames = [sse.frame(sse.of_log(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
+    body = unchunked(b"".join(frames) + b"0\r\n\r\n")
+    assert body == b"".join(sse.plain(frame) for frame in frames)
+
+
+@given(st.data(), strategies.text, st.integers(1, 1000))
+def test_events_of_the_connection_bear_no_id(data: st.DataObject, job_id: str, position: int) -> None:
+    events: list[Event] = [
+        Connected(job_id=job_id, status=JobStatus.PENDING, timestamp=1),
+        Queued(position=position, workers=0, timestamp=2),
+    ]
+    raw = b"".join(map(sse.of_connection, events))
+    assert not any(line.startswith(b"id") for line in raw.split(b"\n"))
+    assert [decode(event.event, event.data) for event in read(cut(data, raw))] == events
+
+
+def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
+    assert sse.plain(sse.KEEP_ALIVE) == b": keep-alive\n\n"
+    assert read([sse.plain(sse.KEEP_ALIVE) * 3]) == []
+    assert sse.replay([]) == b""  # as a chunk it would end the response
+
+
+@given(strategies.text, st.integers(1, 99), st.integers(1, 10**9))
+def test_a_delta_in_one_step_is_what_it_is_by_the_general_way(text: str, attempt: int, sequence: int) -> None:
+    data = Delta(text=text, total_length=len(text), timestamp=1).encode()
+    event_id = EventId(attempt, sequence)
+    assert sse.delta_frame(str(event_id).encode(), data) == sse.frame(sse.of_log(Entry(event_id, "delta", data)))

@@ -1,0 +1,178 @@
+"""A viewer on a real socket pair: slow, stuck, gone, or sending more than it should."""
+
+from _socket import socket as stdlib_socket
+from collections.abc import Iterator
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.event import Event
+
+from api.delivery.sse import frame
+from api.delivery.viewer import LAST_CHUNK, MAX_BACKLOG_BYTES, SocketViewer
+
+PIECE = frame(b"x" * 50_000)
+
+
+@pytest.fixture
+def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    yield ours, theirs
+    ours.close()
+    theirs.close()
+
+
+def twin(sock: socket.socket) -> stdlib_socket:
+    """The same socket as the standard library has it; the fixture closes the other one."""
+    raw = stdlib_socket(fileno=sock.dup().detach())
+    raw.setblocking(False)
+    return raw
+
+
+class Stream:
+    """A viewer that has taken a socket over, and whether it is over."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.viewer = SocketViewer(sock.fileno())
+        self.over = Event()
+        raw = twin(sock)
+        self.viewer.when_over += [raw.close, self.over.set]
+        self.viewer.start(raw)
+
+    def is_over(self) -> bool:
+        return bool(self.over.wait(5))
+
+
+def test_a_client_that_does_not_read_is_hung_up_on_past_the_bound(sockets: tuple[socket.socket, socket.socket]) -> None:
+    stream = Stream(sockets[0])
+    sent = 0
+    while not stream.viewer.was_cut:
+        stream.viewer.send(PIECE)
+        sent += len(PIECE)
+        assert sent < MAX_BACKLOG_BYTES + 2_000_000
+    assert stream.is_over() and not stream.viewer.is_whole
+    assert sent > MAX_BACKLOG_BYTES
+
+
+def test_a_slow_client_gets_every_byte_in_order(sockets: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = sockets
+    stream = Stream(ours)
+    pieces = [frame(b"%d" % number * 40_000) for number in range(20)]
+    for piece in pieces:
+        stream.viewer.send(piece)
+    stream.viewer.end()
+    expected = b"".join(pieces) + LAST_CHUNK
+    got = b""
+    while len(got) < len(expected):
+        got += theirs.recv(7_000)
+    assert got == expected
+    assert stream.is_over() and stream.viewer.is_whole and not stream.viewer.was_cut
+
+
+def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = sockets
+    viewer, over, raw = SocketViewer(ours.fileno()), Event(), twin(ours)
+    viewer.when_over += [raw.close, over.set]
+    pieces = [frame(b"%d" % number * 300_000) for number in range(3)]  # more than the socket takes at once
+    for piece in pieces:
+        viewer.send(piece)
+    viewer.end()
+    gevent.sleep(0)
+    assert not over.is_set()
+    viewer.start(raw)
+    expected, got = b"".join(pieces) + LAST_CHUNK, b""
+    while len(got) < len(expected):
+        got += theirs.recv(100_000)
+    assert got == expected and over.wait(5) and viewer.is_whole
+
+
+def test_a_client_that_goes_away_is_noticed_at_once(sockets: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = sockets
+    stream = Stream(ours)
+    theirs.close()
+    assert stream.is_over() and not stream.viewer.is_whole
+
+
+def test_a_client_that_has_gone_before_the_request_lets_go_is_noticed_too(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = sockets
+    viewer, over, raw = SocketViewer(ours.fileno()), Event(), twin(ours)
+    viewer.when_over += [raw.close, over.set]
+    theirs.close()
+    viewer.send(PIECE)
+    viewer.start(raw)
+    assert over.wait(5) and not viewer.is_whole
+
+
+def test_pipelined_bytes_are_left_for_the_next_request_and_do_not_spin(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = sockets
+    stream = Stream(ours)
+    theirs.sendall(b"GET / HTTP/1.1\r\n")
+    while stream.viewer.is_watching:
+        gevent.sleep(0)
+    stream.viewer.send(frame(b"event"))
+    stream.viewer.end()
+    assert stream.is_over() and stream.viewer.is_whole
+    assert theirs.recv(100) == frame(b"event") + LAST_CHUNK
+    assert ours.recv(100) == b"GET / HTTP/1.1\r\n"
+
+
+def test_a_client_that_is_stuck_at_the_end_is_let_go(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.delivery.viewer.STUCK_SECONDS", 0.05)
+    stream = Stream(sockets[0])
+    for _ in range(20):
+        stream.viewer.send(PIECE)
+    stream.viewer.end()
+    assert stream.is_over()
+    assert stream.viewer.was_cut and not stream.viewer.is_whole
+
+
+def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
+    sockets: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    stream = Stream(sockets[0])
+    done: list[str] = []
+    stream.viewer.when_over[:0] = [lambda: done.append("first"), lambda: 1 // 0, lambda: done.append("last")]
+    stream.viewer.end()
+    stream.viewer.cut()
+    stream.viewer.end()
+    assert stream.is_over() and done == ["first", "last"]
+    assert "tidying up" in caplog.text
+
+
+def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = sockets
+    stream, big = Stream(ours), frame(b"x" * 400_000)
+    stream.viewer.send(big)  # more than the socket takes at once
+    stream.viewer.end()
+    stream.viewer.send(frame(b"late"))
+    stream.viewer.end()
+    expected, got = big + LAST_CHUNK, b""
+    while len(got) < len(expected):
+        got += theirs.recv(100_000)
+    assert stream.is_over() and stream.viewer.is_whole
+    theirs.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    assert got == expected
+
+
+def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to_nobody(
+    sockets: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = sockets
+    viewer, over = SocketViewer(ours.fileno()), Event()
+    viewer.when_over.append(over.set)
+    viewer.start(None)
+    viewer.send(frame(b"late"))
+    assert over.wait(5) and not viewer.is_whole
+    theirs.settimeout(0)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)

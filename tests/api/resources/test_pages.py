@@ -1,0 +1,174 @@
+"""Pages, health and the OpenAPI document."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from flask_openapi3.openapi import OpenAPI
+from redis import Redis
+
+from api import create_app
+from shared import __version__
+from shared.state import keys
+from tests.conftest import ApiSettingsFactory, opened
+
+
+def test_without_a_built_client_the_page_says_how_to_go_on(
+    api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
+) -> None:
+    for app in opened(create_app(api_settings(), static=tmp_path)):
+        response = app.test_client().get("/")
+    assert response.status_code == 200
+    assert "/docs" in response.text and "curl" in response.text
+
+
+@pytest.fixture
+def built_client(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path) -> Iterator[FlaskClient]:
+    (tmp_path / "index.html").write_text("<title>built</title>")
+    assets = tmp_path / "assets"
+    assets.mkdir()
+    (assets / "index-abc123.js").write_text("plain")
+    (assets / "index-abc123.js.br").write_text("brotli")
+    (assets / "index-abc123.js.gz").write_text("gzip")
+    (tmp_path / "secret.txt").write_text("secret")
+    for app in opened(create_app(api_settings(), static=tmp_path)):
+        yield app.test_client()
+
+
+def test_the_built_client_is_asked_for_anew_each_time(built_client: FlaskClient) -> None:
+    with built_client.get("/") as response:
+        assert response.get_data(as_text=True) == "<title>built</title>"
+        assert response.headers["Cache-Control"] == "no-cache"
+        assert "Set-Cookie" in response.headers
+
+
+@pytest.mark.parametrize(
+    ("accepted", "body", "encoding"),
+    [
+        ("", "plain", None),
+        ("gzip, br", "brotli", "br"),
+        ("gzip", "gzip", "gzip"),
+        ("br;q=0, gzip", "gzip", "gzip"),
+    ],
+)
+def test_assets_are_kept_for_ever_and_compressed_where_that_is_welcome(
+    built_client: FlaskClient, accepted: str, body: str, encoding: str | None
+) -> None:
+    with built_client.get("/assets/index-abc123.js", headers={"Accept-Encoding": accepted}) as response:
+        assert response.get_data(as_text=True) == body
+        assert response.headers.get("Content-Encoding") == encoding
+        assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+        assert response.mimetype == "text/javascript"
+        assert "Accept-Encoding" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize("name", ["nothing.js", "../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "%00"])
+def test_nothing_but_assets_is_served_as_one(built_client: FlaskClient, name: str) -> None:
+    response = built_client.get(f"/assets/{name}")
+    assert response.status_code == 404
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_the_docs_page_and_all_it_needs_come_from_here(client: FlaskClient) -> None:
+    page = client.get("/docs")
+    assert page.status_code == 200 and page.mimetype == "text/html"
+    addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert len(addresses) == 4
+    for address in addresses:
+        assert address.startswith("/docs/")
+        with client.get(address) as response:
+            assert response.status_code == 200
+
+
+def test_every_response_carries_security_headers(client: FlaskClient) -> None:
+    for path in ("/", "/docs", "/healthz", "/nothing", "/api/feature-planner/options", "/openapi.json"):
+        with client.get(path) as response:
+            headers = response.headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+        policy = headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy and "frame-ancestors 'none'" in policy
+        assert ("unsafe-inline" in policy) is (path == "/docs")
+        assert "script-src" not in policy
+
+
+@pytest.mark.parametrize(("given", "is_kept"), [("abc-1.2_3", True), ("", False), ("a b", False), ("x" * 129, False)])
+def test_a_sane_request_id_comes_back(client: FlaskClient, given: str, is_kept: bool) -> None:
+    answered = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
+    assert (answered == given) is is_kept
+    assert re.fullmatch(r"[\w.-]{1,128}", answered)
+
+
+def test_options_tell_a_form_what_it_needs(client: FlaskClient) -> None:
+    response = client.get("/api/feature-planner/options")
+    assert response.headers["Cache-Control"] == "no-store"
+    options = response.get_json()
+    assert set(options) == {"featureTypes", "priorityLevels", "models", "defaultModel", "isSandbox", "limits"}
+    assert options["models"][0] == options["defaultModel"] == "claude-sonnet-5-5"
+    assert options["limits"]["pageOrComponentMaxLength"] == 200
+    assert options["isSandbox"] is False
+
+
+def test_healthz_tells_the_version(client: FlaskClient) -> None:
+    assert client.get("/healthz").get_json() == {"status": "ok", "version": __version__}
+
+
+def test_readyz_counts_the_workers_heard_from_lately(client: FlaskClient, redis: Redis) -> None:
+    seconds, microseconds = redis.time()
+    now = seconds * 1000 + microseconds // 1000
+    redis.zadd(keys.WORKERS, {"here": now, "also": now - 8000, "gone": now - 12000})
+    response = client.get("/readyz")
+    assert response.status_code == 200
+    assert response.get_json() == {"status": "ok", "redis": "ok", "workers": 2}
+
+
+def test_a_process_that_is_stopping_is_not_ready(app: OpenAPI, client: FlaskClient) -> None:
+    app.extensions["planner"].stopping.set()
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.get_json() == {"status": "stopping", "redis": "ok", "workers": 0}
+
+
+# the OpenAPI document
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        if isinstance(value.get("$ref"), str):
+            yield value["$ref"]
+        for inner in value.values():
+            yield from _references(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _references(inner)
+
+
+def test_the_openapi_document_is_whole(client: FlaskClient) -> None:
+    document = client.get("/openapi.json").get_json()
+    assert document["openapi"].startswith("3.1")
+    for reference in _references(document):
+        target = document
+        for step in reference.removeprefix("#/").split("/"):
+            target = target[step]
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(ids) == len(set(ids))
+    schemes = document["components"]["securitySchemes"]
+    assert {name for operation in operations for need in operation.get("security", []) for name in need} <= set(schemes)
+    assert "$defs" not in json.dumps(document)
+
+
+def test_the_openapi_document_tells_the_errors_of_each_route(client: FlaskClient) -> None:
+    paths = client.get("/openapi.json").get_json()["paths"]
+    put = paths["/api/feature-planner/suggestion-agent"]["put"]
+    assert put["security"] == [{"bearer": []}, {"cookie": []}]
+    assert put["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/SuggestionAgentBody")
+    assert {"200", "400", "401", "403", "413", "415", "422", "503"} <= set(put["responses"])
+    for status, response in put["responses"].items():
+        kind = "application/json" if status == "200" else "application/problem+json"
+        assert list(response["content"]) == [kind]
+    assert "422" not in paths["/api/feature-planner/options"]["get"]["responses"]

@@ -1,0 +1,117 @@
+"""What many ask of Redis at once travels together, and nobody notices."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import gevent
+import pytest
+from redis import Redis
+from redis.exceptions import ConnectionError, DataError, NoScriptError, RedisError, ResponseError, TimeoutError
+
+from api.autopipelining import MOST_TOGETHER, JointRedis
+from shared.state.connections import connect
+from shared.state.scripts import script
+from tests.conftest import RedisServer, free_port, start_redis
+
+
+@pytest.fixture
+def joint(redis_server: RedisServer, redis: Redis) -> Iterator[JointRedis]:
+    with connect(redis_server.url, kind=JointRedis) as client:
+        assert isinstance(client, JointRedis)
+        yield client
+
+
+def trips(redis: Redis) -> int:
+    """How often Redis has read something from a client."""
+    return int(redis.info("stats")["total_reads_processed"])
+
+
+def test_each_gets_its_own_answer_and_all_go_together(joint: JointRedis, redis: Redis) -> None:
+    joint.ping()
+    before = trips(redis)
+    count = 2 * MOST_TOGETHER
+    adding = [gevent.spawn(joint.incrby, f"key {number}", number) for number in range(count)]
+    gevent.joinall(adding, raise_error=True)
+    assert [each.get() for each in adding] == list(range(count))
+    assert trips(redis) - before <= 2 * count / MOST_TOGETHER + 1
+
+
+def test_answers_are_read_as_any_client_reads_them(joint: JointRedis) -> None:
+    joint.zadd("z", {"a": 1})
+    assert joint.zrange("z", 0, -1, withscores=True) == [(b"a", 1.0)]
+    assert isinstance(joint.time(), tuple) and joint.info("clients")["connected_clients"] >= 1
+    with joint.pipeline() as pipeline:
+        pipeline.set("k", "v")
+        pipeline.get("k")
+        assert pipeline.execute() == [True, b"v"]
+
+
+def test_an_error_is_for_the_one_who_made_it(joint: JointRedis) -> None:
+    joint.set("text", "x")
+    lone_surrogate, no_argument = "\ud800", cast(str, object())
+    failing: list[gevent.Greenlet[..., object]] = [
+        gevent.spawn(joint.incr, "text"),
+        gevent.spawn(joint.evalsha, "0" * 40, 0),
+        gevent.spawn(joint.set, "k", lone_surrogate),
+        gevent.spawn(joint.set, "k", no_argument),
+    ]
+    fine = [gevent.spawn(joint.get, "text") for _ in range(3)]
+    gevent.joinall(failing)
+    gevent.joinall(fine)
+    assert [each.get() for each in fine] == [b"x"] * 3
+    kinds = [type(each.exception) for each in failing]
+    assert kinds == [ResponseError, NoScriptError, UnicodeEncodeError, DataError]
+
+
+def test_a_script_that_redis_does_not_know_is_told_to_it(joint: JointRedis, redis: Redis) -> None:
+    redis.script_flush()
+    read = script("read")
+    asking = [gevent.spawn(read.call, joint, ("record", "log"), ("", "")) for _ in range(5)]
+    gevent.joinall(asking, raise_error=True)
+    assert redis.script_exists(read.sha) == [True]
+
+
+def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: JointRedis, redis: Redis) -> None:
+    joint.set("k", "v")
+    for client in redis.client_list():
+        if int(client["id"]) != redis.client_id():
+            redis.client_kill_filter(_id=client["id"])
+    asking = [gevent.spawn(joint.get, "k") for _ in range(5)]
+    gevent.joinall(asking, raise_error=True)
+    assert {each.get() for each in asking} == {b"v"}
+
+
+def test_an_outage_is_everybodys_error_and_its_end_nobodys() -> None:
+    with connect("redis://127.0.0.1:1", kind=JointRedis) as nowhere:
+        for _ in range(2):
+            asking = [gevent.spawn(nowhere.get, "k") for _ in range(5)]
+            gevent.joinall(asking)
+            assert all(isinstance(each.exception, ConnectionError) for each in asking)
+
+
+def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp_path: Path) -> None:
+    server = start_redis(free_port(), tmp_path)
+    with connect(server.url, timeout_seconds=0.3, kind=JointRedis) as joint:
+        joint.ping()
+        server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        asking = [gevent.spawn(joint.get, "k") for _ in range(5 * MOST_TOGETHER)]
+        gevent.joinall(asking)
+        assert all(isinstance(each.exception, TimeoutError) for each in asking)
+        assert time.monotonic() - began < 0.9
+        server.process.send_signal(signal.SIGCONT)
+        assert joint.get("k") is None
+    server.process.kill()
+    server.process.wait()
+
+
+def test_one_who_stops_waiting_keeps_nobody_waiting(joint: JointRedis) -> None:
+    asking = [gevent.spawn(joint.incr, "k") for _ in range(5)]
+    gevent.sleep(0)
+    asking[0].kill()
+    gevent.joinall(asking[1:], raise_error=True)
+    with pytest.raises(RedisError):
+        joint.hget("k", "field")

@@ -1,0 +1,98 @@
+"""What the property tests draw from: nasty text, suggestions, and whole logs of jobs."""
+
+from hypothesis import strategies as st
+
+from shared.contract.events import Cancelled, Complete, Delta, Event, Failed, Started, SuggestionReady, Tool
+from shared.contract.schemas import Cause, ErrorCode, Suggestion, TokenUsage
+from shared.state.event_log import Entry, EventId
+
+NASTY = (
+    *'"\\{}[]:,<>&/\n\r\t\0\x7f\x85\u2028\u2029\ufeff\ufffd ',
+    "é",
+    "ע",
+    "\U0001d4b3",
+    "\U0001f468\u200d\U0001f469\u200d\U0001f467",
+    "e\u0301",
+    "\\u0041",
+    "\\ud83d",
+    "\r\n",
+    "data: ",
+    "\nid: 9-9\n\n",
+    '"}]}',
+)
+text = st.one_of(st.text(max_size=8), st.lists(st.sampled_from(NASTY), max_size=5).map("".join))
+suggestions = st.builds(
+    Suggestion,
+    title=text,
+    rationale=text,
+    description=text,
+    implementation_considerations=st.lists(text, max_size=3),
+)
+usages = st.builds(
+    TokenUsage,
+    **{name: st.integers(0, 10**12) for name in TokenUsage.model_fields},
+)
+times = st.integers(0, 2**53)
+
+
+def _started(attempt: int) -> st.SearchStrategy[Event]:
+    causes = st.none() if attempt == 1 else st.sampled_from(Cause)
+    return st.builds(Started, attempt=st.just(attempt), model=text, agent=text, cause=causes, timestamp=times)
+
+
+middles: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Delta, text=text, total_length=st.just(0), timestamp=times),
+    st.builds(Delta, text=text, total_length=st.just(0), timestamp=times),
+    st.builds(
+        Tool,
+        name=st.sampled_from(["Read", "Grep", "Glob"]),
+        input=st.dictionaries(st.sampled_from(["pattern", "path"]), text),
+        timestamp=times,
+    ),
+    st.builds(SuggestionReady, index=st.integers(0, 4), suggestion=suggestions, timestamp=times),
+)
+finals: st.SearchStrategy[Event] = st.one_of(
+    st.builds(
+        Complete,
+        suggestions=st.lists(suggestions, min_size=3, max_size=5),
+        context=st.none() | text,
+        token_usage=usages,
+        model=text,
+        execution_time_ms=times,
+        retry_count=st.integers(0, 9),
+        timestamp=times,
+    ),
+    st.builds(Failed, message=text, code=st.sampled_from(ErrorCode), retryable=st.booleans(), timestamp=times),
+    st.builds(Cancelled, token_usage=usages, timestamp=times),
+)
+
+
+@st.composite
+def attempts(draw: st.DrawFn, *, most: int = 3, is_ended: bool | None = None) -> list[list[tuple[EventId, Event]]]:
+    """The events of a job, attempt by attempt. Totals of deltas are as they have to be; only the last one may end."""
+    runs: list[list[tuple[EventId, Event]]] = []
+    for number in range(1, draw(st.integers(1, most)) + 1):
+        events = [draw(_started(number)), *draw(st.lists(middles, max_size=8))]
+        runs.append([(EventId(number, i), event) for i, event in enumerate(_with_totals(events), 1)])
+    if draw(st.booleans()) if is_ended is None else is_ended:
+        last = runs[-1][-1][0]
+        runs[-1].append((EventId(last.attempt, last.sequence + 1), draw(finals)))
+    return runs
+
+
+def _with_totals(events: list[Event]) -> list[Event]:
+    total, told = 0, []
+    for event in events:
+        if isinstance(event, Delta):
+            total += len(event.text)
+            event = event.model_copy(update={"total_length": total})
+        told.append(event)
+    return told
+
+
+def entry(event_id: EventId, event: Event) -> Entry:
+    return Entry(event_id, event.event, event.encode())
+
+
+def entries(run: list[tuple[EventId, Event]]) -> list[Entry]:
+    return [entry(event_id, event) for event_id, event in run]

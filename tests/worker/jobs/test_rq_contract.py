@@ -1,0 +1,510 @@
+"""What the queue and the concurrent worker lean on in rq 3.0, private parts included."""
+
+import inspect
+import json
+import signal
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from importlib import import_module
+from typing import Any, cast
+from unittest.mock import Mock
+
+import pytest
+import rq
+from redis import Redis
+from redis.client import Pipeline
+from rq import Queue, SimpleWorker
+from rq.command import parse_payload, send_command
+from rq.exceptions import DequeueTimeout
+from rq.executions import Execution, ExecutionRegistry
+from rq.job import Job, JobStatus, Retry
+from rq.serializers import JSONSerializer
+from rq.suspension import resume, suspend
+from rq.timeouts import BaseDeathPenalty
+from rq.worker import BaseWorker
+from rq.worker.base import WorkerStatus
+
+from shared.state.connections import connect
+from shared.state.job_queue import FUNCTION, NO_TIMEOUT, QUEUE_NAME, JobQueue
+from shared.state.job_store import MAX_STARTS
+from shared.state.scripts import Argument
+from tests.conftest import RedisServer, wait_until
+from worker import jobs
+from worker.jobs.concurrent_worker import ConcurrentWorker, NoDeathPenalty
+from worker.jobs.job_runner import JobRunner
+from worker.jobs.running_job import Stop
+from worker.jobs.slot import Slot
+
+JOB_ID = "11111111-1111-4111-8111-111111111111"
+OTHER_ID = "22222222-2222-4222-8222-222222222222"
+OVERRIDDEN = (
+    "execute_job",
+    "_finalize_success",
+    "_finalize_failure",
+    "handle_execution_ended",
+    "handle_job_success",
+    "prepare_job_execution",
+    "_pubsub_exception_handler",
+    "handle_payload",
+    "get_heartbeat_ttl",
+    "heartbeat",
+)
+CALLED = (
+    "bootstrap",
+    "teardown",
+    "perform_job",
+    "cleanup_execution",
+    "register_birth",
+    "set_state",
+    "run_maintenance_tasks",
+    "increment_successful_job_count",
+    "increment_total_working_time",
+)
+
+
+class Runner:
+    """In place of JobRunner: answers what it is told to, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.answers: list[Retry | Exception | None] = []
+        self.is_lost = False
+        self.ran: list[str] = []
+        self.stopped: list[tuple[str, Stop]] = []
+
+    def run(self, job_id: str, slot: Slot) -> Retry | None:
+        self.ran.append(job_id)
+        assert slot.execution.startswith(f"{job_id}:") and slot.books is not None
+        slot.books.execute()
+        slot.is_lost = self.is_lost
+        answer = self.answers.pop(0) if self.answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def stop(self, job_id: str, reason: Stop) -> None:
+        self.stopped.append((job_id, reason))
+
+
+@pytest.fixture
+def queue(redis: Redis) -> JobQueue:
+    return JobQueue(redis, failure_ttl_seconds=3600)
+
+
+@pytest.fixture
+def runner() -> Runner:
+    return Runner()
+
+
+@pytest.fixture
+def books(redis_server: RedisServer) -> Iterator[Redis]:
+    """One connection: whoever holds it and asks for another waits in vain."""
+    with connect(redis_server.url, max_connections=1, timeout_seconds=0.2) as client:
+        yield client
+
+
+@pytest.fixture
+def worker(queue: JobQueue, books: Redis, redis: Redis, runner: Runner) -> Iterator[ConcurrentWorker]:
+    made = ConcurrentWorker(
+        queue.queue,
+        cast(JobRunner, runner),
+        connection=books,
+        lifeline=redis,
+        name="w1",
+        concurrency=2,
+        drain_seconds=0,
+    )
+    made.register_birth()
+    yield made
+    made._threads.shutdown(wait=True)
+
+
+def run_commands(redis: Redis, packed: list[Argument]) -> None:
+    """What `run_commands` in common.lua does."""
+    place = 0
+    while place < len(packed):
+        length = int(packed[place])
+        redis.execute_command(*cast(list[str], packed[place + 1 : place + 1 + length]))
+        place += length + 1
+
+
+def enqueue(redis: Redis, queue: JobQueue, job_id: str = JOB_ID, *, at_front: bool = False) -> None:
+    run_commands(redis, queue.enqueue_commands(job_id, at_front=at_front))
+
+
+def work_one(worker: ConcurrentWorker, redis: Redis) -> str | None:
+    """One job through the worker's own steps, in this thread; answers the status it has in RQ then."""
+    job, queue = worker._dequeue()
+    assert job is not None
+    worker._slots.acquire()
+    worker._in_slot(job, queue)
+    return Job(job.id, connection=redis).get_status() if redis.exists(job.key) else None
+
+
+def keys_of(redis: Redis) -> set[str]:
+    return {key.decode() for key in redis.scan_iter("rq:*")} - {"rq:queues", "rq:workers"}
+
+
+def test_this_is_the_rq_that_was_read() -> None:
+    assert rq.__version__.startswith("3.0")
+
+
+# The queue
+
+
+def test_the_function_the_queue_names_is_ours() -> None:
+    module, _, name = FUNCTION.rpartition(".")
+    assert getattr(import_module(module), name) is jobs.suggest_features
+    assert list(inspect.signature(jobs.suggest_features).parameters) == ["job_id"]
+
+
+def test_what_our_commands_enqueue_a_stock_queue_has(redis: Redis, queue: JobQueue) -> None:
+    enqueue(redis, queue)
+    stock = Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
+    assert stock.job_ids == [JOB_ID] and [listed.name for listed in Queue.all(redis)] == [QUEUE_NAME]
+    job = Job.fetch(JOB_ID, connection=redis, serializer=JSONSerializer)
+    assert (job.func_name, job.func, list(job.args), job.kwargs) == (FUNCTION, jobs.suggest_features, [JOB_ID], {})
+    assert (job.get_status(), job.origin) == (JobStatus.QUEUED, QUEUE_NAME)
+    assert (job.timeout, job.result_ttl, job.failure_ttl) == (NO_TIMEOUT, 0, 3600)
+    assert stock.key == queue.key and job.key == queue.rq_key(JOB_ID)
+
+
+def test_our_commands_leave_what_a_real_enqueue_leaves(redis: Redis, queue: JobQueue) -> None:
+    def left(made: Any) -> dict[bytes, Any]:
+        redis.flushall()
+        made()
+        hashes = {key: redis.hgetall(key) for key in redis.scan_iter("rq:job:*")}
+        for fields in hashes.values():
+            for name in (b"created_at", b"enqueued_at"):
+                assert fields.pop(name)
+        lists = {queue.key.encode(): redis.lrange(queue.key, 0, -1), b"rq:queues": redis.smembers("rq:queues")}
+        assert set(redis.keys()) == {*hashes, *lists}
+        return {**hashes, **lists}
+
+    def really() -> None:
+        queue.queue.enqueue_call(
+            FUNCTION,
+            args=(JOB_ID,),
+            job_id=JOB_ID,
+            description=f"suggestions for job {JOB_ID}",
+            timeout=NO_TIMEOUT,
+            result_ttl=0,
+            failure_ttl=3600,
+        )
+
+    assert left(lambda: enqueue(redis, queue)) == left(really)
+
+
+def test_the_jobs_data_is_json(redis: Redis, queue: JobQueue) -> None:
+    import zlib
+
+    enqueue(redis, queue)
+    data: Any = redis.hget(queue.rq_key(JOB_ID), "data")
+    assert json.loads(zlib.decompress(data))[0] == FUNCTION
+
+
+def test_the_front_is_the_front(redis: Redis, queue: JobQueue) -> None:
+    enqueue(redis, queue)
+    enqueue(redis, queue, OTHER_ID, at_front=True)
+    assert queue.queue.job_ids == [OTHER_ID, JOB_ID]
+
+
+def test_preparing_the_commands_sends_nothing(redis: Redis, queue: JobQueue) -> None:
+    before = redis.info("commandstats")
+    queue.enqueue_commands(JOB_ID)
+    queue.cleanup_commands(f"{JOB_ID}:abc")
+    after = redis.info("commandstats")
+    assert set(after) - set(before) <= {"cmdstat_info"}
+    assert redis.keys() == []
+
+
+def test_a_pipeline_shows_its_commands_and_not_the_transaction_around_them(redis: Redis) -> None:
+    pipeline = redis.pipeline()
+    pipeline.multi()
+    pipeline.set("a", 1)
+    assert isinstance(pipeline, Pipeline)
+    assert [arguments for arguments, _ in pipeline.command_stack] == [("SET", "a", 1)]
+    pipeline.reset()
+    assert list(pipeline.command_stack) == []
+
+
+def test_cleaning_up_forgets_an_execution_whole(redis: Redis, queue: JobQueue, worker: ConcurrentWorker) -> None:
+    enqueue(redis, queue)
+    job, _ = worker._dequeue()
+    assert job is not None
+    execution = worker.prepare_execution(job)
+    assert redis.zrange(queue.started_key, 0, -1) == [execution.composite_key.encode()]
+    assert redis.exists(execution.key) and ExecutionRegistry(JOB_ID, redis).get_execution_ids() == [execution.id]
+    run_commands(redis, queue.cleanup_commands(execution.composite_key))
+    assert not redis.exists(queue.started_key, execution.key)
+    assert ExecutionRegistry(JOB_ID, redis).get_execution_ids() == []
+
+
+def test_an_executions_name_is_the_job_and_its_own() -> None:
+    execution = Execution.from_composite_key(f"{JOB_ID}:abc", cast(Redis, None))
+    assert (execution.job_id, execution.id, execution.composite_key) == (JOB_ID, "abc", f"{JOB_ID}:abc")
+
+
+# Taking jobs
+
+
+def test_one_queue_is_popped_by_way_of_the_intermediate_list(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    enqueue(redis, queue)
+    job, _ = worker._dequeue()
+    assert job is not None and job.id == JOB_ID
+    assert redis.lrange(queue.intermediate_key, 0, -1) == [JOB_ID.encode()]
+    assert redis.lrange(queue.key, 0, -1) == []
+
+
+def test_an_empty_queue_is_a_time_out(worker: ConcurrentWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("worker.jobs.concurrent_worker.DEQUEUE_SECONDS", 0.05)
+    with pytest.raises(DequeueTimeout):
+        worker._dequeue()
+
+
+def test_a_job_that_has_gone_from_the_queue_is_passed_over(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    enqueue(redis, queue)
+    enqueue(redis, queue, OTHER_ID)
+    redis.delete(queue.rq_key(JOB_ID))
+    job, _ = worker._dequeue()
+    assert job is not None and job.id == OTHER_ID
+
+
+# The worker
+
+
+@pytest.mark.parametrize("name", OVERRIDDEN)
+def test_what_the_worker_overrides_is_there_with_the_same_parameters(name: str) -> None:
+    theirs, ours = getattr(BaseWorker, name), getattr(ConcurrentWorker, name)
+    assert theirs is not ours
+    assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+
+
+@pytest.mark.parametrize("name", CALLED)
+def test_what_the_worker_calls_is_there_and_not_overridden(name: str) -> None:
+    assert getattr(ConcurrentWorker, name) is getattr(BaseWorker, name)
+
+
+def test_what_the_worker_reads_is_there(worker: ConcurrentWorker, queue: JobQueue) -> None:
+    assert worker.executions == {} and worker._ordered_queues == [queue.queue]
+    assert worker.should_run_maintenance_tasks is True
+    assert {WorkerStatus.BUSY.value, WorkerStatus.IDLE.value} == {"busy", "idle"}
+    assert worker.key == "rq:worker:w1" and worker.serializer is JSONSerializer
+    assert BaseWorker.death_penalty_class is not NoDeathPenalty is ConcurrentWorker.death_penalty_class
+
+
+def test_no_time_out_of_rqs_is_ever_set(worker: ConcurrentWorker) -> None:
+    abstract = {name for name in vars(BaseDeathPenalty) if name.endswith("_death_penalty")}
+    assert abstract == {"setup_death_penalty", "cancel_death_penalty"}
+    before = signal.getsignal(signal.SIGALRM)
+    with worker.death_penalty_class(1, TimeoutError):
+        assert signal.getsignal(signal.SIGALRM) is before
+
+
+def test_rq_calls_what_the_worker_overrides() -> None:
+    body = inspect.getsource(BaseWorker.perform_job)
+    assert "self._finalize_success(job, queue, execution, return_value)" in body
+    assert "self._finalize_failure(job, queue, execution, sys.exc_info())" in body
+    assert "self._pubsub_exception_handler" in inspect.getsource(BaseWorker.subscribe)
+
+
+def test_a_job_that_is_done_leaves_nothing_in_rq(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    assert work_one(worker, redis) is None
+    assert runner.ran == [JOB_ID] and worker.executions == {}
+    assert {key for key in keys_of(redis) if JOB_ID in key or key.startswith(("rq:wip", "rq:queue:"))} == set()
+    assert not any(key.startswith(("rq:finished", "rq:failed", "rq:results")) for key in keys_of(redis))
+
+
+def test_what_a_worker_writes_when_a_job_begins_is_what_a_stock_worker_writes(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    def written(begin: Callable[[Job], None]) -> dict[str, object]:
+        redis.flushall()
+        worker.register_birth()
+        enqueue(redis, queue)
+        job, _ = worker._dequeue()
+        assert job is not None
+        begin(job)
+        [execution] = worker.executions.values()
+        worker.executions.clear()
+        assert redis.smembers(worker.executions_key) == {execution.composite_key.encode()}
+        assert redis.zrange(queue.started_key, 0, -1) == [execution.composite_key.encode()]
+        fields = {key: set(redis.hgetall(key)) for key in (job.key, execution.key, worker.key)}
+        return {
+            name.replace(execution.id, "its id"): (fields.get(name), redis.ttl(name) // 100) for name in keys_of(redis)
+        } | {"status": redis.hget(job.key, "status"), "state": redis.hget(worker.key, "state")}
+
+    def as_stock(job: Job) -> None:
+        worker.prepare_execution(job)
+        BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
+
+    def as_ours(job: Job) -> None:
+        runner.run = lambda job_id, slot: cast(Any, slot.books).execute() and Retry(1)  # type: ignore[method-assign]
+        worker.handle_job_retry = lambda **_: None  # type: ignore[method-assign]
+        worker._slots.acquire()
+        worker._in_slot(job, queue.queue)
+        worker.heartbeat()  # the keeper's
+
+    assert written(as_ours) == written(as_stock)
+
+
+def test_the_books_of_a_job_take_two_steps(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enqueue(redis, queue)
+    pool = books.connection_pool
+    take = Mock(wraps=pool.get_connection)
+    monkeypatch.setattr(pool, "get_connection", take)
+    assert work_one(worker, redis) is None
+    assert take.call_count == 2
+
+
+def test_a_suspended_worker_takes_nothing_until_it_is_to_go_on(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWAY_SECONDS", "SUSPENSION_SECONDS"):
+        monkeypatch.setattr(f"worker.jobs.concurrent_worker.{name}", 0.0)
+    enqueue(redis, queue)
+    suspend(redis)
+    worker._take_one()
+    assert queue.queue.job_ids == [JOB_ID] and worker._slots.acquire(blocking=False)
+    worker._slots.release()
+    resume(redis)
+    worker._take_one()
+    wait_until(lambda: runner.ran == [JOB_ID])
+
+
+def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    def left(kind: type[BaseWorker]) -> tuple[set[str], dict[Any, Any]]:
+        redis.flushall()
+        worker.register_birth()
+        birth = redis.hgetall(worker.key)
+        enqueue(redis, queue)
+        job, _ = worker._dequeue()
+        assert job is not None
+        execution = worker.prepare_execution(job)
+        BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
+        job.connection = worker.connection = redis  # a stock worker needs more than one connection
+        job.ended_at = cast(datetime, job.started_at) + timedelta(seconds=3)
+        registry = queue.queue.started_job_registry
+        kind.handle_job_success(worker, job, queue.queue, registry, execution)
+        assert worker.executions == {}
+        counted = {name: value for name, value in redis.hgetall(worker.key).items() if name not in birth}
+        return keys_of(redis), counted
+
+    expected = {b"state": b"busy", b"successful_job_count": b"1", b"total_working_time": b"3"}
+    assert left(ConcurrentWorker) == left(BaseWorker) == ({"rq:worker:w1", "rq:workers:suggestions"}, expected)
+
+
+def test_what_a_worker_lives_by_does_not_wait_for_the_books(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis
+) -> None:
+    enqueue(redis, queue)
+    held = books.connection_pool.get_connection()
+    job, _ = worker._dequeue()
+    assert job is not None and job.connection is books
+    worker.show_presence()
+    books.connection_pool.release(held)
+
+
+def test_rq_leaves_the_time_outs_of_the_sockets_alone(worker: ConcurrentWorker, books: Redis) -> None:
+    assert worker.connection is books
+    assert books.connection_pool.connection_kwargs["socket_timeout"] == 0.2
+
+
+def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner) -> None:
+    enqueue(redis, queue)
+    shown: list[object] = []
+
+    def run(job_id: str, slot: Slot) -> None:
+        assert slot.books is not None
+        slot.books.execute()
+        job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
+        shown.extend((job.get_status(), queue.queue.started_job_registry.get_job_ids(), len(worker.executions)))
+        shown.append(redis.zrange(queue.started_key, 0, -1) == [slot.execution.encode()])
+        shown.append(redis.exists(queue.intermediate_key))
+        [stock] = SimpleWorker.all(redis)
+        shown.extend((stock.name, stock.get_state()))
+
+    runner.run = run  # type: ignore[method-assign]
+    work_one(worker, redis)
+    assert shown == [JobStatus.STARTED, [JOB_ID], 1, True, 0, "w1", "busy"]
+
+
+def test_a_job_that_is_given_back_waits_at_the_front_as_often_as_it_may_start(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    for _ in range(MAX_STARTS):
+        enqueue(redis, queue, OTHER_ID)
+        runner.answers = [Retry(max=MAX_STARTS, enqueue_at_front=True)]
+        assert queue.queue.job_ids[0] == JOB_ID
+        assert work_one(worker, redis) == JobStatus.QUEUED
+        assert queue.queue.job_ids == [JOB_ID, OTHER_ID]
+        assert not redis.exists(queue.started_key, queue.intermediate_key)
+        redis.lrem(queue.key, 0, OTHER_ID)
+
+
+def test_a_lost_job_is_left_to_whoever_runs_it_now(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    runner.is_lost = True
+    assert work_one(worker, redis) == JobStatus.STARTED
+    assert redis.exists(queue.rq_key(JOB_ID)) and worker.executions == {}
+    assert not redis.exists(queue.started_key)
+
+
+def test_a_job_that_raises_stays_for_the_sweep(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    runner.answers = [RuntimeError("a mistake of ours")]
+    assert work_one(worker, redis) == JobStatus.STARTED
+    assert worker.executions == {} and redis.zcard(queue.started_key) == 1
+    assert queue.queue.failed_job_registry.get_job_ids() == []
+
+
+def test_an_execution_outlives_any_job_and_the_worker_its_heartbeats(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    enqueue(redis, queue)
+    job, _ = worker._dequeue()
+    assert job is not None
+    execution = worker.prepare_execution(job)
+    assert 7100 < redis.ttl(execution.key) <= 7200
+    worker.maintain_heartbeats(job, execution)
+    assert 50 < redis.ttl(worker.key) <= 60
+    redis.delete(worker.key)
+    worker.show_presence()
+    assert [stock.name for stock in SimpleWorker.all(redis)] == ["w1"]
+    assert SimpleWorker.all(redis)[0].get_state() == "busy" and 50 < redis.ttl(worker.key) <= 60
+
+
+def test_a_stop_command_reaches_the_job_it_names(redis: Redis, worker: ConcurrentWorker, runner: Runner) -> None:
+    with redis.pubsub(ignore_subscribe_messages=True) as listener:
+        listener.subscribe(worker.pubsub_channel_name)
+        assert listener.get_message(timeout=1) is None
+        send_command(redis, "w1", "stop-job", job_id=JOB_ID)
+        message = listener.get_message(timeout=1)
+    assert message is not None
+    assert parse_payload(message)["job_id"] == JOB_ID
+    worker.handle_payload(message)
+    assert runner.stopped == [(JOB_ID, Stop.CANCEL)]
+
+
+def test_the_listener_outlives_whatever_redis_raises(
+    worker: ConcurrentWorker, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker._stopping.set()  # so that it does not pause
+    for error in (TimeoutError(), ConnectionError(), ValueError()):
+        worker._pubsub_exception_handler(error, None, None)
+    assert len(caplog.records) == 3

@@ -1,0 +1,212 @@
+"""A running job with an agent that does as it is told: stops at every moment, failures, time-outs."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from shared.contract.schemas import (
+    ErrorCode,
+    FeatureType,
+    JobInput,
+    PriorityLevel,
+    Suggestion,
+    SuggestionAgent,
+    TokenUsage,
+)
+from shared.errors import AttemptFailed
+from shared.state.job_store import Attempt
+from tests.worker.publishing.recording_writer import RecordingWriter
+from worker.agent.feature_agent import AgentEvent, Answer, Answered
+from worker.agent.turn import Spent, Wrote
+from worker.jobs import running_job
+from worker.jobs.running_job import Course, Outcome, RunningJob, Stop
+from worker.publishing.publisher import Lifetimes, Publisher
+
+INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
+SUGGESTION = Suggestion(title="t", rationale="r", description="d", implementation_considerations=[])
+ANSWER = Answer(context=None, suggestions=[SUGGESTION] * 3)
+OVERLOADED = AttemptFailed(ErrorCode.MODEL_OVERLOADED, "busy", worth_retrying=True)
+
+
+class Agent:
+    """Each attempt takes the next step of the script: an error to raise, or something to wait for."""
+
+    def __init__(self, *script: Exception | Callable[[], Awaitable[object]] | None) -> None:
+        self.script = list(script)
+        self.asked = 0
+        self.is_closed = False
+
+    async def suggest(
+        self, job: JobInput, model: str, agent: SuggestionAgent | None
+    ) -> AsyncGenerator[AgentEvent, None]:
+        step = self.script[self.asked]
+        self.asked += 1
+        try:
+            yield Spent(TokenUsage(input_tokens=1, total_tokens=1))
+            yield Wrote('{"context":"text')
+            await asyncio.sleep(0)
+            if isinstance(step, Exception):
+                raise step
+            if step is not None:
+                await step()
+            yield Answered(ANSWER)
+        finally:
+            self.is_closed = True
+
+
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running_job, "RETRY_SECONDS", 0.0)
+
+
+def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, again: int = 2) -> RunningJob:
+    def new_publisher(number: int, on_answer: Callable[[str], None]) -> Publisher:
+        lifetimes = Lifetimes(1, lambda status: 1)
+        return Publisher(
+            writer,  # type: ignore[arg-type]
+            "job",
+            number,
+            lifetimes=lifetimes,
+            interval_seconds=60,
+            on_answer=on_answer,
+        )
+
+    attempt = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage())
+    course = Course(
+        agent=agent,
+        model="m",
+        model_label="m",
+        user_agent=None,
+        timeout_seconds=timeout_seconds,
+        max_attempts=3,
+        new_publisher=new_publisher,
+        start_again=lambda last: (last.number + 1, last.failures + 1) if again else (-1, 0),
+    )
+    return RunningJob(attempt, course)
+
+
+def run(job: RunningJob, *beside: Callable[[], Awaitable[object]]) -> Outcome:
+    async def both() -> Outcome:
+        task = asyncio.ensure_future(job.run())
+        for action in beside:
+            await action()
+        return await task
+
+    return asyncio.run(both())
+
+
+async def for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    while not condition():
+        await asyncio.sleep(0)
+
+
+def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
+    agent, writer = Agent(for_ever), RecordingWriter()
+    job = running(agent, writer)
+    job.stop(Stop.CANCEL)
+    assert run(job) is Outcome.ENDED
+    assert writer.told == ["1-1 started", "1-2 cancelled"]
+    assert agent.asked == 0
+
+
+@pytest.mark.parametrize("reason", [Stop.DRAIN, Stop.LOST])
+def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
+    agent, writer = Agent(for_ever), RecordingWriter()
+    job = running(agent, writer)
+
+    async def stop() -> None:
+        await until(lambda: len(writer.told) > 1)
+        job.stop(reason)
+
+    outcome = run(job, stop)
+    assert outcome is (Outcome.DRAINED if reason is Stop.DRAIN else Outcome.LOST)
+    assert writer.told == ["1-1 started", "1-2 delta"]
+    assert agent.is_closed
+
+
+def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
+    agent, writer = Agent(for_ever), RecordingWriter()
+    job = running(agent, writer)
+
+    async def stop() -> None:
+        await until(lambda: len(writer.told) > 1)
+        job.stop(Stop.CANCEL)
+
+    assert run(job, stop) is Outcome.ENDED
+    assert writer.told[-1] == "1-3 cancelled"
+    assert b'"inputTokens":1' in writer.appends[-1].data
+    assert agent.is_closed
+
+
+def test_a_cancel_that_an_append_brings_is_heeded() -> None:
+    agent, writer = Agent(for_ever), RecordingWriter()
+    writer.answer = "cancel"
+    assert run(running(agent, writer)) is Outcome.ENDED
+    assert writer.told[-1].endswith("cancelled")
+
+
+def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(running_job, "RETRY_SECONDS", 1000.0)
+    agent, writer = Agent(OVERLOADED), RecordingWriter()
+    job = running(agent, writer)
+
+    async def stop() -> None:
+        await until(lambda: agent.is_closed)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        job.stop(Stop.CANCEL)
+
+    assert run(job, stop) is Outcome.ENDED
+    assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "1-3 cancelled"]
+
+
+def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
+    agent, writer = Agent(OVERLOADED, None), RecordingWriter()
+    assert run(running(agent, writer)) is Outcome.ENDED
+    assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "2-1 started", "2-3 complete"]
+    assert b'"inputTokens":2' in writer.appends[-1].data
+    assert b'"retryCount":1' in writer.appends[-1].data
+
+
+def test_failures_are_used_up() -> None:
+    agent, writer = Agent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
+    assert run(running(agent, writer)) is Outcome.ENDED
+    assert writer.told[-1] == "3-3 error"
+    assert b"MODEL_OVERLOADED" in writer.appends[-1].data
+    assert agent.asked == 3
+
+
+def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() -> None:
+    agent, writer = Agent(OVERLOADED), RecordingWriter()
+    assert run(running(agent, writer, again=0)) is Outcome.LOST
+    assert not any("error" in told for told in writer.told)
+
+
+@pytest.mark.parametrize(
+    ("step", "code"),
+    [
+        (AttemptFailed(ErrorCode.BAD_OUTPUT, "cut"), b"BAD_OUTPUT"),
+        (RuntimeError("a mistake of ours"), b"INTERNAL"),
+        (TimeoutError("of somebody else's"), b"INTERNAL"),
+    ],
+)
+def test_what_is_not_worth_retrying_ends_at_once(step: Exception, code: bytes) -> None:
+    agent, writer = Agent(step), RecordingWriter()
+    assert run(running(agent, writer)) is Outcome.ENDED
+    assert code in writer.appends[-1].data
+    assert agent.asked == 1
+
+
+def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> None:
+    agent, writer = Agent(for_ever), RecordingWriter()
+    assert run(running(agent, writer, timeout_seconds=0.01)) is Outcome.ENDED
+    assert b"TIMEOUT" in writer.appends[-1].data
+    assert agent.is_closed

@@ -1,0 +1,23 @@
+"""A log writer's stand-in: keeps what is appended."""
+
+import asyncio
+
+from worker.publishing.log_writer import Append
+
+
+class RecordingWriter:
+    """Takes appends at once, or answers as it is told."""
+
+    def __init__(self) -> None:
+        self.appends: list[Append] = []
+        self.answer = "ok"
+
+    def append(self, event: Append) -> "asyncio.Future[str]":
+        self.appends.append(event)
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future.set_result(self.answer)
+        return future
+
+    @property
+    def told(self) -> list[str]:
+        return [f"{append.attempt}-{append.sequence} {append.name}" for append in self.appends]

@@ -1,0 +1,93 @@
+"""The publisher: what it holds back, what it does not, and where it stops."""
+
+import asyncio
+import json
+
+import pytest
+
+from shared.contract.events import Cancelled
+from shared.contract.schemas import ErrorCode, TokenUsage
+from shared.errors import AttemptFailed, AttemptLost
+from shared.state.event_log import MAX_LOG_BYTES
+from tests.worker.publishing.recording_writer import RecordingWriter
+from worker.publishing.publisher import Lifetimes, Publisher
+
+
+def publisher(writer: RecordingWriter, *, interval_seconds: float = 60) -> Publisher:
+    return Publisher(
+        writer,  # type: ignore[arg-type]
+        "job",
+        1,
+        lifetimes=Lifetimes(600, lambda status: 1),
+        interval_seconds=interval_seconds,
+        on_answer=lambda answer: None,
+    )
+
+
+def texts(writer: RecordingWriter) -> list[str]:
+    return [json.loads(append.data)["text"] for append in writer.appends if append.name == "delta"]
+
+
+CANCELLED = Cancelled(token_usage=TokenUsage(), timestamp=1)
+
+
+async def told(writer: RecordingWriter, count: int) -> None:
+    while len(writer.appends) < count:
+        await asyncio.sleep(0)
+
+
+def test_the_first_text_goes_at_once_and_the_rest_with_the_end_and_nothing_is_lost() -> None:
+    async def run() -> None:
+        writer = RecordingWriter()
+        it = publisher(writer)
+        it.write('{"context":"one')
+        await told(writer, 1)
+        for piece in (" two", " three", '"'):
+            it.write(piece)
+            await asyncio.sleep(0)
+        await it.finish(CANCELLED)
+        assert texts(writer) == ["one", " two three"]
+        assert [append.name for append in writer.appends] == ["delta", "delta", "cancelled"]
+        assert [append.sequence for append in writer.appends] == [1, 2, 3]
+
+    asyncio.run(run())
+
+
+def test_an_answer_too_large_for_its_log_is_a_clear_error() -> None:
+    async def run() -> None:
+        writer = RecordingWriter()
+        it = publisher(writer, interval_seconds=0)
+        it.write('{"context":"')
+        with pytest.raises(AttemptFailed) as failure:
+            for _ in range(2 * MAX_LOG_BYTES // 10_000):
+                it.write("x" * 10_000)
+                sent = len(writer.appends)
+                await told(writer, sent + 1)
+        assert failure.value.code is ErrorCode.BAD_OUTPUT
+        await it.stop()
+        assert sum(len(append.data) for append in writer.appends) < MAX_LOG_BYTES + 20_000
+
+    asyncio.run(run())
+
+
+def test_a_final_event_that_the_log_refuses_says_that_the_job_is_lost() -> None:
+    async def run() -> None:
+        writer = RecordingWriter()
+        writer.answer = "lost"
+        with pytest.raises(AttemptLost):
+            await publisher(writer).finish(CANCELLED)
+
+    asyncio.run(run())
+
+
+def test_what_was_spent_travels_with_the_next_event_once() -> None:
+    async def run() -> None:
+        writer = RecordingWriter()
+        it = publisher(writer)
+        it.spent(TokenUsage(total_tokens=7))
+        it.write('{"context":"one')
+        await told(writer, 1)
+        await it.finish(CANCELLED)
+        assert [bool(append.usage) for append in writer.appends] == [True, False]
+
+    asyncio.run(run())

@@ -1,0 +1,54 @@
+"""A worker that says it is ready has loaded what its first job needs, and has asked the model nothing."""
+
+import select
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from shared.state.scripts import script
+from tests.conftest import clean_environment
+from tests.stack import ROOT, Stack, stack
+from worker.warm_up import SCRIPTS
+
+FIRST_JOB = """
+import asyncio, sys
+import worker.__main__ as main
+
+async def work():
+    async with main.model_client("none", sys.argv[1]) as client:
+        await main.warm_up.rehearse(None)
+        loaded = set(sys.modules)
+        job = main.warm_up._JOB.model_copy(update={"page_or_component": "first fast"})
+        *_, last = [event async for event in main.FeatureAgent(client, None).suggest(job, "sandbox", None)]
+        assert last.answer.suggestions
+        print(*sorted(set(sys.modules) - loaded))
+
+asyncio.run(work())
+"""
+
+
+def connections(system: Stack) -> int:
+    return len(system.redis.client_list())
+
+
+def test_a_worker_that_starts_asks_the_model_nothing_and_redis_everything(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as model, stack(tmp_path) as system:
+        before = connections(system)
+        worker = system.start_worker(ANTHROPIC_BASE_URL=f"http://127.0.0.1:{model.getsockname()[1]}")
+        assert not any(worker.has_said(text) for text in ("warning", "attempt"))
+        assert connections(system) - before == 8
+        assert all(system.redis.script_exists(*(script(name).sha for name in SCRIPTS)))
+        assert worker.stop() == 0
+        assert not select.select([model], [], [], 0)[0]
+
+
+def test_after_the_rehearsal_a_job_loads_nothing_more(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        system.start_sandbox()
+        command = [sys.executable, "-c", FIRST_JOB, system.sandbox_url]
+        done = subprocess.run(
+            command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split() == []

@@ -1,0 +1,85 @@
+"""Tells metrics, logs and Sentry what an attempt did."""
+
+import logging
+import time
+
+from shared.contract.events import Event, Failed
+from shared.contract.schemas import JobStatus, TokenUsage, ToolName
+from shared.errors import AttemptFailed
+from shared.state.job_store import Attempt
+from shared.telemetry import breadcrumbs, logs
+from shared.telemetry.breadcrumbs import Crumb
+from shared.telemetry.metrics import job_metrics, worker_metrics
+
+log = logging.getLogger(__name__)
+
+_ENDS = {
+    JobStatus.COMPLETED: Crumb.COMPLETED,
+    JobStatus.CANCELLED: Crumb.CANCELLED,
+    JobStatus.FAILED: Crumb.FAILED,
+}
+_TOKEN_KINDS = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_creation": "cache_creation_tokens",
+}
+
+
+class Witness:
+    """Of one attempt; `close` must follow. `model_label` is the model as the metrics name it: one of a few."""
+
+    def __init__(self, attempt: Attempt, model_label: str) -> None:
+        self._attempt = attempt
+        self._model_label = model_label
+        self._began = time.monotonic()
+        self._first_text_at: float | None = None
+        self._usage = TokenUsage()
+        self._outcome = "lost"
+        # For every line and event from here on, of the agent and its tools too.
+        logs.bind(job_id=attempt.job_id, attempt=attempt.number)
+        breadcrumbs.tag(attempt=attempt.number)
+
+    def started(self, model: str) -> None:
+        cause = self._attempt.cause
+        self._began = time.monotonic()
+        worker_metrics().attempts.labels(cause.value if cause else "first").inc()
+        breadcrumbs.leave(Crumb.ATTEMPT_STARTED, attempt=self._attempt.number, cause=cause, model=model)
+        log.info("attempt started", extra={"cause": cause, "model": model})
+
+    def used_tool(self, name: ToolName) -> None:
+        breadcrumbs.leave(Crumb.TOOL_USED, name=name)
+
+    def spent(self, usage: TokenUsage) -> None:
+        """What the attempt has cost so far."""
+        self._usage = usage
+
+    def wrote(self) -> None:
+        """Its first text is on its way to the viewers."""
+        self._first_text_at = time.monotonic()
+        worker_metrics().first_delta_seconds.observe(self._first_text_at - self._began)
+
+    def failed(self, failure: AttemptFailed) -> None:
+        self._outcome = failure.code.value
+        breadcrumbs.leave(Crumb.ATTEMPT_FAILED, code=failure.code)
+
+    def given_up(self, outcome: str) -> None:
+        self._outcome = outcome
+
+    def ended(self, final: Event) -> None:
+        """The job has ended with this attempt."""
+        status = final.final_status
+        assert status is not None
+        code = final.code.value if isinstance(final, Failed) else ""
+        self._outcome = code or status.value
+        job_metrics().ended.labels(status.value, code).inc()
+        if self._first_text_at is not None:
+            worker_metrics().streaming_seconds.observe(time.monotonic() - self._first_text_at)
+        breadcrumbs.leave(_ENDS[status], code=code or None)
+
+    def close(self) -> None:
+        for kind, field in _TOKEN_KINDS.items():
+            worker_metrics().tokens.labels(kind, self._model_label).inc(getattr(self._usage, field))
+        seconds = time.monotonic() - self._began
+        extra = {"outcome": self._outcome, "duration_ms": int(seconds * 1000), "tokens": self._usage.total_tokens}
+        log.info("attempt ended", extra=extra)

@@ -1,0 +1,65 @@
+"""The thread that keeps a worker's claims alive: its presence, its leases, and the sweep for others' lapsed ones."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from shared.state.job_store import JobStore
+from shared.state.sweeper import SWEEP_SECONDS, Sweeper
+from worker.jobs.job_runner import JobRunner
+from worker.jobs.loop_thread import LoopThread
+
+log = logging.getLogger(__name__)
+
+RENEW_SECONDS = 2.0
+LOOP_STALL_SECONDS = 5.0
+
+
+class Keeper:
+    """Renews every 2 s for 8 s, and only while the loop turns: a worker that hangs loses its jobs to others."""
+
+    def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, heartbeat: Callable[[], None]) -> None:
+        """`store` and `heartbeat` must not share connections with what the slots do: leases cannot wait for them."""
+        self._runner = runner
+        self._loop = loop
+        self._store = store
+        self._sweeper = Sweeper(store)
+        self._heartbeat = heartbeat
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._last_sweep = 0.0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _keep(self) -> None:
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            for duty in (self._renew, self._sweep):
+                try:
+                    duty()
+                except RedisError as error:
+                    log.warning("Redis is away: %s", type(error).__name__)
+                except Exception:
+                    log.exception("a duty of the keeper failed")
+            self._stopping.wait(max(0.2, RENEW_SECONDS - (time.monotonic() - began)))
+
+    def _renew(self) -> None:
+        if not self._loop.is_alive(LOOP_STALL_SECONDS):
+            log.error("the event loop stands still; the leases are left to lapse")
+            return
+        self._runner.renew(self._store)
+        self._heartbeat()
+
+    def _sweep(self) -> None:
+        if time.monotonic() - self._last_sweep >= SWEEP_SECONDS:
+            self._sweeper.sweep()
+            self._last_sweep = time.monotonic()

@@ -1,0 +1,260 @@
+"""One job while a worker runs it: its attempts, one after the other, until it has ended or has to be given up."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import Any, Protocol, TypeVar
+
+from shared.contract.events import Cancelled, Complete, Event, Failed, Started, Tool
+from shared.contract.schemas import Cause, ErrorCode, JobInput, SuggestionAgent, TokenUsage
+from shared.errors import AttemptFailed, AttemptLost
+from shared.state.job_store import Attempt
+from worker.agent.feature_agent import AgentEvent, Answer, Answered
+from worker.agent.turn import Spent, UsedTool, Wrote
+from worker.jobs.attempt_telemetry import Witness
+from worker.publishing.publisher import Publisher, now_ms
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 1.0
+"""Before the second attempt in place; doubled for each further one."""
+SHOWN_INPUT_CHARACTERS = 200
+
+
+class Stop(Enum):
+    """Why a job is stopped from outside, the weightier the later."""
+
+    DRAIN = 1
+    CANCEL = 2
+    LOST = 3
+
+
+class Outcome(Enum):
+    """How a run of a job on this worker came out."""
+
+    ENDED = "ended"
+    DRAINED = "drained"
+    LOST = "lost"
+    """The job is no longer this worker's: nothing of it may be touched."""
+
+
+class Agent(Protocol):
+    def suggest(self, job: JobInput, model: str, agent: SuggestionAgent | None) -> AsyncGenerator[AgentEvent, None]: ...
+
+
+@dataclass(frozen=True)
+class Course:
+    """What a running job needs from around it."""
+
+    agent: Agent
+    model: str
+    model_label: str
+    """The model as the metrics name it: one of a few."""
+    user_agent: SuggestionAgent | None
+    timeout_seconds: float
+    max_attempts: int
+    new_publisher: Callable[[int, Callable[[str], None]], Publisher]
+    start_again: Callable[[Attempt], tuple[int, int]]
+    """Blocks on Redis, so it is called beside the loop."""
+
+
+class RunningJob:
+    """Runs on the worker's event loop. `stop` may be called at any time, before the first step too."""
+
+    def __init__(self, attempt: Attempt, course: Course) -> None:
+        self.attempt = attempt
+        self.is_renumbering = False
+        """Its attempt is being raised in Redis: a renewal with the old number proves nothing."""
+        self._course = course
+        self._stop: Stop | None = None
+        self._step: asyncio.Task[Any] | None = None
+        self._spent = TokenUsage()
+        self._witness: Witness
+
+    def stop(self, reason: Stop) -> None:
+        """Stops the model within milliseconds; what then happens depends on the reason."""
+        if self._stop is None or reason.value > self._stop.value:
+            self._stop = reason
+        if self._step is not None:
+            self._step.cancel()
+
+    async def run(self) -> Outcome:
+        """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
+        while True:
+            publisher = self._course.new_publisher(self.attempt.number, self._heed)
+            began = time.monotonic()
+            self._witness = witness = Witness(self.attempt, self._course.model_label)
+            publisher.on_first_text = witness.wrote
+            try:
+                final = await self._attempt(publisher, began)
+                if isinstance(final, AttemptFailed):
+                    witness.failed(final)
+                    if (after := await self._after(final)) is None:
+                        continue
+                    final = after
+                if isinstance(final, Outcome):
+                    witness.given_up(final.value)
+                    return final
+                await publisher.finish(final)
+                witness.ended(final)
+                return Outcome.ENDED
+            except AttemptLost:
+                return Outcome.LOST
+            finally:
+                await publisher.stop()
+                witness.close()
+
+    async def _attempt(self, publisher: Publisher, began: float) -> Event | AttemptFailed | Outcome:
+        """One attempt: its final event, a failure worth another attempt, or why it was given up."""
+        # First of all, also when there is nothing more to come: whoever joins later must know what was forgotten.
+        self._say_started(publisher)
+        step = await self._done(asyncio.create_task(self._ask(publisher)))
+        await publisher.stop()
+        if step.cancelled() or self._stop is Stop.LOST:
+            return self._stopped()
+        error = step.exception()
+        match error:
+            case None:
+                return self._complete(step.result(), began)
+            case AttemptLost():
+                return Outcome.LOST
+            case AttemptFailed(worth_retrying=True):
+                return self._stopped() if self._stop is not None else error
+            case AttemptFailed():
+                log.warning("the attempt failed: %s", error)
+                return self._failed(error)
+        log.error("the attempt raised", exc_info=error)
+        return Failed.of(ErrorCode.INTERNAL, now_ms())
+
+    async def _done(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
+        """Waits for a step that `stop` may cancel."""
+        self._step = step
+        if self._stop is not None:
+            step.cancel()
+        await asyncio.wait({step})
+        self._step = None
+        return step
+
+    def _say_started(self, publisher: Publisher) -> None:
+        course, agent = self._course, self._course.user_agent
+        publisher.publish(
+            Started(
+                attempt=self.attempt.number,
+                model=course.model,
+                agent=agent.name if agent else "default",
+                cause=self.attempt.cause,
+                timestamp=now_ms(),
+            )
+        )
+        self._witness.started(course.model)
+
+    async def _ask(self, publisher: Publisher) -> Answer:
+        try:
+            async with asyncio.timeout(self._course.timeout_seconds) as limit:
+                return await self._listen(publisher)
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long") from None
+
+    async def _listen(self, publisher: Publisher) -> Answer:
+        course = self._course
+        async with aclosing(course.agent.suggest(self.attempt.input, course.model, course.user_agent)) as events:
+            async for event in events:
+                match event:
+                    case Wrote(piece):
+                        publisher.write(piece)
+                    case UsedTool(name, arguments):
+                        self._witness.used_tool(name)
+                        publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
+                    case Spent(usage):
+                        self._spent = self.attempt.usage.plus(usage)
+                        publisher.spent(self._spent)
+                        self._witness.spent(usage)
+                    case Answered(answer):
+                        return answer
+        raise AttemptFailed(ErrorCode.INTERNAL, "the agent gave no answer")
+
+    async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
+        """What follows a failure worth another attempt: None when that has its number, else how the job ends.
+
+        The pause belongs to the attempt that failed: what ends the job in it ends that attempt.
+        """
+        if self.attempt.failures + 1 >= self._course.max_attempts:
+            return self._failed(failure)
+        log.warning("the attempt failed, trying again: %s", failure)
+        await self._done(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
+        if self._stop is not None:
+            return self._stopped()
+        return None if await self._next_attempt() else self._failed(failure)
+
+    async def _next_attempt(self) -> bool:
+        """Whether the failures allow another attempt, which then has its number."""
+        self.is_renumbering = True
+        try:
+            number, failures = await asyncio.to_thread(self._course.start_again, self.attempt)
+            if number < 0:
+                raise AttemptLost(self.attempt.job_id)
+            if number:
+                self.attempt = replace(
+                    self.attempt,
+                    number=number,
+                    failures=failures,
+                    cause=Cause.MODEL_ERROR,
+                    usage=self._usage(),
+                )
+            return number > 0
+        finally:
+            self.is_renumbering = False
+
+    def _pause_seconds(self, failure: AttemptFailed) -> float:
+        if failure.retry_after_seconds is not None:
+            return failure.retry_after_seconds
+        return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
+
+    def _heed(self, answer: str) -> None:
+        """What the log says to an append: a cancel always arrives this way, if not sooner."""
+        if answer == "lost":
+            self.stop(Stop.LOST)
+        elif answer == "cancel":
+            self.stop(Stop.CANCEL)
+
+    def _stopped(self) -> Event | Outcome:
+        match self._stop:
+            case Stop.CANCEL:
+                return Cancelled(token_usage=self._usage(), timestamp=now_ms())
+            case Stop.DRAIN:
+                return Outcome.DRAINED
+        return Outcome.LOST
+
+    def _usage(self) -> TokenUsage:
+        return self._spent if self._spent.total_tokens else self.attempt.usage
+
+    def _complete(self, answer: Answer, began: float) -> Complete:
+        return Complete(
+            suggestions=answer.suggestions,
+            context=answer.context,
+            token_usage=self._usage(),
+            model=self._course.model,
+            execution_time_ms=int((time.monotonic() - began) * 1000),
+            retry_count=self.attempt.failures,
+            timestamp=now_ms(),
+        )
+
+    def _failed(self, failure: AttemptFailed) -> Failed:
+        return Failed.of(failure.code, now_ms(), is_retryable=failure.is_retryable)
+
+
+def _shown(arguments: dict[str, object]) -> dict[str, object]:
+    """A tool's input as viewers see it: short."""
+    return {
+        name: value[:SHOWN_INPUT_CHARACTERS] if isinstance(value, str) else value
+        for name, value in list(arguments.items())[:5]
+    }

@@ -1,0 +1,1 @@
+"""Publishing: what the agent writes becomes events in the job's log."""

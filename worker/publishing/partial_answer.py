@@ -1,0 +1,143 @@
+"""From the model's growing JSON to text for people, and to suggestions as each becomes whole."""
+
+import re
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from shared.contract.schemas import Suggestion
+
+_STRUCTURE = re.compile(r'["\\{}\[\]]')
+_SUGGESTION_DEPTH = 2
+"""Inside the answer's object and its list."""
+_RESUMED = '{"suggestions":[null'
+"""Stands before the rest of an answer for all that has been settled; the null for the last suggestion of it."""
+
+
+class Transcript:
+    """Takes the answer in pieces, cut anywhere; `text` only ever grows at its end.
+
+    What can be shown is read anew from the JSON that is not settled yet: a suggestion that has become whole settles
+    all up to its end, so that the length of the answer does not matter.
+    """
+
+    def __init__(self) -> None:
+        self._settled = ""
+        self._shown = ""
+        """Of the rest."""
+        self._rest = ""
+        self._first_number = 1
+        """Of the first item of the list of suggestions in the rest."""
+        self._closed_at = 0
+        """Where in the rest an item of a list was closed last; 0 where none was."""
+        self._depth = 0
+        self._is_in_string = False
+        self._is_escaped = False
+
+    def write(self, piece: str) -> None:
+        begin = len(self._rest)
+        self._rest += piece
+        self._scan(begin)
+
+    def text(self) -> str:
+        """All that can be shown so far."""
+        self._show(_parsed(self._rest))
+        return self._settled + self._shown
+
+    def take_suggestions(self) -> list[tuple[int, Suggestion]]:
+        """The suggestions that have become whole since the last call, with their indexes."""
+        if not self._closed_at:
+            return []
+        whole, rest = self._rest[: self._closed_at], self._rest[self._closed_at :]
+        self._closed_at = 0
+        answer = _parsed(whole)
+        items = answer.get("suggestions") if isinstance(answer, dict) else None
+        # An item of another list, which the last key tells, settles nothing.
+        if not isinstance(items, list) or list(answer)[-1] != "suggestions":
+            return []
+        self._show(answer)
+        self._settled, self._shown = self._settled + self._shown, ""
+        first, self._first_number = self._first_number, self._first_number + len(items) - 1
+        self._rest = _RESUMED + rest
+        return [(i, suggestion) for i, item in enumerate(items, first - 1) if (suggestion := _suggestion(item))]
+
+    def _show(self, answer: Any) -> None:
+        rendered = render(answer, self._first_number)
+        if rendered and self._settled:
+            rendered = "\n\n" + rendered
+        if rendered.startswith(self._shown):
+            self._shown = rendered
+
+    def _scan(self, begin: int) -> None:
+        """Notes where an item of a list is closed, each character looked at once."""
+        text, position = self._rest, begin
+        if self._is_escaped and position < len(text):
+            self._is_escaped, position = False, position + 1
+        while match := _STRUCTURE.search(text, position):
+            position = match.end()
+            mark = match.group()
+            if self._is_in_string:
+                if mark == "\\":
+                    self._is_escaped = position == len(text)
+                    position += 1
+                elif mark == '"':
+                    self._is_in_string = False
+            elif mark == '"':
+                self._is_in_string = True
+            elif mark in "{[":
+                self._depth += 1
+            elif mark in "}]":
+                self._depth -= 1
+                if mark == "}" and self._depth == _SUGGESTION_DEPTH:
+                    self._closed_at = position
+
+
+def _parsed(raw: str) -> Any:
+    try:
+        return from_json(raw, allow_partial="trailing-strings")
+    except ValueError:
+        return None
+
+
+def _suggestion(item: Any) -> Suggestion | None:
+    """None for one that breaks the schema: the whole answer will be found wanting, and says so once."""
+    try:
+        return Suggestion.model_validate(item)
+    except ValidationError:
+        return None
+
+
+def render(answer: Any, first_number: int = 1) -> str:
+    """An answer, whole or not, as text. A longer part of the same answer gives a text with this one as its start.
+
+    So nothing is written after a piece that may still grow, and the fields come in the order the model wrote them.
+    """
+    if not isinstance(answer, dict):
+        return ""
+    pieces: list[str] = []
+    for key, value in answer.items():
+        if key == "context" and isinstance(value, str) and value:
+            pieces.append(value)
+        elif key == "suggestions" and isinstance(value, list):
+            pieces += [f"{i}. {body}" for i, item in enumerate(value, first_number) if (body := _body(item))]
+    return "\n\n".join(pieces)
+
+
+def _body(item: Any) -> str:
+    if not isinstance(item, dict):
+        return ""
+    text = ""
+    for key, value in item.items():
+        if key == "title" and isinstance(value, str) and value:
+            text += ("\n" if text else "") + value
+        elif key == "rationale" and isinstance(value, str) and value:
+            text += ("\n" if text else "") + f"Why: {value}"
+        elif key == "description" and isinstance(value, str) and value:
+            text += ("\n\n" if text else "") + value
+        elif key == "implementationConsiderations" and isinstance(value, list):
+            lines = [line for line in value if isinstance(line, str) and line]
+            text += "".join(
+                ("\n\n" if i == 0 and text else "\n" if i else "") + f"- {line}" for i, line in enumerate(lines)
+            )
+    return text

@@ -1,0 +1,125 @@
+"""Publishes one attempt: its events in order, its text in pieces no closer than the interval."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.contract.events import Delta, Event, SuggestionReady
+from shared.contract.schemas import ErrorCode, JobStatus, TokenUsage
+from shared.errors import AttemptFailed, AttemptLost
+from shared.state.event_log import MAX_LOG_BYTES
+from worker.publishing.log_writer import Append, LogWriter
+from worker.publishing.partial_answer import Transcript
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long a job is kept after an event, in milliseconds: while it runs, and by how it ended."""
+
+    running_ms: int
+    ended_ms: Callable[[JobStatus], int]
+
+
+class Publisher:
+    """`on_answer` is told what the log says to each append: ok, cancel or lost."""
+
+    def __init__(
+        self,
+        writer: LogWriter,
+        job_id: str,
+        attempt: int,
+        *,
+        lifetimes: Lifetimes,
+        interval_seconds: float,
+        on_answer: Callable[[str], None],
+    ) -> None:
+        self._writer = writer
+        self._job_id = job_id
+        self._attempt = attempt
+        self._lifetimes = lifetimes
+        self._interval_seconds = interval_seconds
+        self._on_answer = on_answer
+        self._transcript = Transcript()
+        self._sequence = 0
+        self._sent_length = 0
+        self._logged_bytes = 0
+        self._usage = ""
+        self._has_text = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+        self.on_first_text: Callable[[], None] = lambda: None
+
+    def publish(self, event: Event) -> asyncio.Future[str]:
+        """Appends an event; it goes behind all earlier ones."""
+        self._sequence += 1
+        data = event.encode()
+        status = event.final_status
+        if status is None:
+            self._logged_bytes += len(data)
+        ttl_ms = self._lifetimes.ended_ms(status) if status else self._lifetimes.running_ms
+        usage, self._usage = self._usage, ""
+        append = Append(
+            self._job_id,
+            self._attempt,
+            self._sequence,
+            event.event,
+            data,
+            ttl_ms,
+            status.value if status else "",
+            usage,
+        )
+        answer = self._writer.append(append)
+        answer.add_done_callback(lambda done: None if done.cancelled() else self._on_answer(done.result()))
+        return answer
+
+    def spent(self, usage: TokenUsage) -> None:
+        """Records what the job has cost so far; it travels with the next event."""
+        self._usage = usage.model_dump_json()
+
+    def write(self, piece: str) -> None:
+        """Takes a piece of the answer's JSON. Raises AttemptFailed when the log is full."""
+        self._transcript.write(piece)
+        for index, suggestion in self._transcript.take_suggestions():
+            self.publish(SuggestionReady(index=index, suggestion=suggestion, timestamp=now_ms()))
+        if self._logged_bytes > MAX_LOG_BYTES:
+            raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"the log is longer than {MAX_LOG_BYTES} bytes")
+        self._has_text.set()
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_text_for_ever())
+
+    async def finish(self, event: Event) -> None:
+        """The rest of the text, then the final event. Raises AttemptLost when the job is no longer ours."""
+        await self.stop()
+        self._send_text()
+        if await self.publish(event) == "lost":
+            raise AttemptLost(self._job_id)
+
+    async def stop(self) -> None:
+        """No more deltas by the clock."""
+        if self._sender is not None:
+            self._sender.cancel()
+            await asyncio.wait({self._sender})
+            self._sender = None
+
+    async def _send_text_for_ever(self) -> None:
+        while True:
+            await self._has_text.wait()
+            self._has_text.clear()
+            if answer := self._send_text():
+                await asyncio.sleep(self._interval_seconds)
+                if not answer.done():
+                    # Waiting for the answer lets the pieces grow while Redis is slow, instead of the queue.
+                    await asyncio.wait({answer})
+
+    def _send_text(self) -> asyncio.Future[str] | None:
+        text = self._transcript.text()
+        if len(text) == self._sent_length:
+            return None
+        if not self._sent_length:
+            self.on_first_text()
+        piece, self._sent_length = text[self._sent_length :], len(text)
+        return self.publish(Delta(text=piece, total_length=len(text), timestamp=now_ms()))
