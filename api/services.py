@@ -13,10 +13,12 @@ from redis.exceptions import RedisError
 from api.auth.middleware import Authenticator
 from api.delivery.admission import Places
 from api.delivery.hub import Hub
+from api.delivery.viewer import Viewer
 from shared.settings import ApiSettings
 from shared.state.agent_store import AgentStore
 from shared.state.job_store import JobStore
 from shared.state.sweeper import SWEEP_SECONDS, Sweeper
+from shared.telemetry.metrics import api_metrics
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,22 @@ class Services:
     def start(self) -> None:
         """Starts what the process does without being asked."""
         gevent.spawn(self._sweep_for_ever)
+
+    def stop_being_ready(self) -> None:
+        """Answers readiness probes with 503 from now on."""
+        self.stopping.set()
+
+    def start_draining(self) -> list[Viewer]:
+        """Sends away whoever joins from now on. Returns the streams that are open."""
+        return self.hub.start_draining()
+
+    def send_away(self, viewer: Viewer) -> None:
+        """Ends a stream whose job goes on, with a time to come back after."""
+        self.hub.send_away(viewer)
+
+    def count_refused_connection(self) -> None:
+        """Counts a connection that the server refused because too many were open."""
+        api_metrics().refused_connections.inc()
 
     def _sweep_for_ever(self) -> None:
         while True:

@@ -5,12 +5,11 @@ Loaded by gunicorn's master, before gevent patches the workers: import nothing h
 
 import errno
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent.socket
 
-if TYPE_CHECKING:
-    from api.delivery.viewer import SocketViewer
+from api.server.protocols import ServedStream
 
 SEND_SECONDS = 60.0
 """An answer has to be taken in this time. Streams have their own bounds: they never wait."""
@@ -32,7 +31,7 @@ class ClientSocket(gevent.socket.socket):
         """The request did not arrive in time: the connection cannot be used again."""
         self.listener: Any = None
         """The socket it came by."""
-        self.viewer: SocketViewer | None = None
+        self.viewer: ServedStream | None = None
         """Who writes to the connection from now on; what the server would still write is dropped."""
         self._unread = unread
         self.settimeout(SEND_SECONDS)

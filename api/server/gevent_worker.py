@@ -12,7 +12,7 @@ import socket
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gevent
 import gevent.socket
@@ -22,10 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from api.server import error_response
 from api.server.client_socket import ClientSocket
-
-if TYPE_CHECKING:
-    from api.delivery.viewer import SocketViewer
-    from api.services import Services
+from api.server.protocols import ServedApp, ServedStream
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +42,14 @@ GOODBYE_SECONDS = 1.0
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._open: set[ClientSocket | SocketViewer] = set()
+        self._open: set[ClientSocket | ServedStream] = set()
         """A connection each: at a request, or a stream."""
         self._idle: set[ClientSocket] = set()
         self._has_drained = False
 
     @property
-    def _planner(self) -> "Services":
-        planner: Services = self.wsgi.extensions["planner"]
+    def _planner(self) -> ServedApp:
+        planner: ServedApp = self.wsgi.extensions["planner"]
         return planner
 
     def init_process(self) -> None:
@@ -101,10 +98,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def _refuse(self, sock: ClientSocket) -> None:
         """Answers 503; otherwise the client would wait in a queue that nobody looks at."""
-        # Not before gevent has patched this process.
-        from shared.telemetry.metrics import api_metrics
-
-        api_metrics().refused_connections.inc()
+        self._planner.count_refused_connection()
         with suppress(OSError), sock:
             error_response.write(sock, 503)
             sock.shutdown(socket.SHUT_WR)
@@ -128,7 +122,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             raise StopIteration
         return answer
 
-    def _hand_over(self, sock: ClientSocket, viewer: "SocketViewer", req: Any, addr: Any) -> None:
+    def _hand_over(self, sock: ClientSocket, viewer: ServedStream, req: Any, addr: Any) -> None:
         """Lets the stream go on without a greenlet; the connection comes back for its next request after it."""
         listener, fd = sock.listener, sock.detach()
         if fd < 0:  # the request ended in an error that closed it
@@ -153,20 +147,19 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         viewer.start(raw)
 
     def _drain(self) -> None:
-        hub = self._planner.hub
-        self._planner.stopping.set()
+        self._planner.stop_being_ready()
         gevent.sleep(LISTENER_SECONDS)
         for client in tuple(self._idle):
             # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
             with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
                 twin.shutdown(socket.SHUT_RD)
-        viewers = hub.start_draining()
+        viewers = self._planner.start_draining()
         log.info("ending the open streams", extra={"streams": len(viewers)})
         random.shuffle(viewers)
         steps = min(len(viewers), SPREAD_STEPS)
         for step in range(steps):
             for viewer in viewers[step::steps]:
-                hub.send_away(viewer)
+                self._planner.send_away(viewer)
             gevent.sleep(SPREAD_SECONDS / steps)
         self._has_drained = True
 
