@@ -6,13 +6,13 @@ from flask_openapi3.openapi import OpenAPI
 from redis import Redis
 
 from api.auth import middleware
-from api.autopipelining import JointRedis
-from api.delivery.admission import Places
+from api.autopipelining import AutoPipeliningRedis
+from api.delivery.admission import Admission
 from api.delivery.hub import Hub
 from api.http import bodies, cors, headers, problems, request_log
 from api.resources import agents, docs, health, metrics, options, pages, suggestions
 from api.services import Services
-from api.stream_app import FrontDoor
+from api.stream_app import StreamApp
 from shared.contract.schemas import Problem
 from shared.settings import ApiSettings
 from shared.state.agent_store import AgentStore
@@ -36,7 +36,9 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
         doc_ui=False,
         static_folder=None,
     )
-    planner = _services(settings, redis or connect(settings.redis_url, kind=JointRedis), static or pages.STATIC)
+    planner = _services(
+        settings, redis or connect(settings.redis_url, kind=AutoPipeliningRedis), static or pages.STATIC
+    )
     app.extensions["planner"] = planner
     problems.install(app)
     # The order is the order of the checks: who calls comes before what was sent.
@@ -52,7 +54,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     metrics.prepare()
     app.register_blueprint(metrics.blueprint)
     if not settings.cors_origins:  # whose headers depend on the request
-        app.wsgi_app = FrontDoor(planner, app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = StreamApp(planner, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -65,7 +67,7 @@ def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
         agents=AgentStore(redis),
         jobs=jobs,
         hub=Hub(jobs, settings.redis_url, settings.keepalive_seconds),
-        places=Places(redis, settings.streams_per_user),
+        admission=Admission(redis, settings.streams_per_user),
         authenticator=middleware.authenticator(settings, redis),
         static=static,
         sweeper=Sweeper(jobs),

@@ -25,7 +25,7 @@ class _Command(NamedTuple):
     answer: "AsyncResult[Any]"
 
 
-class JointRedis(Redis):
+class AutoPipeliningRedis(Redis):
     """For commands that answer at once. Pipelines go by themselves, as ever."""
 
     def __init__(self, **options: Any) -> None:

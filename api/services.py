@@ -11,7 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api.auth.middleware import Authenticator
-from api.delivery.admission import Places
+from api.delivery.admission import Admission
 from api.delivery.hub import Hub
 from api.delivery.viewer import Viewer
 from shared.settings import ApiSettings
@@ -32,7 +32,7 @@ class Services:
     agents: AgentStore
     jobs: JobStore
     hub: Hub
-    places: Places
+    admission: Admission
     authenticator: Authenticator
     static: Path
     """Where the built web client is, if it has been built."""

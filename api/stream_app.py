@@ -15,7 +15,7 @@ from flask import Request
 from werkzeug.wsgi import ClosingIterator
 
 from api.auth.middleware import PREFIX
-from api.delivery.admission import Visit
+from api.delivery.admission import StreamRequest
 from api.delivery.sse import HEADERS, MEDIA_TYPE
 from api.delivery.stream import client_of, open_stream
 from api.http import request_log
@@ -30,7 +30,7 @@ _ROUTE = f"{PREFIX}{PATH}/<jobId>"
 _STREAM = re.compile(f"{re.escape(PREFIX + PATH)}/({UUID.pattern})")
 
 
-class FrontDoor:
+class StreamApp:
     """Stands before the app."""
 
     def __init__(self, planner: Services, app: WSGIApplication) -> None:
@@ -57,8 +57,8 @@ class FrontDoor:
         user_id = self._user_id(Request(environ))
         breadcrumbs.name(ENDPOINT)
         breadcrumbs.tag(user_id=user_id, job=job_id)
-        visit = Visit(job_id, user_id, EventId.parse(environ.get("HTTP_LAST_EVENT_ID", "").strip()))
-        stream = open_stream(self._planner.hub, self._planner.places, visit, client)
+        stream_request = StreamRequest(job_id, user_id, EventId.parse(environ.get("HTTP_LAST_EVENT_ID", "").strip()))
+        stream = open_stream(self._planner.hub, self._planner.admission, stream_request, client)
         fields: dict[str, object] = {"method": "GET", "route": _ROUTE, "status": 200, "job_id": job_id}
         stream.when_over.append(partial(request_log.tell, logging.INFO, request_id, fields, began))
         headers = {"Content-Type": MEDIA_TYPE, **HEADERS, **security_headers(_ROUTE), "X-Request-ID": request_id}

@@ -9,5 +9,5 @@ from shared.telemetry.logs import set_up_logging
 
 settings = load(ApiSettings)
 set_up_logging(settings)
-sentry.start(settings, [FlaskIntegration()], heeds_parent=False)
+sentry.start(settings, [FlaskIntegration()], trusts_parent_sampling=False)
 app = create_app(settings)

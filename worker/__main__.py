@@ -28,18 +28,18 @@ from worker.agent.feature_agent import FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.tools import Project
 from worker.jobs.concurrent_worker import ConcurrentWorker
-from worker.jobs.heartbeat import Keeper
+from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.loop_thread import LoopThread
 from worker.publishing.log_writer import LogWriter
 
 log = logging.getLogger("worker")
 
-BOOK_CONNECTIONS = 5
-"""For the books of all slots between them, of whom none holds one and waits for another; the command listener keeps
-one for good."""
-LIFELINE_CONNECTIONS = 2
-"""For the blocking pop and the keeper, whose leases must not wait until a book is free."""
+RQ_CONNECTIONS = 5
+"""All slots share these for RQ's bookkeeping; no slot holds one while it waits for another. RQ's command listener keeps
+one of them."""
+LEASE_CONNECTIONS = 2
+"""For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
 REDIS_TIMEOUT_SECONDS = 5.0
 
 
@@ -50,20 +50,20 @@ def main() -> int:
         print(f"worker: {error}", file=sys.stderr)
         return 2
     set_up_logging(settings)
-    sentry.start(settings, heeds_parent=True)
-    books, lifeline = _redis(settings, BOOK_CONNECTIONS), _redis(settings, LIFELINE_CONNECTIONS)
-    _wait_for(books)
+    sentry.start(settings, trusts_parent_sampling=True)
+    rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
+    _wait_for(rq_pool)
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
     client = model_client(settings.anthropic_api_key, settings.anthropic_base_url)
     project = Project(settings.project_root) if settings.project_root else None
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
-    store = JobStore(books, settings)
+    store = JobStore(rq_pool, settings)
     runner = JobRunner(
         name=name,
         store=store,
-        agents=AgentStore(books),
+        agents=AgentStore(rq_pool),
         agent=FeatureAgent(client, project),
         writer=writer,
         loop=loop,
@@ -74,21 +74,21 @@ def main() -> int:
     worker = ConcurrentWorker(
         store.queue.queue,
         runner,
-        connection=books,
-        lifeline=lifeline,
+        connection=rq_pool,
+        lease_pool=lease_pool,
         name=name,
         concurrency=settings.worker_concurrency,
         drain_seconds=settings.drain_seconds,
     )
-    keeper = Keeper(runner, loop, JobStore(lifeline, settings), worker.show_presence)
+    heartbeat = Heartbeat(runner, loop, JobStore(lease_pool, settings), worker.show_presence)
     try:
         metrics.serve(settings, runner, store)
     except OSError as error:
         print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
-    _warm_up(loop, project, books, lifeline)
+    _warm_up(loop, project, rq_pool, lease_pool)
     try:
-        worker.run(keeper)
+        worker.run(heartbeat)
     finally:
         loop.run(writer.stop())
         loop.run(client.close())

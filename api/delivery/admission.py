@@ -1,4 +1,4 @@
-"""The places for open streams: a few a user, across all processes.
+"""Admission: how many streams a user may have open at once, counted across all processes.
 
 Each is a lease that lapses by itself, so that a process that is killed locks nobody out.
 """
@@ -25,7 +25,7 @@ _PROCESS, _NUMBERS = uuid4().hex, count()
 
 
 @dataclass(frozen=True)
-class Visit:
+class StreamRequest:
     """One stream that somebody wants to open."""
 
     job_id: str
@@ -43,23 +43,23 @@ class JobGone(Refused):
     """There is no such job, or it has expired."""
 
 
-class JobForeign(Refused):
+class JobOfAnotherUser(Refused):
     """The job is somebody else's."""
 
 
-class NothingMore(Refused):
+class AlreadyComplete(Refused):
     """The client has the final event."""
 
 
-class NoPlaceLeft(Refused):
+class TooManyStreams(Refused):
     """The user has as many streams open as may be."""
 
 
-_REFUSALS = {b"gone": JobGone, b"foreign": JobForeign, b"seen": NothingMore, b"full": NoPlaceLeft}
+_REFUSALS = {b"gone": JobGone, b"foreign": JobOfAnotherUser, b"seen": AlreadyComplete, b"full": TooManyStreams}
 """As enter.lua says it."""
 
 
-class Places:
+class Admission:
     """Taken and given back by requests, renewed by a timer: a busy stream never sends a keep-alive."""
 
     def __init__(self, redis: Redis, streams_per_user: int) -> None:
@@ -68,32 +68,32 @@ class Places:
         self._taken: dict[str, str] = {}
         self._timer: gevent.Greenlet[..., None] | None = None
 
-    def enter(self, visit: Visit, head_only: bool) -> Snapshot:
+    def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:
         """Takes a place and reads the job, with its log or without, in one step; `leave` must follow.
 
         Raises Refused, or redis.RedisError.
         """
-        where = (keys.record(visit.job_id), keys.log(visit.job_id), keys.streams(visit.user_id))
-        part, cursor = "head" if head_only else "", str(visit.cursor or "")
-        args = (part, visit.user_id, cursor, visit.place, self._streams_per_user, LEASE_MS)
+        where = (keys.record(request.job_id), keys.log(request.job_id), keys.streams(request.user_id))
+        part, cursor = "head" if head_only else "", str(request.cursor or "")
+        args = (part, request.user_id, cursor, request.place, self._streams_per_user, LEASE_MS)
         reply = script("enter").call(self._redis, where, args)
         if len(reply) == 1:
             raise _REFUSALS[reply[0]]
-        self._taken[visit.place] = visit.user_id
+        self._taken[request.place] = request.user_id
         if self._timer is None:
-            self._timer = gevent.spawn(self._renew_for_ever)
-        job = snapshot(self._redis, visit.job_id, reply)
+            self._timer = gevent.spawn(self._renew)
+        job = snapshot(self._redis, request.job_id, reply)
         if job is None:
             raise JobGone
         return job
 
-    def leave(self, visit: Visit) -> None:
+    def leave(self, request: StreamRequest) -> None:
         """Gives the place back, where one was taken. While Redis is away it is left to lapse."""
-        user_id = self._taken.pop(visit.place, None)
+        user_id = self._taken.pop(request.place, None)
         if user_id is None:
             return
         try:
-            self._redis.zrem(keys.streams(user_id), visit.place)
+            self._redis.zrem(keys.streams(user_id), request.place)
         except RedisError as error:
             log.warning("a stream's place is left to lapse: %s", type(error).__name__)
 
@@ -101,7 +101,7 @@ class Places:
         if self._timer is not None:
             self._timer.kill()
 
-    def _renew_for_ever(self) -> None:
+    def _renew(self) -> None:
         while True:
             gevent.sleep(RENEW_SECONDS)
             try:
@@ -112,4 +112,4 @@ class Places:
                     pipeline.pexpire(keys.streams(user_id), LEASE_MS)
                 pipeline.execute()
             except RedisError as error:
-                log.warning("renewing the streams' places failed: %s", type(error).__name__)
+                log.warning("renewing the streams' admission failed: %s", type(error).__name__)

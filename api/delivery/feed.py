@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from api.delivery import sse
-from api.delivery.history import Past
+from api.delivery.history import History
 from api.delivery.viewer import Viewer
 from shared.contract.events import Failed, Queued
 from shared.contract.schemas import ErrorCode
@@ -15,7 +15,7 @@ _NOTHING = b"\0"
 
 
 @dataclass(frozen=True)
-class Place:
+class QueuePosition:
     """Where a job waits, and how many workers are there."""
 
     position: int
@@ -33,21 +33,21 @@ class Feed:
         "_newest_seen",
         "_next_delta",
         "_targets",
+        "history",
         "is_loaded",
         "is_over",
         "is_waiting",
         "job_id",
         "last_event_at",
         "last_sent_at",
-        "past",
-        "place",
+        "queue_position",
         "users",
         "viewers",
     )
 
     def __init__(self, job_id: str, now: float) -> None:
         self.job_id = job_id
-        self.past = Past()
+        self.history = History()
         self.viewers: set[Viewer] = set()
         self._targets: tuple[Viewer, ...] | None = ()
         """The viewers as they are passed events; None when there are others now."""
@@ -58,13 +58,13 @@ class Feed:
         self._newest_seen: EventId | None = None
         self._next_delta = _NOTHING
         """How a message begins that continues a run of deltas."""
-        self.place: Place | None = None
+        self.queue_position: QueuePosition | None = None
         self.last_event_at = now
         self.last_sent_at = now
 
     @property
     def last_id(self) -> EventId | None:
-        return self.past.last_id
+        return self.history.last_id
 
     @property
     def has_hole(self) -> bool:
@@ -73,13 +73,13 @@ class Feed:
 
     def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
-        if missed := sse.replay(self.past.after(cursor)):
-            viewer.send(sse.frame(missed))
+        if missed := sse.replay(self.history.after(cursor)):
+            viewer.send(sse.chunk(missed))
         if self.is_over:
             viewer.end()
             return
-        if self.place:
-            viewer.send(sse.frame(sse.of_connection(self._queued(self.place, now))))
+        if self.queue_position:
+            viewer.send(sse.chunk(sse.encode_event(self._queued(self.queue_position, now))))
         self.viewers.add(viewer)
         self._targets = None
 
@@ -95,12 +95,12 @@ class Feed:
             return
         # What `accept` would do, for what comes nearly always: the next delta of a run.
         data = payload[len(expected) :]
-        self.past.add_delta(data)
+        self.history.add_delta(data)
         self._expect_next()
         self.last_event_at = now
-        self.place = None
+        self.queue_position = None
         if self.viewers:
-            self._broadcast(sse.delta_frame(expected[: -len(_DELTA)], data), now)
+            self._broadcast(sse.delta_chunk(expected[: -len(_DELTA)], data), now)
 
     def accept(self, entry: Entry, now: float) -> None:
         """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
@@ -113,20 +113,20 @@ class Feed:
             self._newest_seen = max(self._newest_seen or entry.id, entry.id)
             return
         if is_new_attempt:
-            self.past = Past()
-        self.past.add(entry)
+            self.history = History()
+        self.history.add(entry)
         self._expect_next()
         self.last_event_at = now
-        self.place = None
+        self.queue_position = None
         if self.viewers:
-            self._broadcast(sse.frame(sse.of_log(entry)), now)
+            self._broadcast(sse.chunk(sse.encode_entry(entry)), now)
         if entry.is_final:
             self.end()
 
     def _expect_next(self) -> None:
-        past = self.past
-        self._next_delta = b"%d-%d delta " % (past.attempt, past.last + 1) if past.ends_in_delta else _NOTHING
-        if self._newest_seen is not None and self._newest_seen <= (past.attempt, past.last):
+        history = self.history
+        self._next_delta = b"%d-%d delta " % (history.attempt, history.last + 1) if history.ends_in_delta else _NOTHING
+        if self._newest_seen is not None and self._newest_seen <= (history.attempt, history.last):
             self._newest_seen = None
 
     def catch_up(self, snapshot: Snapshot, now: float) -> None:
@@ -140,16 +140,16 @@ class Feed:
         """The job's life ran out: those who watch are told, and it is kept nowhere."""
         if not self.is_over:
             event = Failed.of(ErrorCode.EXPIRED, int(now * 1000))
-            self._broadcast(sse.frame(sse.of_connection(event)), now)
+            self._broadcast(sse.chunk(sse.encode_event(event)), now)
             self.end()
 
-    def wait_at(self, place: Place | None, now: float) -> None:
+    def wait_at(self, queue_position: QueuePosition | None, now: float) -> None:
         """Tells the viewers where the job waits, when that has changed."""
-        if place is None or self.is_over:
-            self.place = None
-        elif place != self.place:
-            self.place = place
-            self._broadcast(sse.frame(sse.of_connection(self._queued(place, now))), now)
+        if queue_position is None or self.is_over:
+            self.queue_position = None
+        elif queue_position != self.queue_position:
+            self.queue_position = queue_position
+            self._broadcast(sse.chunk(sse.encode_event(self._queued(queue_position, now))), now)
 
     def keep_alive(self, now: float) -> None:
         self._broadcast(sse.KEEP_ALIVE, now)
@@ -161,13 +161,13 @@ class Feed:
         for viewer in viewers:
             viewer.end()
 
-    def _broadcast(self, frame: bytes, now: float) -> None:
+    def _broadcast(self, chunk: bytes, now: float) -> None:
         self.last_sent_at = now
         if self._targets is None:
             self._targets = tuple(self.viewers)
         for viewer in self._targets:
-            viewer.send(frame)
+            viewer.send(chunk)
 
     @staticmethod
-    def _queued(place: Place, now: float) -> Queued:
-        return Queued(position=place.position, workers=place.workers, timestamp=int(now * 1000))
+    def _queued(queue_position: QueuePosition, now: float) -> Queued:
+        return Queued(position=queue_position.position, workers=queue_position.workers, timestamp=int(now * 1000))

@@ -13,21 +13,21 @@ from shared.state.event_log import Entry, EventId
 
 _TEXT_BEGINS, _TEXT_ENDS = b'"text":"', b'","totalLength":'
 """Around a delta's text in its JSON. Neither can occur within it: a quote in a text is escaped."""
-_FRESH_DELTAS = 64
+_PENDING_DELTAS = 64
 """So many are kept as they came before they are joined: together that costs less than one by one."""
 
 
-class _Run:
+class DeltaRun:
     """Neighbouring deltas: their texts as the JSON has them, joined, and where each ends."""
 
-    __slots__ = ("_ends", "_latest", "_text", "first", "fresh")
+    __slots__ = ("_ends", "_latest", "_text", "first", "pending")
 
     def __init__(self, first: int) -> None:
         self.first = first
         self._text = bytearray()
         self._ends = array("I")
         self._latest = b""
-        self.fresh: list[bytes] = []
+        self.pending: list[bytes] = []
         """The latest, which are not joined yet."""
 
     def after(self, sequence: int, attempt: int) -> list[Entry]:
@@ -42,7 +42,7 @@ class _Run:
         return [Entry(last, Delta.event, self._latest[:begin] + text + self._latest[end:])]
 
     def join(self) -> None:
-        for data in self.fresh:
+        for data in self.pending:
             begin, end = _bounds(data)
             if end < begin:  # in the shape of another version
                 data = _as_we_write_it(data)
@@ -50,7 +50,7 @@ class _Run:
             self._text += data[begin:end]
             self._ends.append(len(self._text))
             self._latest = data
-        self.fresh.clear()
+        self.pending.clear()
 
 
 def _as_we_write_it(data: bytes) -> bytes:
@@ -66,7 +66,7 @@ def _bounds(data: bytes) -> tuple[int, int]:
     return data.find(_TEXT_BEGINS) + len(_TEXT_BEGINS), data.rfind(_TEXT_ENDS)
 
 
-class Past:
+class History:
     """Of one attempt, from its first event on, without holes."""
 
     __slots__ = ("_first", "_firsts", "_parts", "_run", "attempt", "last")
@@ -76,10 +76,10 @@ class Past:
         self._first = 0
         self.last = 0
         """The sequence of the latest event."""
-        self._parts: list[Entry | _Run] = []
+        self._parts: list[Entry | DeltaRun] = []
         self._firsts: list[int] = []
         """The sequence that each part begins with."""
-        self._run: _Run | None = None
+        self._run: DeltaRun | None = None
 
     @property
     def first_id(self) -> EventId | None:
@@ -103,20 +103,20 @@ class Past:
             self._keep(entry)
             return
         if self._run is None:
-            self._run = _Run(self.last)
+            self._run = DeltaRun(self.last)
             self._keep(self._run)
-        self._run.fresh.append(entry.data)
+        self._run.pending.append(entry.data)
 
     def add_delta(self, data: bytes) -> None:
         """Takes the next event, where it and the latest are both deltas."""
         run = self._run
         assert run is not None
         self.last += 1
-        run.fresh.append(data)
-        if len(run.fresh) > _FRESH_DELTAS:
+        run.pending.append(data)
+        if len(run.pending) > _PENDING_DELTAS:
             run.join()
 
-    def _keep(self, part: Entry | _Run) -> None:
+    def _keep(self, part: Entry | DeltaRun) -> None:
         self._parts.append(part)
         self._firsts.append(self.last)
 
@@ -131,7 +131,7 @@ class Past:
         sequence = cursor.sequence if cursor is not None and self.has(cursor) else 0
         missed: list[Entry] = []
         for part in self._parts[max(0, bisect_right(self._firsts, sequence) - 1) :]:
-            if isinstance(part, _Run):
+            if isinstance(part, DeltaRun):
                 missed += part.after(sequence, self.attempt)
             elif part.id.sequence > sequence:
                 missed.append(part)

@@ -15,21 +15,21 @@ from redis.exceptions import RedisError, TimeoutError
 
 from api.delivery import sse
 from api.delivery.channel import Channel
-from api.delivery.feed import Feed, Place
+from api.delivery.feed import Feed, QueuePosition
 from api.delivery.viewer import Viewer
 from shared.state import keys
 from shared.state.event_log import Entry, Snapshot, parse_message
 from shared.state.job_store import JobStore
-from shared.state.queue_view import look
+from shared.state.queue_view import poll_queue
 from shared.telemetry.metrics import api_metrics
 
 log = logging.getLogger(__name__)
 
 SUBSCRIBE_TIMEOUT_SECONDS = 3.0
-LOOK_SECONDS = 1.0
+POLL_SECONDS = 1.0
 COME_BACK_MS = (500, 3000)
-FORGET_LOOKS, FORGET_SECONDS = 20, 0.1
-"""Our own unsubscription travels on another connection, and may arrive after we look."""
+FORGET_ATTEMPTS, FORGET_SECONDS = 20, 0.1
+"""Our own unsubscription travels on another connection, and may arrive after we ask who is subscribed."""
 QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
@@ -59,7 +59,7 @@ class Hub:
     @staticmethod
     def send_away(viewer: Viewer) -> None:
         """Ends a stream whose job goes on; the client comes back, elsewhere, with its cursor."""
-        viewer.send(sse.frame(sse.retry(random.randint(*COME_BACK_MS)) + b"\n"))  # noqa: S311
+        viewer.send(sse.chunk(sse.retry(random.randint(*COME_BACK_MS)) + b"\n"))  # noqa: S311
         viewer.end()
 
     def stop(self) -> None:
@@ -82,7 +82,7 @@ class Hub:
         try:
             if not self._channel.wait_subscribed(keys.channel(job_id), SUBSCRIBE_TIMEOUT_SECONDS):
                 raise TimeoutError("Redis did not acknowledge the subscription")
-            return feed, self._look_again(feed, read) if feed.is_loaded else self._load(feed, read)
+            return feed, self._refresh_if_behind(feed, read) if feed.is_loaded else self._load(feed, read)
         except BaseException:
             self.close(feed)
             raise
@@ -100,7 +100,7 @@ class Hub:
     def _forget(self, job_id: str) -> None:
         """Deletes the job when the last process has let go of it: that one comes by here last."""
         try:
-            for _ in range(FORGET_LOOKS):
+            for _ in range(FORGET_ATTEMPTS):
                 if self._store.forget_if_unwatched(job_id):
                     return
                 gevent.sleep(FORGET_SECONDS)
@@ -110,9 +110,9 @@ class Hub:
     def _start(self) -> None:
         if not self._timers:
             self._channel.start()
-            self._timers = [gevent.spawn(self._look_for_ever), gevent.spawn(self._keep_alive_for_ever)]
+            self._timers = [gevent.spawn(self._poll_queue_continually), gevent.spawn(self._keep_alive_for_ever)]
 
-    def _look_again(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
+    def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
         """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
         head = read(True)
         if head.last_id is not None and not feed.is_over and (feed.last_id is None or head.last_id > feed.last_id):
@@ -130,7 +130,7 @@ class Hub:
                 if feed.has_hole or self._channel.connects != connects:
                     self._read(feed)
                 if feed.is_waiting:
-                    self._look([feed])
+                    self._poll_queue([feed])
             return snapshot
 
     def _on_message(self, feed: Feed, payload: bytes) -> None:
@@ -185,9 +185,9 @@ class Hub:
             if not (feed.has_hole and is_further):
                 return
 
-    def _look_for_ever(self) -> None:
+    def _poll_queue_continually(self) -> None:
         while True:
-            gevent.sleep(LOOK_SECONDS)
+            gevent.sleep(POLL_SECONDS)
             quiet_since = time.time() - QUIET_SECONDS
             feeds = [
                 feed
@@ -197,25 +197,25 @@ class Hub:
             try:
                 # Not with every stream that comes and goes: the gauge is a file.
                 api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
-                self._look(feeds)
+                self._poll_queue(feeds)
             except RedisError as error:
                 log.warning("looking at the queue failed: %s", type(error).__name__)
             except Exception:
                 log.exception("looking at the queue failed")
 
-    def _look(self, feeds: list[Feed]) -> None:
+    def _poll_queue(self, feeds: list[Feed]) -> None:
         """Tells the viewers of waiting jobs where they wait, and those of expired ones that it is over."""
         waiting = {feed.job_id: feed for feed in feeds if not feed.is_over}
         if not waiting:
             return
-        seen = look(self._store.redis, self._store.queue.key, waiting)
+        seen = poll_queue(self._store.redis, self._store.queue.key, waiting)
         now = time.time()
         for job_id, feed in waiting.items():
             position = seen.positions.get(job_id)
             if job_id not in seen.existing:
                 feed.expire(now)
             else:
-                feed.wait_at(Place(position, seen.workers) if position else None, now)
+                feed.wait_at(QueuePosition(position, seen.workers) if position else None, now)
 
     def _keep_alive_for_ever(self) -> None:
         while True:

@@ -14,14 +14,14 @@ HEADERS = {
 }
 
 
-def frame(plain: bytes) -> bytes:
+def chunk(plain: bytes) -> bytes:
     """The bytes as a finished HTTP/1.1 chunk, which is what viewers are given."""
     return b"%x\r\n%b\r\n" % (len(plain), plain)
 
 
-def plain(frame: bytes) -> bytes:
-    """The bytes that a frame was made of, for a connection that knows no chunks."""
-    return frame[frame.index(b"\n") + 1 : -2]
+def unchunk(chunk: bytes) -> bytes:
+    """The bytes that a chunk was made of, for a connection that knows no chunks."""
+    return chunk[chunk.index(b"\n") + 1 : -2]
 
 
 def retry(milliseconds: int) -> bytes:
@@ -29,28 +29,28 @@ def retry(milliseconds: int) -> bytes:
     return b"retry: %d\n" % milliseconds
 
 
-KEEP_ALIVE = frame(b": keep-alive\n\n")
+KEEP_ALIVE = chunk(b": keep-alive\n\n")
 
 
-def of_connection(event: Event) -> bytes:
+def encode_event(event: Event) -> bytes:
     """An event that belongs to the connection alone: it bears no id."""
     return b"event: %b\ndata: %b\n\n" % (event.event.encode(), event.encode())
 
 
-def of_log(entry: Entry) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """An event of the job's log. Its data is one line: JSON escapes what would break it."""
     return b"id: %d-%d\nevent: %b\ndata: %b\n\n" % (*entry.id, entry.name.encode(), entry.data)
 
 
-_DELTA_FRAME = b"%x\r\nid: %b\nevent: delta\ndata: %b\n\n\r\n"
+_DELTA_CHUNK = b"%x\r\nid: %b\nevent: delta\ndata: %b\n\n\r\n"
 _DELTA_BYTES = len("id: \nevent: delta\ndata: \n\n")
 
 
-def delta_frame(event_id: bytes, data: bytes) -> bytes:
-    """The frame of a delta, which is most of what is ever sent, in one step."""
-    return _DELTA_FRAME % (_DELTA_BYTES + len(event_id) + len(data), event_id, data)
+def delta_chunk(event_id: bytes, data: bytes) -> bytes:
+    """The chunk of a delta, which is most of what is ever sent, in one step."""
+    return _DELTA_CHUNK % (_DELTA_BYTES + len(event_id) + len(data), event_id, data)
 
 
 def replay(entries: Iterable[Entry]) -> bytes:
     """The entries in their order."""
-    return b"".join(map(of_log, entries))
+    return b"".join(map(encode_entry, entries))

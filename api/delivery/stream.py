@@ -10,18 +10,19 @@ from wsgiref.types import WSGIEnvironment
 import gevent
 
 from api.delivery import sse
-from api.delivery.admission import NoPlaceLeft, Places, Visit
+from api.delivery.admission import Admission, StreamRequest, TooManyStreams
 from api.delivery.feed import Feed
 from api.delivery.hub import Hub
 from api.delivery.viewer import QueueViewer, SocketViewer
 from api.server.client_socket import ClientSocket
 from shared.contract.events import Connected
 from shared.state.event_log import Snapshot
-from shared.telemetry.breadcrumbs import Crumb, leave
+from shared.telemetry import breadcrumbs
+from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics
 
 RETRY_MS = 1000
-SECOND_LOOK_SECONDS = 0.25
+SECOND_TRY_SECONDS = 0.25
 
 
 class Stream(NamedTuple):
@@ -33,23 +34,23 @@ class Stream(NamedTuple):
     """What is to be done when the stream is over, which may be long after the request."""
 
 
-def open_stream(hub: Hub, places: Places, visit: Visit, client: ClientSocket | None) -> Stream:
+def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: ClientSocket | None) -> Stream:
     """The stream of a job. Gives the place back when it ends, however it ends.
 
-    The feed is there before the answer begins: raises what Places.enter does, and redis.RedisError, while
+    The feed is there before the answer begins: raises what Admission.enter does, and redis.RedisError, while
     there can still be another answer.
     """
-    feed, job = _enter(hub, places, visit)
+    feed, job = _enter(hub, admission, request)
     viewer = SocketViewer(client.fileno()) if client else QueueViewer()
     metrics = api_metrics()
-    if feed.past.has(visit.cursor):
+    if feed.history.has(request.cursor):
         metrics.resumes.inc()
-    leave(Crumb.STREAM_OPENED)
+    breadcrumbs.add(Crumb.STREAM_OPENED)
 
     def body() -> Iterator[bytes]:
-        connected = Connected(job_id=visit.job_id, status=job.status, timestamp=_now_ms())
-        yield sse.retry(RETRY_MS) + sse.of_connection(connected)
-        feed.join(viewer, visit.cursor, time.time())
+        connected = Connected(job_id=request.job_id, status=job.status, timestamp=_now_ms())
+        yield sse.retry(RETRY_MS) + sse.encode_event(connected)
+        feed.join(viewer, request.cursor, time.time())
         if isinstance(viewer, QueueViewer):
             yield from viewer
         elif client is not None:
@@ -61,7 +62,7 @@ def open_stream(hub: Hub, places: Places, visit: Visit, client: ClientSocket | N
     def close() -> None:
         feed.leave(viewer)
         hub.close(feed)
-        places.leave(visit)
+        admission.leave(request)
         if viewer.was_cut:
             metrics.viewers_cut_off.inc()
 
@@ -82,16 +83,16 @@ def client_of(environ: WSGIEnvironment) -> ClientSocket | None:
     return sock if isinstance(sock, ClientSocket) and takes_chunks else None
 
 
-def _enter(hub: Hub, places: Places, visit: Visit) -> tuple[Feed, Snapshot]:
+def _enter(hub: Hub, admission: Admission, request: StreamRequest) -> tuple[Feed, Snapshot]:
     """The job's feed, open, and the job; a place is taken. Looks twice for one: the page may be reloading."""
-    enter = partial(places.enter, visit)
+    enter = partial(admission.enter, request)
     try:
-        with suppress(NoPlaceLeft):
-            return hub.open(visit.job_id, enter)
-        gevent.sleep(SECOND_LOOK_SECONDS)
-        return hub.open(visit.job_id, enter)
+        with suppress(TooManyStreams):
+            return hub.open(request.job_id, enter)
+        gevent.sleep(SECOND_TRY_SECONDS)
+        return hub.open(request.job_id, enter)
     except BaseException:
-        places.leave(visit)
+        admission.leave(request)
         raise
 
 

@@ -26,7 +26,7 @@ LAST_CHUNK = b"0\r\n\r\n"
 class Viewer(Protocol):
     """What a feed writes to. None of the methods ever waits."""
 
-    def send(self, frame: bytes) -> None: ...
+    def send(self, chunk: bytes) -> None: ...
 
     def end(self) -> None:
         """No more will come: let go of the request once all is written."""
@@ -107,21 +107,21 @@ class SocketViewer:
         if self._backlog:
             self._watch_backlog()
 
-    def send(self, frame: bytes) -> None:
+    def send(self, chunk: bytes) -> None:
         if self._is_over or self.is_ending:
             return
         if self._backlog:
-            self._keep(memoryview(frame))
+            self._keep(memoryview(chunk))
             return
         try:
-            written = os.write(self._fd, frame)
+            written = os.write(self._fd, chunk)
         except OSError as error:
             if not isinstance(error, BlockingIOError):
                 self._hang_up()
                 return
             written = 0
-        if written < len(frame):
-            self._keep(memoryview(frame)[written:])
+        if written < len(chunk):
+            self._keep(memoryview(chunk)[written:])
 
     def end(self) -> None:
         if self.is_ending:
@@ -159,7 +159,7 @@ class SocketViewer:
         self._writable = loop.io(self._fd, WRITE)
         self._writable.start(self._on_writable)
         self._stuck = loop.timer(STUCK_SECONDS, STUCK_SECONDS)
-        self._stuck.start(self._look_whether_stuck)
+        self._stuck.start(self._cut_if_stuck)
 
     def _on_writable(self) -> None:
         while self._backlog:
@@ -177,7 +177,7 @@ class SocketViewer:
         if self.is_ending:
             self._finish()
 
-    def _look_whether_stuck(self) -> None:
+    def _cut_if_stuck(self) -> None:
         if self._written == self._seen_stuck_at:
             self.cut()
         self._seen_stuck_at = self._written
@@ -247,8 +247,8 @@ class QueueViewer:
             self._backlog_bytes -= len(data)
             yield data
 
-    def send(self, frame: bytes) -> None:
-        data = sse.plain(frame)
+    def send(self, chunk: bytes) -> None:
+        data = sse.unchunk(chunk)
         self._backlog_bytes += len(data)
         if self._backlog_bytes > MAX_BACKLOG_BYTES:
             self.cut()

@@ -67,7 +67,7 @@ def _read(request: Request) -> bytes:
 
 def _refuse_late(request: Request) -> None:
     """Raises ApiProblem 408 where the server gave up waiting for the rest of the body."""
-    if getattr(request.environ.get("gunicorn.socket"), "is_late", False):
+    if getattr(request.environ.get("gunicorn.socket"), "timed_out", False):
         raise ApiProblem(408, "The request took too long to arrive.", headers={"Connection": "close"})
 
 

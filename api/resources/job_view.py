@@ -6,7 +6,7 @@ from shared.contract.events import Transcript, decode, fold
 from shared.contract.schemas import JobView
 from shared.state.event_log import Snapshot
 from shared.state.job_store import JobStore
-from shared.state.queue_view import look
+from shared.state.queue_view import poll_queue
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
             log.error("event %s of job %s cannot be read: %s", entry.id, job_id, type(error).__name__)
     position = None
     if not job.is_running and not job.status.is_final:
-        position = look(jobs.redis, jobs.queue.key, [job_id]).positions.get(job_id)
+        position = poll_queue(jobs.redis, jobs.queue.key, [job_id]).positions.get(job_id)
     return JobView(
         job_id=job_id,
         status=job.status,

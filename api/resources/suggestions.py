@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from api.auth.middleware import PREFIX, SECURITY
-from api.delivery.admission import JobForeign, JobGone, NoPlaceLeft, NothingMore, Visit
+from api.delivery.admission import AlreadyComplete, JobGone, JobOfAnotherUser, StreamRequest, TooManyStreams
 from api.delivery.sse import HEADERS, MEDIA_TYPE
 from api.delivery.stream import client_of, open_stream
 from api.http.headers import request_id
@@ -86,7 +86,7 @@ def create_job(body: SuggestFeatureRequest) -> Response:
     match outcome:
         case Created():
             _note(outcome.job_id)
-            breadcrumbs.leave(Crumb.JOB_CREATED)
+            breadcrumbs.add(Crumb.JOB_CREATED)
             used = {
                 "RateLimit-Limit": str(settings.jobs_per_minute),
                 "RateLimit-Remaining": str(outcome.remaining),
@@ -120,19 +120,19 @@ def read_job(path: JobPath) -> Response:
     job_id = _job_id(path)
     if wants_json():
         return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
-    visit = Visit(job_id, g.user_id, read_cursor())
+    stream_request = StreamRequest(job_id, g.user_id, read_cursor())
     try:
         if refusal := request.environ.get(REFUSAL):
             raise refusal
-        return _stream(visit)
+        return _stream(stream_request)
     except JobGone:
         raise _gone() from None
-    except JobForeign:
+    except JobOfAnotherUser:
         raise _foreign() from None
-    except NothingMore:
+    except AlreadyComplete:
         # This is what tells an EventSource to stop coming back.
         return Response(status=204)
-    except NoPlaceLeft:
+    except TooManyStreams:
         limit = services().settings.streams_per_user
         raise ApiProblem(429, f"You have {limit} streams open already.", headers={"Retry-After": "1"}) from None
 
@@ -152,7 +152,7 @@ def cancel_job(path: JobPath) -> Response:
     if asked is None and not head.status.is_final:
         job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
     elif asked is not None:
-        breadcrumbs.leave(Crumb.CANCEL_ASKED)
+        breadcrumbs.add(Crumb.CANCEL_ASKED)
         _tell_worker(services(), asked.holder, job_id)
     view = job_view(jobs, job_id, _owned(jobs.read(job_id)))
     return json_response(view, 200 if view.status.is_final else 202)
@@ -201,8 +201,8 @@ def _note(job_id: str) -> None:
     breadcrumbs.tag(job=job_id)
 
 
-def _stream(visit: Visit) -> Response:
-    stream = open_stream(services().hub, services().places, visit, client_of(request.environ))
+def _stream(stream_request: StreamRequest) -> Response:
+    stream = open_stream(services().hub, services().admission, stream_request, client_of(request.environ))
     g.when_over = stream.when_over
     response = Response(stream.body, content_type=MEDIA_TYPE, headers=HEADERS)
     response.call_on_close(stream.close)

@@ -18,7 +18,7 @@ SEND_SECONDS = 60.0
 class ClientSocket(gevent.socket.socket):
     """Times a request from its first byte on; before that it may be idle."""
 
-    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "_unread", "is_late", "listener", "viewer")
+    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "_unread", "listener", "timed_out", "viewer")
 
     def __init__(
         self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float, unread: bytes = b""
@@ -27,7 +27,7 @@ class ClientSocket(gevent.socket.socket):
         self._idle_seconds = idle_seconds
         self._request_seconds = request_seconds
         self._deadline: float | None = None
-        self.is_late = False
+        self.timed_out = False
         """The request did not arrive in time: the connection cannot be used again."""
         self.listener: Any = None
         """The socket it came by."""
@@ -36,11 +36,11 @@ class ClientSocket(gevent.socket.socket):
         self._unread = unread
         self.settimeout(SEND_SECONDS)
 
-    def hurry(self, seconds: float) -> None:
+    def set_deadline(self, seconds: float) -> None:
         """What is still to be read has to come within this time."""
         self._deadline = time.monotonic() + seconds
 
-    def rest(self) -> None:
+    def clear_deadline(self) -> None:
         """The request has been answered; the next one has its own time."""
         self._deadline = None
 
@@ -53,7 +53,7 @@ class ClientSocket(gevent.socket.socket):
             self.settimeout(SEND_SECONDS)
             return unread
         seconds = self._idle_seconds if self._deadline is None else self._deadline - now
-        if self.is_late or seconds <= 0:
+        if self.timed_out or seconds <= 0:
             return self._too_late()
         self.settimeout(seconds)
         try:
@@ -79,5 +79,5 @@ class ClientSocket(gevent.socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None
 
     def _too_late(self) -> bytes:
-        self.is_late = True
+        self.timed_out = True
         return b""

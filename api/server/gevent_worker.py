@@ -103,8 +103,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             error_response.write(sock, 503)
             sock.shutdown(socket.SHUT_WR)
             # Closing with the request unread would be a reset, which takes our answer away from the client.
-            sock.hurry(GOODBYE_SECONDS)
-            while sock.recv(8192) and not sock.is_late:
+            sock.set_deadline(GOODBYE_SECONDS)
+            while sock.recv(8192) and not sock.timed_out:
                 pass
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> Any:
@@ -113,16 +113,16 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
             if sock.viewer is not None:
-                self._hand_over(sock, sock.viewer, req, addr)
+                self._hijack(sock, sock.viewer, req, addr)
             else:
                 self._idle.add(sock)
-                sock.rest()
-        if sock.viewer is not None or sock.is_late or not self.alive:
+                sock.clear_deadline()
+        if sock.viewer is not None or sock.timed_out or not self.alive:
             # gunicorn's way of saying that the connection is not to be kept.
             raise StopIteration
         return answer
 
-    def _hand_over(self, sock: ClientSocket, viewer: ServedStream, req: Any, addr: Any) -> None:
+    def _hijack(self, sock: ClientSocket, viewer: ServedStream, req: Any, addr: Any) -> None:
         """Lets the stream go on without a greenlet; the connection comes back for its next request after it."""
         listener, fd = sock.listener, sock.detach()
         if fd < 0:  # the request ended in an error that closed it

@@ -18,7 +18,7 @@ MAX_STARTS = 10
 """Attempts in all, drains included: nothing runs for ever."""
 LEASE_MS = 8000
 """A worker that has not renewed for this long has lost its jobs, once two looks agree."""
-LAST_LOOK_MS = 30_000
+UNWATCHED_RETENTION_MS = 30_000
 """With a retention of 0 a finished job is gone after this at the latest."""
 RATE_WINDOW_MS = 60_000
 
@@ -100,7 +100,7 @@ class JobStore:
         """How long a job is kept after it has ended so."""
         if status is JobStatus.FAILED:
             return self._settings.failed_retention_seconds * 1000
-        return self._settings.completed_retention_seconds * 1000 or LAST_LOOK_MS
+        return self._settings.completed_retention_seconds * 1000 or UNWATCHED_RETENTION_MS
 
     @property
     def _idempotency_ttl_ms(self) -> int:

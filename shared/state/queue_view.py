@@ -1,4 +1,4 @@
-"""A look at the queue: who waits where, and how many workers are there to take them."""
+"""Reads the queue: which job waits at which position, and how many workers there are to take them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ WORKER_ALIVE_MS = 10_000
 
 
 @dataclass(frozen=True)
-class Look:
+class QueueView:
     """Positions of waiting jobs, 1 being next; workers heard from lately; which of the asked jobs still exist."""
 
     positions: dict[str, int] = field(default_factory=dict)
@@ -21,7 +21,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Measure:
+class QueueSize:
     """The queue in figures; `oldest_seconds` is the age of the job that is next, 0 where none waits."""
 
     jobs: int
@@ -35,8 +35,8 @@ def count_workers(redis: Redis) -> int:
     return int(redis.zcount(keys.WORKERS, seconds * 1000 - WORKER_ALIVE_MS, "+inf"))
 
 
-def look(redis: Redis, queue_key: str, job_ids: Collection[str]) -> Look:
-    """One look for all these jobs, in two round trips whatever their number."""
+def poll_queue(redis: Redis, queue_key: str, job_ids: Collection[str]) -> QueueView:
+    """Reads the queue for all these jobs at once, in two round trips whatever their number."""
     workers = count_workers(redis)
     pipeline = redis.pipeline(transaction=False)
     pipeline.lrange(queue_key, 0, -1)
@@ -46,10 +46,10 @@ def look(redis: Redis, queue_key: str, job_ids: Collection[str]) -> Look:
     wanted = set(job_ids)
     positions = {name: i for i, job in enumerate(queued, 1) if (name := job.decode()) in wanted}
     existing = frozenset(job_id for job_id, there in zip(job_ids, exist, strict=True) if there)
-    return Look(positions, workers, existing)
+    return QueueView(positions, workers, existing)
 
 
-def measure(redis: Redis, queue_key: str) -> Measure:
+def queue_size(redis: Redis, queue_key: str) -> QueueSize:
     """The queue as it is. Raises redis.RedisError."""
     workers = count_workers(redis)
     pipeline = redis.pipeline(transaction=False)
@@ -60,4 +60,4 @@ def measure(redis: Redis, queue_key: str) -> Measure:
     created_at = redis.hget(keys.record(first.decode()), "createdAt") if first else None
     # The record may have expired; the sweep clears the queue of such jobs.
     age_ms = seconds * 1000 + microseconds / 1000 - int(created_at) if created_at else 0.0
-    return Measure(jobs, max(0.0, age_ms / 1000), workers)
+    return QueueSize(jobs, max(0.0, age_ms / 1000), workers)

@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.state.queue_view import measure
+from shared.state.queue_view import queue_size
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ class RedisCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            seen = measure(self._redis, self._queue_key)
+            seen = queue_size(self._redis, self._queue_key)
             clients = int(self._redis.info("clients")["connected_clients"])
         except RedisError as error:
             log.warning("Redis is away, its metrics are left out: %s", type(error).__name__)

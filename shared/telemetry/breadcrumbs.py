@@ -19,7 +19,7 @@ class Crumb(Enum):
     FAILED = ("job", "error", "job failed")
 
 
-def leave(crumb: Crumb, **facts: str | int | None) -> None:
+def add(crumb: Crumb, **facts: str | int | None) -> None:
     """Notes the point; the facts are names, numbers and ids, never what a user or the model wrote."""
     if not sentry_sdk.is_initialized():
         return  # the SDK would build the breadcrumb, and a line of its own in the log, before it looks

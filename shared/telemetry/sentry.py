@@ -13,19 +13,25 @@ from shared.settings import Settings
 from shared.telemetry.scrubbing import scrub_breadcrumb, scrub_event
 
 
-def start(settings: Settings, integrations: Sequence[Integration] = (), *, heeds_parent: bool) -> None:
+def start(settings: Settings, integrations: Sequence[Integration] = (), *, trusts_parent_sampling: bool) -> None:
     """Starts reporting. RQ's integration is needed at both ends of the queue: it carries the trace across."""
     if settings.sentry_dsn:
-        sentry_sdk.init(**options(settings, [RqIntegration(), *integrations], heeds_parent=heeds_parent))
+        sentry_sdk.init(
+            **options(settings, [RqIntegration(), *integrations], trusts_parent_sampling=trusts_parent_sampling)
+        )
 
 
-def options(settings: Settings, integrations: Sequence[Integration], *, heeds_parent: bool) -> dict[str, Any]:
-    """`heeds_parent`: whether the caller decides if a trace is kept. The worker's is the API; the API's is anybody."""
+def options(settings: Settings, integrations: Sequence[Integration], *, trusts_parent_sampling: bool) -> dict[str, Any]:
+    """Returns the SDK's options.
+
+    `trusts_parent_sampling` says whether the caller decides if a trace is kept: the API may decide for the worker,
+    but anybody may call the API.
+    """
     rate = settings.sentry_traces_sample_rate
 
     def sample(context: dict[str, Any]) -> float:
         parent = context.get("parent_sampled")
-        return float(parent) if heeds_parent and parent is not None else rate
+        return float(parent) if trusts_parent_sampling and parent is not None else rate
 
     return {
         "dsn": settings.sentry_dsn,

@@ -11,16 +11,16 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError, DataError, NoScriptError, RedisError, ResponseError, TimeoutError
 
-from api.autopipelining import MOST_TOGETHER, JointRedis
+from api.autopipelining import MOST_TOGETHER, AutoPipeliningRedis
 from shared.state.connections import connect
 from shared.state.scripts import script
 from tests.conftest import RedisServer, free_port, start_redis
 
 
 @pytest.fixture
-def joint(redis_server: RedisServer, redis: Redis) -> Iterator[JointRedis]:
-    with connect(redis_server.url, kind=JointRedis) as client:
-        assert isinstance(client, JointRedis)
+def joint(redis_server: RedisServer, redis: Redis) -> Iterator[AutoPipeliningRedis]:
+    with connect(redis_server.url, kind=AutoPipeliningRedis) as client:
+        assert isinstance(client, AutoPipeliningRedis)
         yield client
 
 
@@ -29,7 +29,7 @@ def trips(redis: Redis) -> int:
     return int(redis.info("stats")["total_reads_processed"])
 
 
-def test_each_gets_its_own_answer_and_all_go_together(joint: JointRedis, redis: Redis) -> None:
+def test_each_gets_its_own_answer_and_all_go_together(joint: AutoPipeliningRedis, redis: Redis) -> None:
     joint.ping()
     before = trips(redis)
     count = 2 * MOST_TOGETHER
@@ -39,7 +39,7 @@ def test_each_gets_its_own_answer_and_all_go_together(joint: JointRedis, redis: 
     assert trips(redis) - before <= 2 * count / MOST_TOGETHER + 1
 
 
-def test_answers_are_read_as_any_client_reads_them(joint: JointRedis) -> None:
+def test_answers_are_read_as_any_client_reads_them(joint: AutoPipeliningRedis) -> None:
     joint.zadd("z", {"a": 1})
     assert joint.zrange("z", 0, -1, withscores=True) == [(b"a", 1.0)]
     assert isinstance(joint.time(), tuple) and joint.info("clients")["connected_clients"] >= 1
@@ -49,7 +49,7 @@ def test_answers_are_read_as_any_client_reads_them(joint: JointRedis) -> None:
         assert pipeline.execute() == [True, b"v"]
 
 
-def test_an_error_is_for_the_one_who_made_it(joint: JointRedis) -> None:
+def test_an_error_is_for_the_one_who_made_it(joint: AutoPipeliningRedis) -> None:
     joint.set("text", "x")
     lone_surrogate, no_argument = "\ud800", cast(str, object())
     failing: list[gevent.Greenlet[..., object]] = [
@@ -66,7 +66,7 @@ def test_an_error_is_for_the_one_who_made_it(joint: JointRedis) -> None:
     assert kinds == [ResponseError, NoScriptError, UnicodeEncodeError, DataError]
 
 
-def test_a_script_that_redis_does_not_know_is_told_to_it(joint: JointRedis, redis: Redis) -> None:
+def test_a_script_that_redis_does_not_know_is_told_to_it(joint: AutoPipeliningRedis, redis: Redis) -> None:
     redis.script_flush()
     read = script("read")
     asking = [gevent.spawn(read.call, joint, ("record", "log"), ("", "")) for _ in range(5)]
@@ -74,7 +74,7 @@ def test_a_script_that_redis_does_not_know_is_told_to_it(joint: JointRedis, redi
     assert redis.script_exists(read.sha) == [True]
 
 
-def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: JointRedis, redis: Redis) -> None:
+def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: AutoPipeliningRedis, redis: Redis) -> None:
     joint.set("k", "v")
     for client in redis.client_list():
         if int(client["id"]) != redis.client_id():
@@ -85,7 +85,7 @@ def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: JointRedis, r
 
 
 def test_an_outage_is_everybodys_error_and_its_end_nobodys() -> None:
-    with connect("redis://127.0.0.1:1", kind=JointRedis) as nowhere:
+    with connect("redis://127.0.0.1:1", kind=AutoPipeliningRedis) as nowhere:
         for _ in range(2):
             asking = [gevent.spawn(nowhere.get, "k") for _ in range(5)]
             gevent.joinall(asking)
@@ -94,7 +94,7 @@ def test_an_outage_is_everybodys_error_and_its_end_nobodys() -> None:
 
 def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp_path: Path) -> None:
     server = start_redis(free_port(), tmp_path)
-    with connect(server.url, timeout_seconds=0.3, kind=JointRedis) as joint:
+    with connect(server.url, timeout_seconds=0.3, kind=AutoPipeliningRedis) as joint:
         joint.ping()
         server.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
@@ -108,7 +108,7 @@ def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp
     server.process.wait()
 
 
-def test_one_who_stops_waiting_keeps_nobody_waiting(joint: JointRedis) -> None:
+def test_one_who_stops_waiting_keeps_nobody_waiting(joint: AutoPipeliningRedis) -> None:
     asking = [gevent.spawn(joint.incr, "k") for _ in range(5)]
     gevent.sleep(0)
     asking[0].kill()

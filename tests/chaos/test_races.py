@@ -49,7 +49,7 @@ class RecordingViewer:
         self.has_ended = False
 
     def send(self, frame: bytes) -> None:
-        for block in sse.plain(frame).decode().split("\n\n"):
+        for block in sse.unchunk(frame).decode().split("\n\n"):
             fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line and line[0] != ":")
             if "id" in fields:
                 parsed = EventId.parse(fields["id"])
@@ -216,7 +216,7 @@ class Races(RuleBasedStateMachine):
     def viewers_see_each_id_once_in_order(self) -> None:
         feed: Feed | None = getattr(self, "feed", None)
         if feed is not None:
-            assert feed.past.first_id is None or feed.past.first_id.sequence == 1
+            assert feed.history.first_id is None or feed.history.first_id.sequence == 1
         for viewer in getattr(self, "viewers", []):
             assert viewer.ids == sorted(set(viewer.ids))
             assert viewer.finals <= 1

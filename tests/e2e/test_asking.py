@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import Visit
+from tests.e2e.conftest import StreamRequest
 from tests.e2e.system import System
 from tests.stack import Person
 
@@ -21,7 +21,7 @@ new MutationObserver(() => {
 """
 
 
-def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system: System) -> None:
+def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: StreamRequest, system: System) -> None:
     visitor = visit()
     page = visitor.page
     page.add_init_script(OBSERVER)
@@ -49,7 +49,7 @@ def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system
     expect(page.get_by_text("Duration")).to_be_visible()
 
 
-def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: Visit) -> None:
+def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: StreamRequest) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page
     job_id = visitor.ask("Profile page fast")
@@ -67,7 +67,7 @@ def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: Visit) -> None:
     assert [line[3:] for line in copied.splitlines() if line.startswith("## ")] == [s["title"] for s in suggestions]
 
 
-def test_the_keyboard_is_enough(visit: Visit) -> None:
+def test_the_keyboard_is_enough(visit: StreamRequest) -> None:
     visitor = visit().open()
     page, keys = visitor.page, visitor.page.keyboard
     page.get_by_label("Page or component").focus()
@@ -87,7 +87,7 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     visitor.waits_for_the_answer()
 
 
-def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
+def test_invalid_input_is_told_at_its_field_and_not_sent(visit: StreamRequest) -> None:
     visitor = visit().open()
     page = visitor.page
     name, context = page.get_by_label("Page or component"), page.get_by_label("Additional context")
@@ -106,7 +106,7 @@ def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
     assert visitor.creations == []
 
 
-def test_what_the_server_finds_wrong_is_told_at_its_field(visit: Visit) -> None:
+def test_what_the_server_finds_wrong_is_told_at_its_field(visit: StreamRequest) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 422")
     page = visitor.page
@@ -118,7 +118,7 @@ def test_what_the_server_finds_wrong_is_told_at_its_field(visit: Visit) -> None:
     expect(page.get_by_label("Model")).to_be_focused()
 
 
-def test_two_quick_submits_make_one_job(visit: Visit) -> None:
+def test_two_quick_submits_make_one_job(visit: StreamRequest) -> None:
     visitor = visit().open()
     visitor.fill("Twice asked page fast")
     visitor.page.evaluate(
@@ -128,7 +128,7 @@ def test_two_quick_submits_make_one_job(visit: Visit) -> None:
     assert len(visitor.creations) == 1
 
 
-def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
+def test_cancelling_stops_the_model_too(visit: StreamRequest, system: System) -> None:
     visitor = visit()
     visitor.ask("Cancelled page slow")
     visitor.waits_for_text(20)
@@ -138,7 +138,7 @@ def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
     visitor.waits(lambda: system.outcomes("Cancelled page slow")[-1] == "closed")
 
 
-def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
+def test_a_failed_job_says_why_and_can_be_tried_again(visit: StreamRequest) -> None:
     visitor = visit()
     page = visitor.page
     first = visitor.ask("Orders page cut off once fast")
@@ -151,7 +151,7 @@ def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
     assert visitor.creations[0].post_data == visitor.creations[1].post_data
 
 
-def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
+def test_what_would_fail_again_offers_no_second_try(visit: StreamRequest) -> None:
     visitor = visit()
     visitor.ask("Orders page refusal fast")
     expect(visitor.page.get_by_role("alert")).to_contain_text("declined to answer")
@@ -161,7 +161,7 @@ def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
     assert visitor.page.url.endswith("/")
 
 
-def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: System) -> None:
+def test_too_many_requests_say_when_there_may_be_more(visit: StreamRequest, system: System) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 429")
     person = Person(system.stack, visitor.name)
@@ -183,7 +183,7 @@ def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: Syst
         ("/?job=nonsense", 400, "This address names no request"),
     ],
 )
-def test_a_job_that_is_not_there_says_so(visit: Visit, path: str, status: int, words: str) -> None:
+def test_a_job_that_is_not_there_says_so(visit: StreamRequest, path: str, status: int, words: str) -> None:
     visitor = visit()
     visitor.expects_console(f"status of {status}")
     visitor.open(path)
@@ -192,7 +192,7 @@ def test_a_job_that_is_not_there_says_so(visit: Visit, path: str, status: int, w
     expect(visitor.page.get_by_text("What could be better?")).to_be_visible()
 
 
-def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
+def test_somebody_elses_job_is_not_shown(visit: StreamRequest) -> None:
     owner, other = visit(), visit()
     other.expects_console("status of 403")
     job_id = owner.ask("Secret page fast")
@@ -202,7 +202,7 @@ def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
     assert "Secret page" not in (other.page.text_content("main") or "")
 
 
-def test_who_is_signed_out_is_told_so(visit: Visit) -> None:
+def test_who_is_signed_out_is_told_so(visit: StreamRequest) -> None:
     visitor = visit(is_signed_in=False).open()
     visitor.expects_console("status of 401")
     expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")

@@ -5,7 +5,7 @@ import signal
 
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.conftest import Visit
+from tests.e2e.conftest import StreamRequest
 from tests.e2e.screenshots import in_state
 from tests.e2e.system import System
 
@@ -13,7 +13,7 @@ NO_CONNECTION = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|INTERNET)\w+"
 RECONNECTING = re.compile("Reconnecting…")
 
 
-def test_a_network_that_drops_in_the_middle_is_come_back_over(visit: Visit, system: System) -> None:
+def test_a_network_that_drops_in_the_middle_is_come_back_over(visit: StreamRequest, system: System) -> None:
     visitor = visit(port=system.proxy.port)
     visitor.expects_console(NO_CONNECTION)
     job_id = visitor.ask("Dropped page")
@@ -27,7 +27,7 @@ def test_a_network_that_drops_in_the_middle_is_come_back_over(visit: Visit, syst
     visitor.shows_the_answer_once(job_id)
 
 
-def test_a_server_that_cannot_be_reached_is_no_business_error(visit: Visit, system: System) -> None:
+def test_a_server_that_cannot_be_reached_is_no_business_error(visit: StreamRequest, system: System) -> None:
     visitor = visit(port=system.proxy.port).open()
     visitor.expects_console(NO_CONNECTION)
     expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
@@ -40,7 +40,7 @@ def test_a_server_that_cannot_be_reached_is_no_business_error(visit: Visit, syst
     visitor.waits_for_the_answer()
 
 
-def test_a_restart_of_the_api_loses_nothing(visit: Visit, system: System) -> None:
+def test_a_restart_of_the_api_loses_nothing(visit: StreamRequest, system: System) -> None:
     visitor = visit()
     visitor.expects_console(NO_CONNECTION)
     job_id = visitor.ask("Restarted page")
@@ -50,7 +50,9 @@ def test_a_restart_of_the_api_loses_nothing(visit: Visit, system: System) -> Non
     visitor.shows_the_answer_once(job_id)
 
 
-def test_without_a_worker_the_page_says_so_and_a_job_can_wait_or_be_cancelled(visit: Visit, system: System) -> None:
+def test_without_a_worker_the_page_says_so_and_a_job_can_wait_or_be_cancelled(
+    visit: StreamRequest, system: System
+) -> None:
     system.worker.stop()
     visitor = visit()
     visitor.ask("Never begun page")
@@ -65,7 +67,7 @@ def test_without_a_worker_the_page_says_so_and_a_job_can_wait_or_be_cancelled(vi
     visitor.shows_the_answer_once(job_id)
 
 
-def test_after_two_minutes_without_an_end_the_page_gives_up(visit: Visit) -> None:
+def test_after_two_minutes_without_an_end_the_page_gives_up(visit: StreamRequest) -> None:
     visitor = visit()
     visitor.page.clock.install()
     job_id = visitor.ask("Endless page silent")
@@ -82,7 +84,7 @@ def test_after_two_minutes_without_an_end_the_page_gives_up(visit: Visit) -> Non
     assert visitor.read(job_id)["status"] == "cancelled"
 
 
-def test_a_reload_in_the_middle_goes_on_where_it_was(visit: Visit) -> None:
+def test_a_reload_in_the_middle_goes_on_where_it_was(visit: StreamRequest) -> None:
     visitor = visit()
     job_id = visitor.ask("Reloaded page")
     before = visitor.waits_for_text()
@@ -94,7 +96,7 @@ def test_a_reload_in_the_middle_goes_on_where_it_was(visit: Visit) -> None:
     assert len(visitor.creations) == 1
 
 
-def test_a_finished_job_comes_back_after_reload_in_a_second_tab_and_through_the_history(visit: Visit) -> None:
+def test_a_finished_job_comes_back_after_reload_in_a_second_tab_and_through_the_history(visit: StreamRequest) -> None:
     visitor = visit()
     page = visitor.page
     job_id = visitor.ask("Finished page fast")
@@ -120,7 +122,7 @@ def test_a_finished_job_comes_back_after_reload_in_a_second_tab_and_through_the_
     assert len(visitor.creations) == 1
 
 
-def test_the_text_follows_its_end_until_the_reader_scrolls_up(visit: Visit) -> None:
+def test_the_text_follows_its_end_until_the_reader_scrolls_up(visit: StreamRequest) -> None:
     visitor = visit()
     visitor.ask("Scrolled page, long and slow")
     pane = visitor.live_text
@@ -148,7 +150,7 @@ def test_a_job_that_expires_while_it_is_watched_says_so(system: System, browser:
 
 
 # Last, because a killed worker is counted among those that are there for another ten seconds.
-def test_a_killed_worker_makes_the_text_start_over(visit: Visit, system: System) -> None:
+def test_a_killed_worker_makes_the_text_start_over(visit: StreamRequest, system: System) -> None:
     visitor = visit()
     job_id = visitor.ask("Orphaned page")
     visitor.waits_for_text()

@@ -26,7 +26,7 @@ _TOKEN_KINDS = {
 }
 
 
-class Witness:
+class AttemptTelemetry:
     """Of one attempt; `close` must follow. `model_label` is the model as the metrics name it: one of a few."""
 
     def __init__(self, attempt: Attempt, model_label: str) -> None:
@@ -44,11 +44,11 @@ class Witness:
         cause = self._attempt.cause
         self._began = time.monotonic()
         worker_metrics().attempts.labels(cause.value if cause else "first").inc()
-        breadcrumbs.leave(Crumb.ATTEMPT_STARTED, attempt=self._attempt.number, cause=cause, model=model)
+        breadcrumbs.add(Crumb.ATTEMPT_STARTED, attempt=self._attempt.number, cause=cause, model=model)
         log.info("attempt started", extra={"cause": cause, "model": model})
 
     def used_tool(self, name: ToolName) -> None:
-        breadcrumbs.leave(Crumb.TOOL_USED, name=name)
+        breadcrumbs.add(Crumb.TOOL_USED, name=name)
 
     def spent(self, usage: TokenUsage) -> None:
         """What the attempt has cost so far."""
@@ -61,7 +61,7 @@ class Witness:
 
     def failed(self, failure: AttemptFailed) -> None:
         self._outcome = failure.code.value
-        breadcrumbs.leave(Crumb.ATTEMPT_FAILED, code=failure.code)
+        breadcrumbs.add(Crumb.ATTEMPT_FAILED, code=failure.code)
 
     def given_up(self, outcome: str) -> None:
         self._outcome = outcome
@@ -75,7 +75,7 @@ class Witness:
         job_metrics().ended.labels(status.value, code).inc()
         if self._first_text_at is not None:
             worker_metrics().streaming_seconds.observe(time.monotonic() - self._first_text_at)
-        breadcrumbs.leave(_ENDS[status], code=code or None)
+        breadcrumbs.add(_ENDS[status], code=code or None)
 
     def close(self) -> None:
         for kind, field in _TOKEN_KINDS.items():

@@ -56,7 +56,7 @@ GIVE_BACK_SECONDS = 10.0
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
-class Keeper(Protocol):
+class Heartbeat(Protocol):
     def start(self) -> None: ...
 
     def stop(self) -> None: ...
@@ -84,17 +84,17 @@ class ConcurrentWorker(BaseWorker):
         runner: JobRunner,
         *,
         connection: Redis,
-        lifeline: Redis,
+        lease_pool: Redis,
         name: str,
         concurrency: int,
         drain_seconds: float,
     ) -> None:
-        """`connection` is for the books of all slots; `lifeline` for what must never wait behind them."""
+        """`connection` serves the bookkeeping of all slots; `lease_pool` serves what must never wait for that."""
         super().__init__(
             [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
         )
         self._runner = runner
-        self._lifeline = lifeline
+        self._lease_pool = lease_pool
         self._concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")
@@ -105,14 +105,14 @@ class ConcurrentWorker(BaseWorker):
         self._stopping = threading.Event()
         self._hurrying = threading.Event()
 
-    def run(self, keeper: Keeper) -> None:
+    def run(self, heartbeat: Heartbeat) -> None:
         """Works until SIGTERM or SIGINT, then lets the running jobs finish or gives them back.
 
-        The keeper runs from when the worker is known until nothing is left to keep: it would bring a worker back that
-        has said goodbye.
+        The heartbeat runs from when the worker is registered until its last job is given back; later it would register
+        the worker anew.
         """
         self.bootstrap(logging_level=None)
-        keeper.start()
+        heartbeat.start()
         log.info("ready", extra={"worker": self.name, "version": __version__, "slots": self._concurrency})
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.request_stop)
@@ -122,7 +122,7 @@ class ConcurrentWorker(BaseWorker):
             self._drain()
         finally:
             self._threads.shutdown(wait=True)
-            keeper.stop()
+            heartbeat.stop()
             self._say_goodbye()
 
     def request_stop(self, signum: int, frame: FrameType | None) -> None:
@@ -157,7 +157,7 @@ class ConcurrentWorker(BaseWorker):
     def _is_suspended(self) -> bool:
         """Whether `rq suspend` holds, looked up once a second and not for each of many jobs."""
         if time.monotonic() >= self._next_look:
-            self._holds_still = bool(is_suspended(self._lifeline))
+            self._holds_still = bool(is_suspended(self._lease_pool))
             self._next_look = time.monotonic() + SUSPENSION_SECONDS
         return self._holds_still
 
@@ -165,7 +165,7 @@ class ConcurrentWorker(BaseWorker):
         result = self.queue_class.dequeue_any(
             self._ordered_queues,
             DEQUEUE_SECONDS,
-            connection=self._lifeline,
+            connection=self._lease_pool,
             job_class=self.job_class,
             serializer=self.serializer,
             death_penalty_class=self.death_penalty_class,
@@ -189,8 +189,8 @@ class ConcurrentWorker(BaseWorker):
             execution = Execution.create(job, EXECUTION_TTL_SECONDS, books, self.name)
             self.executions[execution.id] = execution
             queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
-            place = Slot(self._runner, execution.composite_key, queued_at, books)
-            token = slot.set(place)
+            current = Slot(self._runner, execution.composite_key, queued_at, books)
+            token = slot.set(current)
             try:
                 # A slot's thread serves one job after the other; what Sentry knows of one is not the next one's.
                 with sentry_sdk.isolation_scope() if sentry_sdk.is_initialized() else nullcontext():
@@ -209,7 +209,7 @@ class ConcurrentWorker(BaseWorker):
     def prepare_job_execution(self, job: Job, remove_from_intermediate_queue: bool = False) -> None:
         """Adds to the execution what else RQ writes down at a job's beginning; its attempt's start sends it all.
 
-        RQ takes two steps more for it, with heartbeats that are the keeper's here.
+        RQ takes two steps more for it, with heartbeats that the heartbeat thread sends here.
         """
         books = slot.get().books
         assert books is not None
@@ -274,9 +274,9 @@ class ConcurrentWorker(BaseWorker):
 
     def show_presence(self) -> None:
         """Keeps RQ's record of this worker fresh, and writes it anew where Redis has lost it."""
-        if not self._lifeline.exists(self.key):
+        if not self._lease_pool.exists(self.key):
             self.register_birth()
-        with self._lifeline.pipeline() as pipeline:
+        with self._lease_pool.pipeline() as pipeline:
             self.set_state(WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE, pipeline)
             self.heartbeat(pipeline=pipeline)
             pipeline.execute()

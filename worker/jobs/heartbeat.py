@@ -18,18 +18,18 @@ RENEW_SECONDS = 2.0
 LOOP_STALL_SECONDS = 5.0
 
 
-class Keeper:
+class Heartbeat:
     """Renews every 2 s for 8 s, and only while the loop turns: a worker that hangs loses its jobs to others."""
 
-    def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, heartbeat: Callable[[], None]) -> None:
-        """`store` and `heartbeat` must not share connections with what the slots do: leases cannot wait for them."""
+    def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, show_presence: Callable[[], None]) -> None:
+        """`store` and `show_presence` must not share connections with the slots, for which a lease could not wait."""
         self._runner = runner
         self._loop = loop
         self._store = store
         self._sweeper = Sweeper(store)
-        self._heartbeat = heartbeat
+        self._show_presence = show_presence
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="keeper", daemon=True)
+        self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
         self._last_sweep = 0.0
 
     def start(self) -> None:
@@ -49,7 +49,7 @@ class Keeper:
                 except RedisError as error:
                     log.warning("Redis is away: %s", type(error).__name__)
                 except Exception:
-                    log.exception("a duty of the keeper failed")
+                    log.exception("a duty of the heartbeat failed")
             self._stopping.wait(max(0.2, RENEW_SECONDS - (time.monotonic() - began)))
 
     def _renew(self) -> None:
@@ -57,7 +57,7 @@ class Keeper:
             log.error("the event loop stands still; the leases are left to lapse")
             return
         self._runner.renew(self._store)
-        self._heartbeat()
+        self._show_presence()
 
     def _sweep(self) -> None:
         if time.monotonic() - self._last_sweep >= SWEEP_SECONDS:

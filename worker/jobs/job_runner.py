@@ -10,7 +10,7 @@ from shared.state.job_store import MAX_STARTS, Attempt, JobStore
 from shared.telemetry import breadcrumbs
 from shared.telemetry.metrics import worker_metrics
 from worker.jobs.loop_thread import LoopThread
-from worker.jobs.running_job import Agent, Course, Outcome, RunningJob, Stop
+from worker.jobs.running_job import Agent, JobContext, Outcome, RunningJob, Stop
 from worker.jobs.slot import Slot
 from worker.publishing.log_writer import LogWriter
 from worker.publishing.publisher import Lifetimes, Publisher
@@ -59,7 +59,7 @@ class JobRunner:
         breadcrumbs.tag(user_id=attempt.user_id)
         if slot.queued_at is not None:
             worker_metrics().queue_wait_seconds.observe(max(0.0, time.time() - slot.queued_at))
-        job = RunningJob(attempt, self._course(attempt))
+        job = RunningJob(attempt, self._context(attempt))
         outcome = self._run(job)
         if outcome is Outcome.DRAINED and self._store.release(job_id, job.attempt.number, self._name):
             return Retry(max=MAX_STARTS, enqueue_at_front=True)
@@ -110,10 +110,10 @@ class JobRunner:
             with self._lock:
                 del self._running[job_id]
 
-    def _course(self, attempt: Attempt) -> Course:
+    def _context(self, attempt: Attempt) -> JobContext:
         agent = self._agents.get(attempt.user_id)
         model = attempt.input.custom_model or self._models[0]
-        return Course(
+        return JobContext(
             agent=self._agent,
             model=model,
             model_label=model if model in self._models else "other",

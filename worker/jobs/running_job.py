@@ -16,7 +16,7 @@ from shared.errors import AttemptFailed, AttemptLost
 from shared.state.job_store import Attempt
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, UsedTool, Wrote
-from worker.jobs.attempt_telemetry import Witness
+from worker.jobs.attempt_telemetry import AttemptTelemetry
 from worker.publishing.publisher import Publisher, now_ms
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Agent(Protocol):
 
 
 @dataclass(frozen=True)
-class Course:
+class JobContext:
     """What a running job needs from around it."""
 
     agent: Agent
@@ -68,15 +68,15 @@ class Course:
 class RunningJob:
     """Runs on the worker's event loop. `stop` may be called at any time, before the first step too."""
 
-    def __init__(self, attempt: Attempt, course: Course) -> None:
+    def __init__(self, attempt: Attempt, context: JobContext) -> None:
         self.attempt = attempt
         self.is_renumbering = False
         """Its attempt is being raised in Redis: a renewal with the old number proves nothing."""
-        self._course = course
+        self._context = context
         self._stop: Stop | None = None
         self._step: asyncio.Task[Any] | None = None
         self._spent = TokenUsage()
-        self._witness: Witness
+        self._telemetry: AttemptTelemetry
 
     def stop(self, reason: Stop) -> None:
         """Stops the model within milliseconds; what then happens depends on the reason."""
@@ -88,28 +88,28 @@ class RunningJob:
     async def run(self) -> Outcome:
         """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
         while True:
-            publisher = self._course.new_publisher(self.attempt.number, self._heed)
+            publisher = self._context.new_publisher(self.attempt.number, self._on_append_reply)
             began = time.monotonic()
-            self._witness = witness = Witness(self.attempt, self._course.model_label)
-            publisher.on_first_text = witness.wrote
+            self._telemetry = telemetry = AttemptTelemetry(self.attempt, self._context.model_label)
+            publisher.on_first_text = telemetry.wrote
             try:
                 final = await self._attempt(publisher, began)
                 if isinstance(final, AttemptFailed):
-                    witness.failed(final)
+                    telemetry.failed(final)
                     if (after := await self._after(final)) is None:
                         continue
                     final = after
                 if isinstance(final, Outcome):
-                    witness.given_up(final.value)
+                    telemetry.given_up(final.value)
                     return final
                 await publisher.finish(final)
-                witness.ended(final)
+                telemetry.ended(final)
                 return Outcome.ENDED
             except AttemptLost:
                 return Outcome.LOST
             finally:
                 await publisher.stop()
-                witness.close()
+                telemetry.close()
 
     async def _attempt(self, publisher: Publisher, began: float) -> Event | AttemptFailed | Outcome:
         """One attempt: its final event, a failure worth another attempt, or why it was given up."""
@@ -143,21 +143,21 @@ class RunningJob:
         return step
 
     def _say_started(self, publisher: Publisher) -> None:
-        course, agent = self._course, self._course.user_agent
+        context, agent = self._context, self._context.user_agent
         publisher.publish(
             Started(
                 attempt=self.attempt.number,
-                model=course.model,
+                model=context.model,
                 agent=agent.name if agent else "default",
                 cause=self.attempt.cause,
                 timestamp=now_ms(),
             )
         )
-        self._witness.started(course.model)
+        self._telemetry.started(context.model)
 
     async def _ask(self, publisher: Publisher) -> Answer:
         try:
-            async with asyncio.timeout(self._course.timeout_seconds) as limit:
+            async with asyncio.timeout(self._context.timeout_seconds) as limit:
                 return await self._listen(publisher)
         except TimeoutError:
             if not limit.expired():
@@ -165,19 +165,19 @@ class RunningJob:
             raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long") from None
 
     async def _listen(self, publisher: Publisher) -> Answer:
-        course = self._course
-        async with aclosing(course.agent.suggest(self.attempt.input, course.model, course.user_agent)) as events:
+        context = self._context
+        async with aclosing(context.agent.suggest(self.attempt.input, context.model, context.user_agent)) as events:
             async for event in events:
                 match event:
                     case Wrote(piece):
                         publisher.write(piece)
                     case UsedTool(name, arguments):
-                        self._witness.used_tool(name)
+                        self._telemetry.used_tool(name)
                         publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
                     case Spent(usage):
                         self._spent = self.attempt.usage.plus(usage)
                         publisher.spent(self._spent)
-                        self._witness.spent(usage)
+                        self._telemetry.spent(usage)
                     case Answered(answer):
                         return answer
         raise AttemptFailed(ErrorCode.INTERNAL, "the agent gave no answer")
@@ -187,7 +187,7 @@ class RunningJob:
 
         The pause belongs to the attempt that failed: what ends the job in it ends that attempt.
         """
-        if self.attempt.failures + 1 >= self._course.max_attempts:
+        if self.attempt.failures + 1 >= self._context.max_attempts:
             return self._failed(failure)
         log.warning("the attempt failed, trying again: %s", failure)
         await self._done(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
@@ -199,7 +199,7 @@ class RunningJob:
         """Whether the failures allow another attempt, which then has its number."""
         self.is_renumbering = True
         try:
-            number, failures = await asyncio.to_thread(self._course.start_again, self.attempt)
+            number, failures = await asyncio.to_thread(self._context.start_again, self.attempt)
             if number < 0:
                 raise AttemptLost(self.attempt.job_id)
             if number:
@@ -219,7 +219,7 @@ class RunningJob:
             return failure.retry_after_seconds
         return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
 
-    def _heed(self, answer: str) -> None:
+    def _on_append_reply(self, answer: str) -> None:
         """What the log says to an append: a cancel always arrives this way, if not sooner."""
         if answer == "lost":
             self.stop(Stop.LOST)
@@ -242,7 +242,7 @@ class RunningJob:
             suggestions=answer.suggestions,
             context=answer.context,
             token_usage=self._usage(),
-            model=self._course.model,
+            model=self._context.model,
             execution_time_ms=int((time.monotonic() - began) * 1000),
             retry_count=self.attempt.failures,
             timestamp=now_ms(),

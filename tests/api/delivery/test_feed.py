@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api.delivery import sse
 from api.delivery.channel import Channel
-from api.delivery.feed import Feed, Place
+from api.delivery.feed import Feed, QueuePosition
 from api.delivery.hub import Hub
 from shared.contract.events import FINAL, Event, Transcript, decode, fold
 from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
@@ -34,10 +34,10 @@ class Recorder:
         self.frames: list[bytes] = []
         self.ends = 0
 
-    def send(self, frame: bytes) -> None:
+    def send(self, chunk: bytes) -> None:
         assert not self.ends, "nothing comes after the end"
-        assert sse.plain(frame) and sse.frame(sse.plain(frame)) == frame
-        self.frames.append(frame)
+        assert sse.unchunk(chunk) and sse.chunk(sse.unchunk(chunk)) == chunk
+        self.frames.append(chunk)
 
     def end(self) -> None:
         self.ends += 1
@@ -47,7 +47,7 @@ class Recorder:
 
     @property
     def events(self) -> list[ServerSentEvent]:
-        raw = b"".join(sse.plain(frame) for frame in self.frames)
+        raw = b"".join(sse.unchunk(chunk) for chunk in self.frames)
         response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=raw)
         return list(EventSource(response).iter_sse())
 
@@ -174,7 +174,7 @@ def test_the_end_comes_once_and_lets_every_viewer_go() -> None:
     feed.accept(entry(1, 3), 0)
     feed.accept(entry(2, 1), 0)
     feed.expire(0)
-    feed.wait_at(Place(1, 1), 0)
+    feed.wait_at(QueuePosition(1, 1), 0)
     assert viewer.ids == ["1-1", "1-2"] and viewer.ends == 1
     assert feed.is_over and not feed.viewers
 
@@ -200,7 +200,7 @@ def test_an_expired_job_tells_those_who_watch_once_and_keeps_nothing() -> None:
     feed.expire(6)
     last = viewer.events[-1]
     assert (last.event, last.json()["code"], last.json()["retryable"]) == ("error", "EXPIRED", True)
-    assert b"id:" not in sse.plain(viewer.frames[-1])
+    assert b"id:" not in sse.unchunk(viewer.frames[-1])
     assert viewer.ends == 1 and feed.last_id == EventId(1, 1)
 
 
@@ -214,8 +214,15 @@ def test_who_has_left_gets_nothing_more() -> None:
 
 def test_a_place_is_told_when_it_changes_and_on_joining_and_no_longer_once_the_job_runs() -> None:
     feed, viewer = watched()
-    for place in (Place(2, 0), Place(2, 0), Place(1, 0), Place(1, 3), None, Place(1, 3)):
-        feed.wait_at(place, 0)
+    for queue_position in (
+        QueuePosition(2, 0),
+        QueuePosition(2, 0),
+        QueuePosition(1, 0),
+        QueuePosition(1, 3),
+        None,
+        QueuePosition(1, 3),
+    ):
+        feed.wait_at(queue_position, 0)
     told = [(event.json()["position"], event.json()["workers"]) for event in viewer.events]
     assert told == [(2, 0), (1, 0), (1, 3), (1, 3)]
     late = Recorder()
@@ -276,8 +283,8 @@ class World:
         if self.data.draw(st.booleans(), "delivered"):
             self.deliver(self.written - 1)
 
-    def deliver(self, place: int) -> None:
-        self.feed.accept(self.entries[place], 0)
+    def deliver(self, queue_position: int) -> None:
+        self.feed.accept(self.entries[queue_position], 0)
         if self.feed.has_hole:
             # The hub reads soon, not at once; a reading from before may come in between.
             self.readings.append(self.reading())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.delivery import sse
-from api.delivery.history import Past
+from api.delivery.history import History
 from shared.contract.events import Delta, Event, decode
 from shared.state.event_log import Entry, EventId
 from tests import strategies
@@ -17,8 +17,8 @@ Log = list[tuple[EventId, Event]]
 one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
 
 
-def past(entries: list[Entry]) -> Past:
-    it = Past()
+def history(entries: list[Entry]) -> History:
+    it = History()
     for entry in entries:
         it.add(entry)
     return it
@@ -36,7 +36,7 @@ def decoded(entries: list[Entry]) -> list[Event]:
 def test_what_is_told_again_is_the_log_with_neighbouring_deltas_made_one(run: Log) -> None:
     entries = strategies.entries(run)
     for seen in range(len(entries) + 1):
-        left, told = entries[seen:], past(entries).after(entries[seen - 1].id if seen else None)
+        left, told = entries[seen:], history(entries).after(entries[seen - 1].id if seen else None)
         names = [entry.name for entry in told]
         assert (Delta.event, Delta.event) not in pairwise(names)
         assert [e for e in told if e.name != Delta.event] == [e for e in left if e.name != Delta.event]
@@ -48,7 +48,7 @@ def test_what_is_told_again_is_the_log_with_neighbouring_deltas_made_one(run: Lo
 def test_a_merged_delta_is_the_last_of_its_run_with_the_text_of_all(run: Log) -> None:
     entries = strategies.entries(run)
     before = 0
-    for entry in past(entries).after(None):
+    for entry in history(entries).after(None):
         if entry.name == Delta.event:
             run_of = decoded([e for e in entries if before < e.id.sequence <= entry.id.sequence])
             whole, last = decode(entry.name, entry.data), run_of[-1]
@@ -59,7 +59,7 @@ def test_a_merged_delta_is_the_last_of_its_run_with_the_text_of_all(run: Log) ->
 
 @given(one_run)
 def test_a_replay_reads_back_as_it_was_told(run: Log) -> None:
-    told = past(strategies.entries(run)).after(None)
+    told = history(strategies.entries(run)).after(None)
     response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=sse.replay(told))
     seen = [(event.id, event.event, event.data.encode()) for event in EventSource(response).iter_sse()]
     assert seen == [(str(entry.id), entry.name, entry.data) for entry in told]
@@ -67,7 +67,7 @@ def test_a_replay_reads_back_as_it_was_told(run: Log) -> None:
 
 @given(one_run, st.integers(0, 12), st.integers(1, 10**9))
 def test_a_cursor_that_is_not_in_the_log_gets_all_of_it(run: Log, attempt: int, sequence: int) -> None:
-    it, cursor = past(strategies.entries(run)), EventId(attempt, sequence)
+    it, cursor = history(strategies.entries(run)), EventId(attempt, sequence)
     is_known = cursor in [event_id for event_id, _ in run]
     assert it.has(cursor) is is_known
     if not is_known:
@@ -76,19 +76,19 @@ def test_a_cursor_that_is_not_in_the_log_gets_all_of_it(run: Log, attempt: int, 
 
 def test_the_only_event_of_a_job_that_never_ran_is_0_1() -> None:
     only = Entry(EventId(0, 1), "cancelled", b"{}")
-    it = past([only])
+    it = history([only])
     assert it.after(EventId(0, 1)) == []
     assert it.after(EventId(1, 1)) == it.after(EventId(0, 2)) == [only]
 
 
 def test_before_the_first_event_nothing_has_been_missed() -> None:
-    assert Past().after(EventId(1, 1)) == [] and not Past().has(None)
+    assert History().after(EventId(1, 1)) == [] and not History().has(None)
 
 
 def test_a_delta_of_another_shape_is_merged_all_the_same() -> None:
     odd = Entry(EventId(1, 2), "delta", b'{"text":"b\\"","timestamp":1,"totalLength":3}')
     sound = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in (1, 3)]
-    (merged,) = past([sound[0], odd, sound[1]]).after(None)
+    (merged,) = history([sound[0], odd, sound[1]]).after(None)
     assert merged.id == EventId(1, 3) and text(decoded([merged])) == 'ab"a'
 
 
@@ -99,7 +99,7 @@ def test_a_long_run_is_joined_from_any_cursor(length: int) -> None:
         Entry(EventId(1, number + 1), "delta", Delta(text=each, total_length=0, timestamp=1).encode())
         for number, each in enumerate(texts)
     ]
-    it = past(entries)
+    it = history(entries)
     for seen in {0, 1, length // 2, length - 1}:
         assert text(decoded(it.after(EventId(1, seen)))) == "".join(texts[seen:] if seen else texts)
 
@@ -107,5 +107,5 @@ def test_a_long_run_is_joined_from_any_cursor(length: int) -> None:
 def test_a_delta_that_is_none_takes_nothing_else_with_it() -> None:
     entries = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in range(1, 101)]
     entries[49] = Entry(EventId(1, 50), "delta", b'{"timestamp":1}')
-    (merged,) = past(entries).after(None)
+    (merged,) = history(entries).after(None)
     assert merged.id == EventId(1, 100) and text(decoded([merged])) == "a" * 99

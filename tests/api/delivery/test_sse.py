@@ -33,8 +33,8 @@ def read(pieces: list[bytes]) -> list[ServerSentEvent]:
 
 def cut(data: st.DataObject, whole: bytes) -> list[bytes]:
     """In the middle of lines and of characters too."""
-    places = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
-    return [whole[start:end] for start, end in zip([0, *places], [*places, len(whole)], strict=True)]
+    admission = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
+    return [whole[start:end] for start, end in zip([0, *admission], [*admission, len(whole)], strict=True)]
 
 
 def unchunked(chunks: bytes) -> bytes:
@@ -53,7 +53,7 @@ def unchunked(chunks: bytes) -> bytes:
 @given(st.data(), one_run)
 def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, run: Log) -> None:
     entries = strategies.entries(run)
-    seen = read(cut(data, sse.retry(1000) + b"".join(map(sse.of_log, entries))))
+    seen = read(cut(data, sse.retry(1000) + b"".join(map(sse.encode_entry, entries))))
     told = [event for event in seen if event.data]
     assert [(event.id, event.event, event.data.encode()) for event in told] == [
         (str(entry.id), entry.name, entry.data) for entry in entries
@@ -64,9 +64,9 @@ def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, r
 
 @given(st.data(), one_run)
 def test_a_finished_chunk_carries_the_plain_bytes(data: st.DataObject, run: Log) -> None:
-    frames = [sse.frame(sse.of_log(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
+    frames = [sse.chunk(sse.encode_entry(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
     body = unchunked(b"".join(frames) + b"0\r\n\r\n")
-    assert body == b"".join(sse.plain(frame) for frame in frames)
+    assert body == b"".join(sse.unchunk(chunk) for chunk in frames)
 
 
 @given(st.data(), strategies.text, st.integers(1, 1000))
@@ -75,14 +75,14 @@ def test_events_of_the_connection_bear_no_id(data: st.DataObject, job_id: str, p
         Connected(job_id=job_id, status=JobStatus.PENDING, timestamp=1),
         Queued(position=position, workers=0, timestamp=2),
     ]
-    raw = b"".join(map(sse.of_connection, events))
+    raw = b"".join(map(sse.encode_event, events))
     assert not any(line.startswith(b"id") for line in raw.split(b"\n"))
     assert [decode(event.event, event.data) for event in read(cut(data, raw))] == events
 
 
 def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
-    assert sse.plain(sse.KEEP_ALIVE) == b": keep-alive\n\n"
-    assert read([sse.plain(sse.KEEP_ALIVE) * 3]) == []
+    assert sse.unchunk(sse.KEEP_ALIVE) == b": keep-alive\n\n"
+    assert read([sse.unchunk(sse.KEEP_ALIVE) * 3]) == []
     assert sse.replay([]) == b""  # as a chunk it would end the response
 
 
@@ -90,4 +90,4 @@ def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
 def test_a_delta_in_one_step_is_what_it_is_by_the_general_way(text: str, attempt: int, sequence: int) -> None:
     data = Delta(text=text, total_length=len(text), timestamp=1).encode()
     event_id = EventId(attempt, sequence)
-    assert sse.delta_frame(str(event_id).encode(), data) == sse.frame(sse.of_log(Entry(event_id, "delta", data)))
+    assert sse.delta_chunk(str(event_id).encode(), data) == sse.chunk(sse.encode_entry(Entry(event_id, "delta", data)))

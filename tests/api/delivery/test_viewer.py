@@ -8,10 +8,10 @@ import pytest
 from gevent import socket
 from gevent.event import Event
 
-from api.delivery.sse import frame
+from api.delivery.sse import chunk
 from api.delivery.viewer import LAST_CHUNK, MAX_BACKLOG_BYTES, SocketViewer
 
-PIECE = frame(b"x" * 50_000)
+PIECE = chunk(b"x" * 50_000)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_client_that_does_not_read_is_hung_up_on_past_the_bound(sockets: tuple
 def test_a_slow_client_gets_every_byte_in_order(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
     stream = Stream(ours)
-    pieces = [frame(b"%d" % number * 40_000) for number in range(20)]
+    pieces = [chunk(b"%d" % number * 40_000) for number in range(20)]
     for piece in pieces:
         stream.viewer.send(piece)
     stream.viewer.end()
@@ -75,7 +75,7 @@ def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
     ours, theirs = sockets
     viewer, over, raw = SocketViewer(ours.fileno()), Event(), twin(ours)
     viewer.when_over += [raw.close, over.set]
-    pieces = [frame(b"%d" % number * 300_000) for number in range(3)]  # more than the socket takes at once
+    pieces = [chunk(b"%d" % number * 300_000) for number in range(3)]  # more than the socket takes at once
     for piece in pieces:
         viewer.send(piece)
     viewer.end()
@@ -115,10 +115,10 @@ def test_pipelined_bytes_are_left_for_the_next_request_and_do_not_spin(
     theirs.sendall(b"GET / HTTP/1.1\r\n")
     while stream.viewer.is_watching:
         gevent.sleep(0)
-    stream.viewer.send(frame(b"event"))
+    stream.viewer.send(chunk(b"event"))
     stream.viewer.end()
     assert stream.is_over() and stream.viewer.is_whole
-    assert theirs.recv(100) == frame(b"event") + LAST_CHUNK
+    assert theirs.recv(100) == chunk(b"event") + LAST_CHUNK
     assert ours.recv(100) == b"GET / HTTP/1.1\r\n"
 
 
@@ -149,10 +149,10 @@ def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
 
 def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
-    stream, big = Stream(ours), frame(b"x" * 400_000)
+    stream, big = Stream(ours), chunk(b"x" * 400_000)
     stream.viewer.send(big)  # more than the socket takes at once
     stream.viewer.end()
-    stream.viewer.send(frame(b"late"))
+    stream.viewer.send(chunk(b"late"))
     stream.viewer.end()
     expected, got = big + LAST_CHUNK, b""
     while len(got) < len(expected):
@@ -171,7 +171,7 @@ def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to
     viewer, over = SocketViewer(ours.fileno()), Event()
     viewer.when_over.append(over.set)
     viewer.start(None)
-    viewer.send(frame(b"late"))
+    viewer.send(chunk(b"late"))
     assert over.wait(5) and not viewer.is_whole
     theirs.settimeout(0)
     with pytest.raises(BlockingIOError):

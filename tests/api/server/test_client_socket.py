@@ -5,9 +5,9 @@ from typing import cast
 import pytest
 from gevent import socket
 
-from api.delivery.admission import Places, Visit
+from api.delivery.admission import Admission, StreamRequest
 from api.delivery.stream import open_stream
-from api.delivery.viewer import LAST_CHUNK
+from api.delivery.viewer import LAST_CHUNK, SocketViewer
 from api.server.client_socket import SEND_SECONDS, ClientSocket
 from shared.state.event_log import Snapshot
 from tests.api.delivery.test_feed import a_hub, entry, snapshot
@@ -21,7 +21,7 @@ def test_a_request_that_was_read_already_has_the_time_of_any_other() -> None:
         assert client.gettimeout() == SEND_SECONDS
         theirs.sendall(b"TP/1.1\r\n")
         assert client.recv(100) == b"TP/1.1\r\n"
-        assert client.recv(100) == b"" and client.is_late
+        assert client.recv(100) == b"" and client.timed_out
 
 
 def test_what_the_server_would_still_write_is_dropped_once_a_viewer_has_the_connection() -> None:
@@ -34,13 +34,13 @@ def test_what_the_server_would_still_write_is_dropped_once_a_viewer_has_the_conn
             theirs.recv(1)
 
 
-class OpenPlaces:
+class OpenAdmission:
     """Lets everybody in."""
 
-    def enter(self, visit: Visit, head_only: bool) -> Snapshot:
+    def enter(self, stream_request: StreamRequest, head_only: bool) -> Snapshot:
         return snapshot([] if head_only else [entry(1, 1)])
 
-    def leave(self, visit: Visit) -> None: ...
+    def leave(self, stream_request: StreamRequest) -> None: ...
 
 
 def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() -> None:
@@ -49,9 +49,9 @@ def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() ->
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
         try:
             assert hub.start_draining() == []
-            stream = open_stream(hub, cast(Places, OpenPlaces()), Visit("job", "alice", None), client)
+            stream = open_stream(hub, cast(Admission, OpenAdmission()), StreamRequest("job", "alice", None), client)
             list(stream.body)
-            assert client.viewer is not None and client.viewer.is_ending
+            assert isinstance(client.viewer, SocketViewer) and client.viewer.is_ending
             said = theirs.recv(65_536)
         finally:
             hub.stop()

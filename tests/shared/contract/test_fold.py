@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.delivery.history import Past
+from api.delivery.history import History
 from shared.contract.events import (
     EVENTS,
     FINAL,
@@ -94,10 +94,10 @@ def test_a_snapshot_and_the_events_after_it_make_the_same_job_as_all_of_them(run
 def test_a_merged_replay_from_any_cursor_folds_to_the_same_job(runs: Runs, data: st.DataObject) -> None:
     log = runs[-1]
     at = data.draw(st.integers(0, len(log)))
-    past = Past()
+    history = History()
     for entry in strategies.entries(log):
-        past.add(entry)
-    replayed = [(e.id, decode(e.name, e.data)) for e in past.after(log[at - 1][0] if at else None)]
+        history.add(entry)
+    replayed = [(e.id, decode(e.name, e.data)) for e in history.after(log[at - 1][0] if at else None)]
     assert folded(replayed, folded(log[:at])) == folded(log)
 
 

@@ -14,7 +14,16 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
-from api.delivery.admission import LEASE_MS, JobForeign, JobGone, NoPlaceLeft, NothingMore, Places, Refused, Visit
+from api.delivery.admission import (
+    LEASE_MS,
+    Admission,
+    AlreadyComplete,
+    JobGone,
+    JobOfAnotherUser,
+    Refused,
+    StreamRequest,
+    TooManyStreams,
+)
 from shared.contract.schemas import Cause, FeatureType, JobInput, JobStatus, PriorityLevel, TokenUsage
 from shared.state import job_store, keys
 from shared.state.connections import is_outage
@@ -622,8 +631,8 @@ def test_two_that_send_the_same_event_at_once_write_it_once(store: JobStore) -> 
         ("complete", 500, COMPLETED_MS),
         ("cancelled", 500, COMPLETED_MS),
         ("error", 500, FAILED_MS),
-        ("complete", 0, job_store.LAST_LOOK_MS),
-        ("cancelled", 0, job_store.LAST_LOOK_MS),
+        ("complete", 0, job_store.UNWATCHED_RETENTION_MS),
+        ("cancelled", 0, job_store.UNWATCHED_RETENTION_MS),
     ],
 )
 def test_an_ended_job_is_kept_as_long_as_the_contract_says(
@@ -876,8 +885,8 @@ def test_there_is_no_head_of_a_job_that_is_not_there(store: JobStore) -> None:
 # Opening streams
 
 
-def visit(job_id: str, cursor: EventId | None = None, *, user: str = "alice") -> Visit:
-    return Visit(job_id, user, cursor)
+def stream_request(job_id: str, cursor: EventId | None = None, *, user: str = "alice") -> StreamRequest:
+    return StreamRequest(job_id, user, cursor)
 
 
 def places_of(store: JobStore, user: str = "alice") -> int:
@@ -885,68 +894,68 @@ def places_of(store: JobStore, user: str = "alice") -> int:
 
 
 @pytest.fixture
-def places(store: JobStore) -> Iterator[Places]:
-    places = Places(store.redis, streams_per_user=2)
-    yield places
-    places.stop()
+def admission(store: JobStore) -> Iterator[Admission]:
+    admission = Admission(store.redis, streams_per_user=2)
+    yield admission
+    admission.stop()
 
 
-def test_who_may_come_in_has_a_place_and_the_job_in_one_step(store: JobStore, places: Places) -> None:
+def test_who_may_come_in_has_a_place_and_the_job_in_one_step(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     for sequence in (1, 2):
         append(store, job_id, sequence)
-    first, second = visit(job_id, EventId(1, 1)), visit(job_id)
-    whole, head = places.enter(first, False), places.enter(second, True)
+    first, second = stream_request(job_id, EventId(1, 1)), stream_request(job_id)
+    whole, head = admission.enter(first, False), admission.enter(second, True)
     # The log is for all viewers of the feed, whatever this one has seen.
     assert [str(entry.id) for entry in whole.entries] == ["1-1", "1-2"]
     assert head.entries == [] and head.last_id == EventId(1, 2) and head.status is JobStatus.IN_PROGRESS
     assert places_of(store) == 2
     assert 0 < store.redis.pttl(keys.streams("alice")) <= LEASE_MS
     for each in (first, second, first):
-        places.leave(each)
+        admission.leave(each)
     assert places_of(store) == 0
 
 
-def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStore, places: Places) -> None:
+def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     append(store, job_id, 1)
-    taken = [visit(job_id), visit(job_id)]
+    taken = [stream_request(job_id), stream_request(job_id)]
     for each in taken:
-        places.enter(each, True)
+        admission.enter(each, True)
 
-    def refusal(visit: Visit) -> type[Exception]:
+    def refusal(stream_request: StreamRequest) -> type[Exception]:
         with pytest.raises(Refused) as refused:
-            places.enter(visit, False)
-        places.leave(visit)
+            admission.enter(stream_request, False)
+        admission.leave(stream_request)
         return refused.type
 
-    assert refusal(visit("00000000-0000-4000-8000-000000000000")) is JobGone
-    assert refusal(visit(job_id, user="bob")) is JobForeign
-    assert refusal(visit(job_id, EventId(1, 1))) is NoPlaceLeft
+    assert refusal(stream_request("00000000-0000-4000-8000-000000000000")) is JobGone
+    assert refusal(stream_request(job_id, user="bob")) is JobOfAnotherUser
+    assert refusal(stream_request(job_id, EventId(1, 1))) is TooManyStreams
     append(store, job_id, 2, name="complete")
-    assert refusal(visit(job_id, EventId(1, 2), user="bob")) is JobForeign
-    assert refusal(visit(job_id, EventId(1, 2))) is NothingMore
-    assert refusal(visit(job_id, EventId(1, 1))) is refusal(visit(job_id)) is NoPlaceLeft
+    assert refusal(stream_request(job_id, EventId(1, 2), user="bob")) is JobOfAnotherUser
+    assert refusal(stream_request(job_id, EventId(1, 2))) is AlreadyComplete
+    assert refusal(stream_request(job_id, EventId(1, 1))) is refusal(stream_request(job_id)) is TooManyStreams
     assert places_of(store) == 2 and places_of(store, "bob") == 0
-    places.leave(taken[0])
-    places.enter(visit(job_id), True)
+    admission.leave(taken[0])
+    admission.enter(stream_request(job_id), True)
 
 
-def test_coming_in_again_because_the_answer_was_lost_takes_one_place(store: JobStore, places: Places) -> None:
+def test_coming_in_again_because_the_answer_was_lost_takes_one_place(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
-    places.enter(visit(job_id), True)
-    second = visit(job_id)
+    admission.enter(stream_request(job_id), True)
+    second = stream_request(job_id)
     for _ in range(2):
-        places.enter(second, True)
+        admission.enter(second, True)
     assert places_of(store) == 2
 
 
-def test_a_place_whose_process_is_gone_lapses(store: JobStore, places: Places) -> None:
+def test_a_place_whose_process_is_gone_lapses(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     seconds, _ = store.redis.time()
     store.redis.zadd(keys.streams("alice"), {"lost": seconds * 1000 - 1, "lost too": seconds * 1000 - 1})
     for _ in range(2):
-        places.enter(visit(job_id), True)
+        admission.enter(stream_request(job_id), True)
     assert places_of(store) == 2
 
 
@@ -964,11 +973,13 @@ def test_a_long_log_is_read_whole_too(store: JobStore, length: int) -> None:
 
 
 @pytest.mark.parametrize("field", ["status", "input", "createdAt"])
-def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(store: JobStore, places: Places, field: str) -> None:
+def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(
+    store: JobStore, admission: Admission, field: str
+) -> None:
     job_id = running_job(store)
     store.redis.hset(keys.record(job_id), field, "?")
-    unreadable = visit(job_id)
+    unreadable = stream_request(job_id)
     with pytest.raises(JobGone):
-        places.enter(unreadable, True)
-    places.leave(unreadable)
+        admission.enter(unreadable, True)
+    admission.leave(unreadable)
     assert places_of(store) == 0

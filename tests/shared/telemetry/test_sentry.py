@@ -177,7 +177,7 @@ def test_an_error_of_an_attempt_says_which_one_it_was_and_what_led_to_it(
     )
     created = JobStore(redis, settings).create("bob", job, None, CreateLimits(10, 10))
     assert isinstance(created, Created)
-    client = sentry_sdk.Client(**options(settings, [], heeds_parent=True))
+    client = sentry_sdk.Client(**options(settings, [], trusts_parent_sampling=True))
     with sentry_sdk.isolation_scope() as scope:
         scope.set_client(client)
         breadcrumbs.tag(job=created.job_id)

@@ -108,7 +108,7 @@ def worker(queue: JobQueue, books: Redis, redis: Redis, runner: Runner) -> Itera
         queue.queue,
         cast(JobRunner, runner),
         connection=books,
-        lifeline=redis,
+        lease_pool=redis,
         name="w1",
         concurrency=2,
         drain_seconds=0,

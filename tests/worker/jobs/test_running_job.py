@@ -21,7 +21,7 @@ from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
-from worker.jobs.running_job import Course, Outcome, RunningJob, Stop
+from worker.jobs.running_job import JobContext, Outcome, RunningJob, Stop
 from worker.publishing.publisher import Lifetimes, Publisher
 
 INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
@@ -74,7 +74,7 @@ def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 6
         )
 
     attempt = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage())
-    course = Course(
+    context = JobContext(
         agent=agent,
         model="m",
         model_label="m",
@@ -84,7 +84,7 @@ def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 6
         new_publisher=new_publisher,
         start_again=lambda last: (last.number + 1, last.failures + 1) if again else (-1, 0),
     )
-    return RunningJob(attempt, course)
+    return RunningJob(attempt, context)
 
 
 def run(job: RunningJob, *beside: Callable[[], Awaitable[object]]) -> Outcome:
