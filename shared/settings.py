@@ -1,71 +1,90 @@
-"""Every setting, with its unit, default and reason. Read once, whole, at the start of a process."""
+"""Every setting, with its unit, default and meaning. A process reads them once, whole, at its start.
 
-import re
-from pathlib import Path
-from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
+The docstrings below are shown to operators: docs/settings.md and .env.example are generated from them
+(`python -m scripts.generate_settings`).
+"""
 
-from pydantic import Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+import os
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from shared import environment, setting_rules
 from shared.errors import SettingsError
 
-Seconds = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
+NAMES_WITH_FILES = frozenset({"REDIS_URL", "AUTH_SECRET", "ANTHROPIC_API_KEY", "SENTRY_DSN"})
+"""For these, NAME_FILE may name a file that holds the value, as Docker and Kubernetes give secrets."""
+YEAR_SECONDS = 31_536_000
+"""More than any time that is meant, and less than Redis or a timer refuses."""
+LARGEST_COUNT = 1_000_000_000
 
 
-class Settings(BaseSettings):
+def _split(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _each(rule: Callable[[str], str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    return lambda values: tuple(rule(value) for value in values)
+
+
+def _long_enough(secret: str) -> str:
+    if len(secret.encode()) < 32:
+        raise ValueError("must be 32 bytes or more")
+    return secret
+
+
+Seconds = Annotated[int, Field(gt=0, le=YEAR_SECONDS)]
+SecondsOrNone = Annotated[int, Field(ge=0, le=YEAR_SECONDS)]
+PreciseSeconds = Annotated[float, Field(gt=0, le=YEAR_SECONDS)]
+Count = Annotated[int, Field(gt=0, le=LARGEST_COUNT)]
+Port = Annotated[int, Field(gt=0, lt=65536)]
+Name = Annotated[str, AfterValidator(setting_rules.name)]
+HttpUrl = Annotated[str, AfterValidator(setting_rules.http_url)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(setting_rules.name))]
+Origins = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_each(setting_rules.origin))]
+LogLevel = Annotated[
+    Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+    BeforeValidator(lambda value: value.upper() if isinstance(value, str) else value),
+]
+
+
+class Settings(BaseModel):
     """What both processes need."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True, case_sensitive=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True)
 
-    redis_url: str
-    """redis://, rediss:// or unix://, with password and database as usual."""
+    redis_url: Annotated[str, AfterValidator(setting_rules.redis_url)]
+    """`redis://`, `rediss://` or `unix://`, with password and database as usual."""
 
-    claude_model: str = "claude-sonnet-5-5"
+    claude_model: Name = "claude-sonnet-5-5"
     """Model for jobs without `customModel`; `sandbox` when the sandbox answers."""
-    allowed_models: Annotated[tuple[str, ...], NoDecode] = (
-        "claude-sonnet-5-5",
-        "claude-opus-5-5",
-        "claude-haiku-5-5",
-    )
-    """What `customModel` may name, comma-separated; CLAUDE_MODEL always may."""
+    allowed_models: Names = ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5")
+    """What `customModel` may name, comma-separated (CLAUDE_MODEL always may)."""
 
     job_timeout_seconds: Seconds = 120
     """One attempt may take this long; then TIMEOUT, which is not retried."""
     max_attempts: Count = 3
-    """Attempts that may fail (lost worker, model trouble); a drain is not a failure."""
+    """Attempts that may fail; a drain is not a failure."""
     job_ttl_seconds: Seconds = 600
     """A job's life from its creation, from the start of each attempt and from each event."""
     failed_retention_seconds: Seconds = 3600
     """A failed job is kept this long, for debugging."""
-    completed_retention_seconds: Annotated[int, Field(ge=0)] = 600
-    """A completed or cancelled job is kept this long; 0 deletes it once those who watch have its end."""
+    completed_retention_seconds: SecondsOrNone = 600
+    """A completed or cancelled job is kept this long; 0 deletes it as soon as those who watch have its final event."""
 
-    sentry_dsn: str | None = None
-    sentry_environment: str = "production"
+    sentry_dsn: Annotated[str, AfterValidator(setting_rules.sentry_dsn)] | None = None
+    """Where errors are reported; off without one."""
+    sentry_environment: Name = "production"
+    """The environment that reports name."""
     sentry_traces_sample_rate: Annotated[float, Field(ge=0, le=1)] = 0
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] = "INFO"
+    """The share of requests that are traced, 0 to 1."""
+    log_level: LogLevel = "INFO"
+    """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
     log_format: Literal["json", "console"] = "json"
-
-    @field_validator("redis_url")
-    @classmethod
-    def _redis_url_has_a_scheme(cls, url: str) -> str:
-        if not url.startswith(("redis://", "rediss://", "unix://")):
-            raise ValueError("must start with redis://, rediss:// or unix://")
-        if _port_is_malformed(url):
-            raise ValueError("has a malformed port")
-        return url
-
-    @field_validator("allowed_models", mode="before")
-    @classmethod
-    def _split_models(cls, value: object) -> object:
-        return _split(value)
-
-    @field_validator("log_level", mode="before")
-    @classmethod
-    def _upper(cls, value: object) -> object:
-        return value.upper() if isinstance(value, str) else value
+    """`json` or `console`."""
 
     @property
     def models(self) -> tuple[str, ...]:
@@ -78,68 +97,42 @@ class Settings(BaseSettings):
 
 
 class ApiSettings(Settings):
-    """What the API needs."""
+    """What the web process needs."""
 
     auth_mode: Literal["jwt", "demo"]
-    """Has no default: nobody should run an open door by accident."""
-    auth_secret: str | None = None
-    """Signs HS256 tokens; 32 bytes or more."""
-    auth_jwks_url: str | None = None
-    """Where the keys of RS256 and ES256 tokens are."""
+    """`jwt` or `demo`. It has no default: nobody should run an open door by accident."""
+    auth_secret: Annotated[str, AfterValidator(_long_enough)] | None = None
+    """`jwt`: verifies tokens signed with HS256, 32 bytes or more; either this or AUTH_JWKS_URL."""
+    auth_jwks_url: HttpUrl | None = None
+    """`jwt`: where the keys of RS256 and ES256 tokens are."""
     auth_issuer: str | None = None
+    """The `iss` claim that tokens must have, where set."""
     auth_audience: str | None = None
-    auth_cookie: str = "__session"
+    """The `aud` claim that tokens must have, where set."""
+    auth_cookie: Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")] = "__session"
+    """A token may come in the cookie of this name."""
 
-    port: Annotated[int, Field(gt=0, lt=65536)] = 8000
+    port: Port = 8000
+    """The web process listens on it, on every interface; on loopback alone in demo mode."""
     jobs_per_minute: Count = 10
-    """Created jobs a user in any 60 seconds."""
+    """Jobs a user may create in any 60 seconds."""
     streams_per_user: Count = 5
-    """Open streams a user, across all processes."""
+    """Streams a user may have open at once, across all web processes."""
     max_queued_jobs: Count = 1000
-    """More than this many waiting: 503."""
+    """Jobs that may wait; the next one is answered 503."""
     max_connections: Annotated[int, Field(gt=0, lt=10_000)] = 9500
-    """Open connections a process; the next one is answered 503. Fewer than gunicorn's own bound, which would leave it
-    waiting, unseen."""
-    request_seconds: Annotated[float, Field(gt=0)] = 15
-    """A request has to be here, whole, this long after its first byte: nobody holds a place by being slow."""
-    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Origins of web clients elsewhere that send bearer tokens, comma-separated, as https://app.example.com."""
-    keepalive_seconds: Annotated[float, Field(gt=0)] = 15
-    """A comment is sent, and the log read again, after this long without an event."""
-
-    @field_validator("auth_secret")
-    @classmethod
-    def _secret_is_long(cls, secret: str | None) -> str | None:
-        if secret is not None and len(secret.encode()) < 32:
-            raise ValueError("must be 32 bytes or more")
-        return secret
-
-    @field_validator("auth_jwks_url")
-    @classmethod
-    def _jwks_url_is_http(cls, url: str | None) -> str | None:
-        if url is not None and (not url.startswith(("http://", "https://")) or _port_is_malformed(url)):
-            raise ValueError("must be an http:// or https:// URL")
-        return url
-
-    @field_validator("cors_origins", mode="before")
-    @classmethod
-    def _split_origins(cls, value: object) -> object:
-        return _split(value)
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _origins_are_exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        # As a browser sends them; never `*` and no patterns, which let in more than was meant.
-        if not all(re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9]\d{0,4})?", origin) for origin in origins):
-            raise ValueError("must be origins such as https://app.example.com, in lower case, without a path")
-        return origins
-
-    @field_validator("auth_cookie")
-    @classmethod
-    def _cookie_is_a_token(cls, name: str) -> str:
-        if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) is None:
-            raise ValueError("is not a name that a cookie can have")
-        return name
+    """Open connections a process; the next one is answered 503."""
+    # Fewer than gunicorn's own bound, which would leave the next one waiting, unseen.
+    request_seconds: PreciseSeconds = 15
+    """A request has to arrive whole within this time of its first byte; then 408, or hung up."""
+    cors_origins: Origins = ()
+    """Origins of web clients elsewhere, comma-separated, such as `https://app.example.com`; never `*`."""
+    keepalive_seconds: PreciseSeconds = 15
+    """A comment is sent on a stream after this long without an event."""
+    repository_url: HttpUrl | None = None
+    """Where the project's files are shown, such as `https://github.com/acme/shop/blob/main/`; the page links there."""
+    sign_in_url: Annotated[str, AfterValidator(setting_rules.link)] | None = None
+    """Where the page sends whoever is signed out: a URL, or a path on this host."""
 
     @model_validator(mode="after")
     def _jwt_has_one_source_of_keys(self) -> "ApiSettings":
@@ -151,57 +144,75 @@ class ApiSettings(Settings):
 class WorkerSettings(Settings):
     """What the worker needs."""
 
-    anthropic_api_key: Annotated[str, Field(min_length=1)]
-    anthropic_base_url: str | None = None
-    project_root: str | None = None
-    """Directory the agent may read; without it the agent has no tools."""
+    anthropic_api_key: Annotated[str, AfterValidator(setting_rules.token)]
+    """The key of the Anthropic API, as the SDK takes it."""
+    # Never left to the SDK, which would take an empty ANTHROPIC_BASE_URL from the environment for an address.
+    anthropic_base_url: Annotated[str, AfterValidator(setting_rules.base_url)] = "https://api.anthropic.com"
+    """Where the Messages API is, without `/v1`; for a gateway or the sandbox."""
+    claude_effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
+    """`low`, `medium`, `high`, `xhigh` or `max`; sent only to models that take it."""
+    model_silence_seconds: PreciseSeconds = 75
+    """A model connection without a byte for this long is broken; pings come about every 30 s."""
+    max_wait_seconds: SecondsOrNone = 300
+    """How long a job may wait, all in all, for a provider that refuses."""
+    max_job_tokens: Count = 1_000_000
+    """Input and output tokens of one job, reads from the cache at a tenth; past nine tenths of it the model is told to
+    answer, past all of it no further turn begins."""
+    project_root: Annotated[str, AfterValidator(setting_rules.directory)] | None = None
+    """The directory that the agent may read; without it the agent has no tools."""
     worker_concurrency: Annotated[int, Field(gt=0, le=1000)] = 100
-    """Jobs at once in one process."""
-    drain_seconds: Annotated[float, Field(ge=0)] = 25
+    """Jobs at once in one worker process."""
+    drain_seconds: Annotated[float, Field(ge=0, le=YEAR_SECONDS)] = 25
     """How long a stopping worker lets its jobs finish."""
-    delta_interval_ms: Annotated[int, Field(ge=0)] = 100
-    """Deltas after the first are at least this far apart."""
-    metrics_port: Annotated[int, Field(gt=0, lt=65536)] | None = None
-    """Where the worker serves Prometheus text."""
-
-    @field_validator("project_root")
-    @classmethod
-    def _project_root_is_a_directory(cls, path: str | None) -> str | None:
-        if path is not None and not Path(path).is_dir():
-            raise ValueError("is not a directory")
-        return path
+    delta_interval_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 100
+    """Deltas after the first are at least this many milliseconds apart."""
+    metrics_port: Port | None = None
+    """Where a worker serves Prometheus text, `/healthz` and `/readyz`; off without it."""
+    metrics_host: Annotated[str, AfterValidator(setting_rules.host)] = "127.0.0.1"
+    """The address of METRICS_PORT."""
 
 
 S = TypeVar("S", bound=Settings)
 
+_MESSAGES = {
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a finite number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "literal_error": "must be {expected}",
+    "string_pattern_mismatch": "is not a name that a cookie can have",
+}
 
-def _split(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
 
+def load(kind: type[S], variables: Mapping[str, str] | None = None) -> S:
+    """Returns the process's settings from its environment, or from `variables`.
 
-def _port_is_malformed(url: str) -> bool:
-    try:
-        urlsplit(url).port  # noqa: B018 (reading it parses it)
-    except ValueError:
-        return True
-    return False
-
-
-def load(kind: type[S]) -> S:
-    """The process's settings from its environment.
-
-    Raises SettingsError with one line that names every setting at fault and never shows a value.
+    Raises SettingsError with one line that names every setting that is missing or malformed and never shows a value.
     """
+    names = [field.upper() for field in kind.model_fields]
+    values, problems = environment.read(names, NAMES_WITH_FILES, os.environ if variables is None else variables)
+    unread = {problem.split(" ", 1)[0].removesuffix("_FILE") for problem in problems}
     try:
-        return kind()  # type: ignore[call-arg]  # its arguments come from the environment
+        settings = kind.model_validate({name.lower(): value for name, value in values.items()})
     except ValidationError as error:
-        problems = []
-        for problem in error.errors():
+        for problem in error.errors(include_url=False, include_input=False):
             name = str(problem["loc"][0]).upper() if problem["loc"] else ""
-            if problem["type"] == "missing":
-                problems.append(f"{name} is not set")
-            else:
-                problems.append(f"{name} {problem['msg'].removeprefix('Value error, ')}".strip())
+            # What could not be read is missing for that reason alone, and so may be what depends on it.
+            if name not in unread and (name or not unread):
+                problems.append(_described(name, problem))
+    if problems:
         raise SettingsError("; ".join(problems)) from None
+    return settings
+
+
+def _described(name: str, problem: Mapping[str, Any]) -> str:
+    if problem["type"] == "missing":
+        return f"{name} is not set"
+    if template := _MESSAGES.get(problem["type"]):
+        return f"{name} {template.format_map(problem.get('ctx', {}))}"
+    return f"{name} {problem['msg'].removeprefix('Value error, ')}".strip()

@@ -16,7 +16,6 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -91,21 +90,6 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
         yield client
 
 
-class GivenApiSettings(ApiSettings):
-    """Settings from arguments alone, whatever the environment of the test run."""
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return (init_settings,)
-
-
 ApiSettingsFactory = Callable[..., ApiSettings]
 
 
@@ -114,7 +98,7 @@ def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
     """Makes settings, in demo mode unless told otherwise; keyword arguments are fields."""
 
     def make(**fields: Any) -> ApiSettings:
-        return GivenApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
+        return ApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
 
     return make
 

@@ -7,11 +7,12 @@ from redis.client import Pipeline
 
 from shared.contract.events import Delta, Event, Started
 from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
+from shared.settings import ApiSettings
 from shared.state import keys
 from shared.state.job_store import Created, CreateLimits, JobStore
 from shared.state.scripts import script
 from tests.bench.measures import now_ms
-from tests.conftest import SECRET, GivenApiSettings
+from tests.conftest import SECRET
 
 USER = "alice"
 NO_LIMITS = CreateLimits(jobs_per_minute=10**9, max_queued_jobs=10**9)
@@ -24,7 +25,7 @@ TEXT = "and a button that says what it will do, "
 
 def running_jobs(redis: Redis, redis_url: str, count: int) -> list[str]:
     """New jobs whose first attempt has said `started`; their leases do not lapse."""
-    settings = GivenApiSettings(redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS)
+    settings = ApiSettings(redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS)
     store = JobStore(redis, settings)
     started = Started(attempt=1, model="sandbox", agent="default", cause=None, timestamp=now_ms())
     jobs: list[str] = []

@@ -1,0 +1,192 @@
+"""What a well-formed value is, for the settings whose type alone does not say it.
+
+Each rule returns the value, or raises ValueError with a reason that never repeats any of it: it may be a secret, or
+hold one. Nothing here opens a connection, and nothing here may import what uses sockets: gunicorn's master loads it.
+"""
+
+import ipaddress
+import os
+import re
+from pathlib import Path
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+_PRINTABLE = re.compile(r"[!-~]+")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+_DATABASE = re.compile(r"/?|/\d{1,9}/?")
+
+_TLS_FILES = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile")
+_CHOICES = {
+    "db": re.compile(r"\d{1,9}"),
+    "ssl_cert_reqs": re.compile("none|optional|required"),
+    "ssl_check_hostname": re.compile("(?i:true|false|yes|no|1|0)"),
+    "ssl_password": re.compile(".+"),
+    "ssl_ciphers": re.compile(".+"),
+}
+REDIS_OPTIONS = (*_CHOICES, *_TLS_FILES, "ssl_ca_path")
+"""What may follow the `?` of a Redis URL. Everything else is set by the processes themselves."""
+_OTHER_REDIS_OPTIONS = frozenset(
+    {
+        "client_name",
+        "decode_responses",
+        "encoding",
+        "encoding_errors",
+        "health_check_interval",
+        "max_connections",
+        "password",
+        "protocol",
+        "retry_on_error",
+        "retry_on_timeout",
+        "socket_connect_timeout",
+        "socket_keepalive",
+        "socket_timeout",
+        "ssl",
+        "timeout",
+        "username",
+    }
+)
+"""Options of redis-py that are not supported. An error names these; a name that nobody knows may be half a password."""
+
+
+def token(value: str) -> str:
+    """A key as a header carries it."""
+    if _PRINTABLE.fullmatch(value) is None:
+        raise ValueError("has a space or a character that is not ASCII")
+    return value
+
+
+def name(value: str) -> str:
+    """A name of a model or of an environment."""
+    if re.search(r"\s", value) or len(value) > 200:
+        raise ValueError("must be a name of at most 200 characters without spaces")
+    return value
+
+
+def http_url(value: str) -> str:
+    """An absolute http or https URL."""
+    _http_parts(value)
+    return value
+
+
+def base_url(value: str) -> str:
+    """An http or https URL to which paths can be appended."""
+    parts = _http_parts(value)
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise ValueError("must be an http:// or https:// URL without a query")
+    return value
+
+
+def link(value: str) -> str:
+    """Where a page may send a browser: an http or https URL, or a path on the same host."""
+    if re.fullmatch(r"/(?![/\\])[!-~]*", value) and "\\" not in value:
+        return value
+    try:
+        return http_url(value)
+    except ValueError:
+        raise ValueError("must be an http:// or https:// URL, or a path that begins with one /") from None
+
+
+def sentry_dsn(value: str) -> str:
+    """A DSN as Sentry shows it: https://KEY@HOST/PROJECT."""
+    reason = "must look like https://KEY@HOST/PROJECT, the project being a number"
+    try:
+        parts = _http_parts(value)
+    except ValueError:
+        raise ValueError(reason) from None
+    if not parts.username or not re.fullmatch(r"\d+", parts.path.rsplit("/", 1)[-1]) or parts.query or parts.fragment:
+        raise ValueError(reason)
+    return value
+
+
+def host(value: str) -> str:
+    """An IP address, or the name of a host, to listen on."""
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        # What looks like an IPv4 address and is none is not taken for a name.
+        if _HOST.fullmatch(value) is None or re.fullmatch(r"[\d.]+", value):
+            raise ValueError("must be an IP address or the name of a host") from None
+    return value
+
+
+def directory(value: str) -> str:
+    if not Path(value).is_dir():
+        raise ValueError("is not a directory")
+    if not os.access(value, os.R_OK | os.X_OK):
+        raise ValueError("is a directory that this process may not read")
+    return value
+
+
+def origin(value: str) -> str:
+    """An origin as a browser sends it; never `*` and no patterns, which let in more than was meant."""
+    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9]\d{0,4})?", value) or not _has_port_in_range(value):
+        raise ValueError("must be origins such as https://app.example.com, in lower case, without a path")
+    return value
+
+
+def redis_url(value: str) -> str:
+    """An address as redis-py takes it, of which nothing would be ignored or change how the processes work."""
+    if not value.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError("has a malformed host or port (in a password, write / ? # as %2F %3F %23)") from None
+    if parts.fragment or value.endswith("#"):
+        raise ValueError("has a # (in a password, write it as %23)")
+    if parts.scheme == "unix":
+        if not unquote(parts.path):
+            raise ValueError("names no socket: unix:///path/to/socket")
+    else:
+        if not parts.hostname or not _is_host(parts.hostname):
+            raise ValueError("has no host, or a malformed one (in a password, write / ? # as %2F %3F %23)")
+        if port == 0:
+            raise ValueError("has a malformed port")
+        if _DATABASE.fullmatch(unquote(parts.path)) is None:
+            raise ValueError("has a database that is not a number")
+    _check_redis_options(parts)
+    return value
+
+
+def _check_redis_options(parts: SplitResult) -> None:
+    try:
+        options = parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True) if parts.query else []
+    except ValueError:
+        raise ValueError("has a malformed query (in a password, write ? as %3F)") from None
+    for option, value in options:
+        if option not in REDIS_OPTIONS:
+            shown = f" {option}" if option in _OTHER_REDIS_OPTIONS else ""
+            raise ValueError(f"has an option{shown} that is not supported; these are: {', '.join(REDIS_OPTIONS)}")
+        if option.startswith("ssl_") and parts.scheme != "rediss":
+            raise ValueError(f"has the option {option}, which needs rediss://")
+        if option in _CHOICES and _CHOICES[option].fullmatch(value) is None:
+            raise ValueError(f"has a malformed option {option}")
+        if option in _TLS_FILES and not (Path(value).is_file() and os.access(value, os.R_OK)):
+            raise ValueError(f"has an option {option} that names no file that can be read")
+        if option == "ssl_ca_path" and not Path(value).is_dir():
+            raise ValueError(f"has an option {option} that is not a directory")
+
+
+def _http_parts(value: str) -> SplitResult:
+    reason = "must be an http:// or https:// URL with a host"
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:
+        raise ValueError(reason) from None
+    is_http = value.lower().startswith(("http://", "https://"))
+    if not is_http or not _PRINTABLE.fullmatch(value) or port == 0 or not _is_host(parts.hostname or ""):
+        raise ValueError(reason)
+    return parts
+
+
+def _is_host(value: str) -> bool:
+    # urlsplit has taken the brackets off an IPv6 address, and checked it.
+    return ":" in value or _HOST.fullmatch(value) is not None
+
+
+def _has_port_in_range(value: str) -> bool:
+    try:
+        return urlsplit(value).port != 0
+    except ValueError:
+        return False
