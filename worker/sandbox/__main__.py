@@ -1,9 +1,7 @@
 """Runs the sandbox: `python -m worker.sandbox --port 8100`."""
 
-import argparse
 import asyncio
 import logging
-import os
 import signal
 import socket
 import sys
@@ -15,7 +13,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from worker.sandbox.app import create_app
-from worker.sandbox.messages import Pace
+from worker.sandbox.options import read_options
 
 
 class _Connection(H11Protocol):
@@ -48,26 +46,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-def _options() -> argparse.Namespace:
-    env = os.environ
-    parser = argparse.ArgumentParser(prog="python -m worker.sandbox", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=env.get("SANDBOX_PORT", "8100"), help="0 chooses one")
-    parser.add_argument("--chars", type=int, default=env.get("SANDBOX_CHARS", "10"), help="written each interval")
-    parser.add_argument("--interval-ms", type=float, default=env.get("SANDBOX_INTERVAL_MS", "50"))
-    parser.add_argument("--answer-chars", type=int, help="length of every answer, for benchmarks")
-    options = parser.parse_args()
-    if options.chars < 1 or options.interval_ms < 0:
-        parser.error("--chars must be at least 1 and --interval-ms at least 0")
-    return options
-
-
 def main() -> None:
     """Serve until told to stop."""
-    options = _options()
+    options = read_options()
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="sandbox: %(levelname)s %(message)s")
     config = uvicorn.Config(
-        create_app(Pace(options.chars, options.interval_ms, options.answer_chars)),
+        create_app(options),
         host=options.host,
         port=options.port,
         http=cast(type[asyncio.Protocol], _Connection),

@@ -11,11 +11,12 @@ from starlette.routing import Route
 
 from worker.sandbox.checks import check_key
 from worker.sandbox.journal import Journal
-from worker.sandbox.messages import Messages, Pace
+from worker.sandbox.limits import Forced, Limits
+from worker.sandbox.messages import Messages
+from worker.sandbox.models import MODELS, described, find
+from worker.sandbox.options import Options
 from worker.sandbox.player import error_response
 from worker.sandbox.wire import ApiError, RequestRefused
-
-_MODELS = ("sandbox", "claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5")
 
 
 def _http_error(request: Request, error: Exception) -> Response:
@@ -24,19 +25,6 @@ def _http_error(request: Request, error: Exception) -> Response:
     kind = kinds.get(status, "invalid_request_error")
     detail = error.detail if isinstance(error, HTTPException) else "Internal server error"
     return error_response(ApiError(status, kind, f"{detail}: {request.method} {request.url.path}"))
-
-
-def _model(name: str) -> dict[str, Any]:
-    shown = "Sandbox" if name == "sandbox" else f"{name} (sandbox)"
-    return {
-        "type": "model",
-        "id": name,
-        "display_name": shown,
-        "created_at": "1970-01-01T00:00:00Z",
-        "lifecycle": "active",
-        "max_input_tokens": 200_000,
-        "max_tokens": 64_000,
-    }
 
 
 def _list_models(request: Request) -> Response:
@@ -50,15 +38,26 @@ def _show_model(request: Request) -> Response:
 def _models_response(request: Request, name: str | None) -> Response:
     try:
         check_key(dict(request.scope["headers"]))
+        return JSONResponse(_all_models() if name is None else _one_model(name))
     except RequestRefused as refused:
         return error_response(refused.error)
-    listed = {"data": [_model(each) for each in _MODELS], "first_id": _MODELS[0], "last_id": _MODELS[-1]}
-    return JSONResponse(_model(name) if name else listed | {"has_more": False})
 
 
-def create_app(pace: Pace) -> Starlette:
+def _all_models() -> dict[str, Any]:
+    listed = [described(model) for model in MODELS.values()]
+    return {"data": listed, "first_id": listed[0]["id"], "last_id": listed[-1]["id"], "has_more": False}
+
+
+def _one_model(name: str) -> dict[str, Any]:
+    model = find(name)
+    if model is None:
+        raise RequestRefused(ApiError(404, "not_found_error", f"model: {name}"))
+    return described(model)
+
+
+def create_app(options: Options) -> Starlette:
     """The whole stand-in."""
-    journal = Journal()
+    journal, limits = Journal(), Limits(options)
 
     async def observed(request: Request) -> Response:
         if request.method == "DELETE":
@@ -73,11 +72,20 @@ def create_app(pace: Pace) -> Starlette:
             raise HTTPException(404)
         return JSONResponse(exchange.pieces())
 
+    async def refusals(request: Request) -> Response:
+        """Orders refusals of the next requests: `{"count", "status", "retryAfter", "model"}`, each optional."""
+        asked = await request.json()
+        limits.force(
+            Forced(asked.get("count", 1), asked.get("status", 429), asked.get("retryAfter"), asked.get("model"))
+        )
+        return Response(status_code=204)
+
     routes = [
-        Route("/v1/messages", Messages(pace, journal), methods=["POST"]),
+        Route("/v1/messages", Messages(options, journal, limits), methods=["POST"]),
         Route("/v1/models", _list_models),
         Route("/v1/models/{name}", _show_model),
         Route("/sandbox/requests", observed, methods=["GET", "DELETE"]),
         Route("/sandbox/requests/{id}/pieces", pieces),
+        Route("/sandbox/refusals", refusals, methods=["POST"]),
     ]
     return Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _http_error})

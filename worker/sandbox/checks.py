@@ -1,15 +1,16 @@
 """What the real API checks in a request, as far as a client is likely to get it wrong."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
+from worker.sandbox.models import EFFORTS, Model, rules_for
 from worker.sandbox.wire import ApiError, JsonObject, RequestRefused
 
-# Models from 4.7 on answer 400 to any temperature. A long second number is a date: claude-sonnet-4-20250514.
-_MODEL_VERSION = re.compile(r"claude-(?:opus|sonnet|haiku)-(\d+)(?:-(\d{1,2})(?!\d))?")
-_FIRST_WITHOUT_TEMPERATURE = (4, 7)
+_SAMPLING = ("temperature", "top_p", "top_k")
+_FORCING = ("any", "tool")
+_DISPLAYS = (None, "summarized", "omitted", "updates")
+_NOT_WITHOUT_THINKING = ("xhigh", "max")
 
 
 def refuse(message: str) -> RequestRefused:
@@ -38,11 +39,11 @@ def check_body(raw_body: bytes) -> JsonObject:
     if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or max_tokens < 1:
         raise refuse("max_tokens: Field required, an integer of at least 1")
     _check_messages(body.get("messages"))
-    _check_temperature(body["model"], body.get("temperature"))
     _check_tools(body.get("tools") or [])
-    for field in ("output_config", "tool_choice"):
+    for field in ("output_config", "tool_choice", "thinking"):
         if not isinstance(body.get(field) or {}, dict):
             raise refuse(f"{field}: Input should be an object")
+    _check_model_rules(body, rules_for(body["model"]))
     _check_format((body.get("output_config") or {}).get("format"))
     return body
 
@@ -89,15 +90,39 @@ def _check_messages(messages: object) -> None:
         raise refuse('messages: first message must use the "user" role')
 
 
-def _check_temperature(model: str, temperature: object) -> None:
-    if temperature is None:
-        return
-    found = _MODEL_VERSION.match(model)
-    version = (int(found[1]), int(found[2] or 0)) if found else (0, 0)
-    if version >= _FIRST_WITHOUT_TEMPERATURE or model.startswith(("claude-fable", "claude-mythos")):
-        raise refuse("`temperature` is deprecated for this model.")
-    if not isinstance(temperature, (int, float)) or not 0 <= temperature <= 1:
+def _check_model_rules(body: JsonObject, rules: Model) -> None:
+    """What one model takes and another refuses."""
+    if rules.lifecycle == "retired":
+        raise RequestRefused(ApiError(404, "not_found_error", f"model: {body['model']}"))
+    if body["max_tokens"] > rules.max_tokens:
+        raise refuse(f"max_tokens: {body['max_tokens']} > {rules.max_tokens}, the maximum for this model")
+    for name in _SAMPLING:
+        if body.get(name) is not None and not rules.takes_sampling:
+            raise refuse(f"`{name}` is deprecated for this model.")
+    temperature = body.get("temperature")
+    if temperature is not None and not (isinstance(temperature, (int, float)) and 0 <= temperature <= 1):
         raise refuse("temperature: Input should be a number between 0 and 1")
+    if rules.is_current and (body.get("tool_choice") or {}).get("type") in _FORCING:
+        raise refuse("tool_choice: forced tool use is not supported for this model; use `auto` or `none`")
+    if rules.is_current and body["messages"][-1]["role"] == "assistant":
+        raise refuse("This model does not support assistant message prefill. End with a user message.")
+    _check_thinking_config(body.get("thinking") or {}, (body.get("output_config") or {}).get("effort"), rules)
+
+
+def _check_thinking_config(thinking: JsonObject, effort: object, rules: Model) -> None:
+    if effort is not None and effort not in EFFORTS:
+        raise refuse(f"output_config.effort: Input should be one of {', '.join(EFFORTS)}")
+    if effort is not None and effort not in rules.efforts:
+        raise refuse(f"output_config.effort: this model does not support the effort level {effort}")
+    if not thinking:
+        return
+    kind = thinking.get("type")
+    if kind not in rules.thinking:
+        raise refuse(f"thinking.type: `{kind}` is not supported for this model")
+    if thinking.get("display") not in _DISPLAYS:
+        raise refuse("thinking.display: Input should be `summarized`, `omitted` or `updates`")
+    if kind == "between_tools" and (thinking.get("display") or effort in _NOT_WITHOUT_THINKING):
+        raise refuse("thinking: `between_tools` takes no display, and no effort of `xhigh` or `max`")
 
 
 def _check_tools(tools: object) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
+from worker.sandbox.wire import ApiError
+
 _KEPT_REQUESTS = 1_000
 _KEPT_BYTES = 64 * 1024 * 1024  # of request bodies; a tool result alone may have 100 KB
 
@@ -27,6 +29,10 @@ class Exchange:
     page: str | None = None
     model: str | None = None
     stream: bool = False
+    turn: int | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+    refusal: ApiError | None = None
+    shows_limits: bool = True
     ended_us: int | None = None
     outcome: str = "running"
     text: str = ""
@@ -40,6 +46,11 @@ class Exchange:
     def wrote_piece(self) -> None:
         """Note that the next piece goes out."""
         self._written_us.append(now_us())
+
+    def refuse(self, error: ApiError, outcome: str) -> None:
+        """Note that it got an error instead of a response."""
+        self.refusal = error
+        self.end(f"failed:{outcome}")
 
     def end(self, outcome: str) -> None:
         """Note how it ended; the first word stands."""
@@ -65,6 +76,13 @@ class Exchange:
             "page": self.page,
             "model": self.model,
             "stream": self.stream,
+            "turn": self.turn,
+            "isRefused": self.refusal is not None,
+            "status": self.refusal.status if self.refusal else 200,
+            "retryAfter": self.refusal.retry_after_seconds if self.refusal else None,
+            "inputTokens": self.usage.get("input_tokens", 0),
+            "cacheCreationTokens": self.usage.get("cache_creation_input_tokens", 0),
+            "cacheReadTokens": self.usage.get("cache_read_input_tokens", 0),
             "firstTextAt": _milliseconds(first_text_us),
             "endedAt": _milliseconds(self.ended_us),
             "endedUs": self.ended_us,

@@ -6,15 +6,23 @@ import struct
 from dataclasses import dataclass
 from uuid import uuid4
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from worker.sandbox.faults import Picks
+from worker.sandbox.habits import dress, dress_all, ping
 from worker.sandbox.journal import Exchange
-from worker.sandbox.wire import PING, ApiError, RequestRefused, Text, Turn, event, frames, message
+from worker.sandbox.script import share_before
+from worker.sandbox.wire import ApiError, Frame, RequestRefused, Style, Text, Turn, event, frames, message
 
-_PING_SECONDS = 3.0
-_BREAKS_AT = {"error event": 1 / 3, "broken stream": 1 / 2, "stall": 1 / 2}  # share of the answer
+# Share of the response.
+_BREAKS_AT = {
+    "error event": 1 / 3,
+    "filtered answer": 1 / 3,
+    "broken stream": 1 / 2,
+    "early end": 1 / 2,
+    "stall": 1 / 2,
+}
 _MOST_CHARS_WHEN_BREAKING = 100  # however coarse the pieces, something comes before the fault
 
 
@@ -28,6 +36,31 @@ class Reply:
     picks: Picks
     chars: int
     interval: float
+    habits: frozenset[str]
+    headers: dict[str, str]
+    ping_seconds: float
+    ponder_seconds: float
+
+    @property
+    def fault(self) -> str | None:
+        """What goes wrong in the middle of it."""
+        return self.picks["stream"].word if "stream" in self.picks else None
+
+    def breaks_at(self, count: int) -> int | None:
+        """The number of the frame, of so many, before which it goes wrong."""
+        if self.fault is None:
+            return None
+        share = share_before(self.turn, 4) if self.fault == "stall after three" else _BREAKS_AT[self.fault]
+        return int(count * share)
+
+    def all_frames(self) -> list[Frame]:
+        """The whole stream, as the gateway in between writes it."""
+        chars = min(self.chars, _MOST_CHARS_WHEN_BREAKING) if self.fault else self.chars
+        style = Style(chars, "whole input" in self.habits, "no usage" in self.habits)
+        written = frames(self.exchange.id, self.exchange.model or "", self.turn, self.usage, style)
+        text = next((block.text for block in self.turn.blocks if isinstance(block, Text)), "")
+        self.exchange.write_text(text, chars)
+        return dress_all(written, self.habits)
 
 
 def new_request_id() -> str:
@@ -35,10 +68,12 @@ def new_request_id() -> str:
     return f"req_sandbox_{uuid4().hex[:20]}"
 
 
-def error_response(error: ApiError) -> Response:
-    """The error as the API answers it before a stream."""
+def error_response(error: ApiError, more_headers: dict[str, str] | None = None) -> Response:
+    """The error as the API, or a proxy before it, answers it before a stream."""
+    if not error.type:
+        return HTMLResponse(error.message, error.status)
     request_id = new_request_id()
-    headers = {"request-id": request_id}
+    headers = {"request-id": request_id, **(more_headers or {})}
     if error.retry_after_seconds is not None:
         headers["retry-after"] = str(error.retry_after_seconds)
     return JSONResponse(error.body(request_id), error.status, headers)
@@ -46,32 +81,34 @@ def error_response(error: ApiError) -> Response:
 
 async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
     """Write the turn as server-sent events."""
-    exchange, fault = reply.exchange, reply.picks.get("stream")
-    chars = min(reply.chars, _MOST_CHARS_WHEN_BREAKING) if fault else reply.chars
-    written = frames(exchange.id, exchange.model or "", reply.turn, reply.usage, chars)
-    breaks_at = int(len(written) * _BREAKS_AT[fault.word]) if fault else None
-    if reply.turn.blocks and isinstance(reply.turn.blocks[0], Text):
-        exchange.write_text(reply.turn.blocks[0].text, chars)
+    exchange, written = reply.exchange, reply.all_frames()
+    breaks_at = reply.breaks_at(len(written))
+    given = {"request-id": new_request_id(), **reply.headers}
     headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
-    headers.append((b"request-id", new_request_id().encode()))
+    headers += [(name.encode(), value.encode()) for name, value in given.items()]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    clock = _Clock(reply.interval)
+    clock = _Clock(reply, send)
     for number, frame in enumerate(written):
         if number == breaks_at:
             return await _break(reply, scope, send)
-        await clock.tick(send)
-        exchange.wrote_piece()
+        await clock.tick()
+        if number == 1 and reply.ponder_seconds:
+            await clock.wait(reply.ponder_seconds)
+        if frame.is_text:
+            exchange.wrote_piece()
         is_last = number == len(written) - 1
         if is_last:  # before it is sent, so that who has read it finds it written down
             exchange.end(_outcome(reply))
-        await send({"type": "http.response.body", "body": frame, "more_body": not is_last})
+        if frame.data:
+            await clock.send(frame.data, more_body=not is_last)
 
 
 async def respond(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
     """The same without a stream: it takes as long, and arrives in one piece."""
     exchange, fault = reply.exchange, reply.picks.get("stream")
-    ticks = len(frames(exchange.id, exchange.model or "", reply.turn, reply.usage, reply.chars))
-    await asyncio.sleep(ticks * reply.interval * (_BREAKS_AT[fault.word] if fault else 1))
+    ticks = len(reply.all_frames())
+    seconds = (reply.breaks_at(ticks) or ticks) * reply.interval + reply.ponder_seconds
+    await asyncio.sleep(seconds)
     if fault and fault.error:
         exchange.end(f"failed:{fault.word}")
         raise RequestRefused(fault.error)
@@ -79,17 +116,20 @@ async def respond(reply: Reply, scope: Scope, receive: Receive, send: Send) -> N
         return await _break(reply, scope, send)
     exchange.end(_outcome(reply))
     whole = message(exchange.id, exchange.model or "", reply.turn, reply.usage)
-    await JSONResponse(whole, headers={"request-id": new_request_id()})(scope, receive, send)
+    headers = {"request-id": new_request_id(), **reply.headers}
+    await JSONResponse(whole, headers=headers)(scope, receive, send)
 
 
 async def _break(reply: Reply, scope: Scope, send: Send) -> None:
     fault = reply.picks["stream"]
-    if fault.word == "stall":
+    if fault.word in ("stall", "stall after three"):
         await asyncio.Event().wait()
     reply.exchange.end(f"failed:{fault.word}")
     if fault.error:
-        last = event(fault.error.body(new_request_id()))
+        last = dress(event(fault.error.body(new_request_id())), reply.habits)
         await send({"type": "http.response.body", "body": last, "more_body": False})
+    elif fault.word == "early end":
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
     else:
         transport: asyncio.Transport = scope["state"]["transport"]
         # Lingering for no time makes the kernel send a reset instead of an orderly end.
@@ -100,20 +140,39 @@ async def _break(reply: Reply, scope: Scope, send: Send) -> None:
 
 
 class _Clock:
-    """Ticks on absolute times, so that a busy moment does not slow the whole answer down."""
+    """Ticks on absolute times, so that a busy moment does not slow the whole answer down; pings in a long silence."""
 
-    def __init__(self, interval: float) -> None:
-        self._interval = interval
+    def __init__(self, reply: Reply, send: Send) -> None:
+        self._interval = reply.interval
+        self._ping_seconds = reply.ping_seconds
+        self._ping = ping(reply.habits)
+        self._send = send
         self._now = asyncio.get_running_loop().time
-        self._next = self._now()
+        self._next = self._sent_at = self._now()
 
-    async def tick(self, send: Send) -> None:
-        """Wait for the next tick; the first comes at once. In a long silence, ping."""
-        while (delay := self._next - self._now()) > _PING_SECONDS:
-            await asyncio.sleep(_PING_SECONDS)
-            await send({"type": "http.response.body", "body": PING, "more_body": True})
-        await asyncio.sleep(max(0.0, delay))  # even 0 lets the others run
+    async def tick(self) -> None:
+        """Wait for the next tick; the first comes at once."""
+        await self._until(self._next)
         self._next += self._interval
+
+    async def wait(self, seconds: float) -> None:
+        """Let so much time pass; later ticks are that much later."""
+        self._next = self._now() + seconds
+        await self.tick()
+
+    async def send(self, data: bytes, *, more_body: bool = True) -> None:
+        """Send some of the body."""
+        self._sent_at = self._now()
+        await self._send({"type": "http.response.body", "body": data, "more_body": more_body})
+
+    async def _until(self, then: float) -> None:
+        while then - self._now() > 0 and then > (ping_at := self._sent_at + self._ping_seconds):
+            await asyncio.sleep(max(0.0, ping_at - self._now()))
+            if self._ping:
+                await self.send(self._ping)
+            else:
+                self._sent_at = self._now()
+        await asyncio.sleep(max(0.0, then - self._now()))  # even 0 lets the others run
 
 
 def _outcome(reply: Reply) -> str:

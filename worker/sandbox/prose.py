@@ -42,13 +42,20 @@ _EXTRA_POINTS = (
 )
 
 
-def compose(task: Task, read: list[File], seen: list[str], wanted_chars: int | None = None) -> str:
+def compose(
+    task: Task,
+    read: list[File],
+    seen: list[str],
+    wanted_chars: int | None = None,
+    *,
+    has_all_ideas: bool = False,
+) -> str:
     """The answer's JSON; the same request always gets the same one, another request another one."""
     seed = int(task.digest[:8], 16)
     paths = [short_path(path) for path in [file.path for file in read] + seen[:3]]
     places = [f"`{path}`" for path in dict.fromkeys(paths)] or ["its code"]
     ideas = sorted(IDEAS.get(task.feature_type, IDEAS["enhancement"]), key=lambda idea: _shuffle(task, idea.title))
-    chosen = ideas[: _FEWEST + seed % (_MOST - _FEWEST + 1)]
+    chosen = ideas[: _MOST if has_all_ideas else _FEWEST + seed % (_MOST - _FEWEST + 1)]
     suggestions = [_suggestion(task, idea, places[n % len(places)]) for n, idea in enumerate(chosen)]
     reply: JsonObject = {"context": _reading(task, read, places if seen else []), "suggestions": suggestions}
     if task.wishes:

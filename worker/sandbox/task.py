@@ -41,7 +41,8 @@ class Task:
     priority: str
     wishes: str
     looks: tuple[Look, ...]
-    is_first_turn: bool
+    turn: int  # the number of the response that is asked for, from 1 on
+    is_told_to_answer: bool  # a text stands after the results of the last tools
 
     @cached_property
     def digest(self) -> str:
@@ -87,7 +88,8 @@ def _task(text: str, asked: JsonObject, since: list[JsonObject]) -> Task:
         priority=str(asked.get("priorityLevel") or "medium"),
         wishes=" ".join(str(asked.get("additionalContext") or "").split()),
         looks=tuple(_looks(since)),
-        is_first_turn=not any(message["role"] == "assistant" for message in since),
+        turn=1 + sum(message["role"] == "assistant" for message in since),
+        is_told_to_answer=bool(since) and bool(blocks_of(since[-1]["content"], "text")),
     )
 
 

@@ -1,42 +1,104 @@
-"""How many tokens a request costs, with a prompt cache that lasts as long as the process."""
+"""What a request costs in tokens, with a prompt cache like the real one.
+
+The cache holds prefixes of the prompt: tools, then system prompt, then messages. A mark (`cache_control` on a block, or
+one for the whole request, which marks its last block) writes the prefix up to it, and reads the longest prefix that was
+written before and ends at most 20 blocks earlier. Another `tool_choice` or other thinking settings make the messages
+another prefix, while tools and system prompt stay what they were.
+"""
 
 import hashlib
 import json
+import time
+from dataclasses import dataclass
 
+from worker.sandbox.models import rules_for
 from worker.sandbox.wire import JsonObject, estimate_tokens
 
-_REMEMBERED = 10_000  # prefixes; beyond that the oldest fall out of the cache
+_REMEMBERED = 20_000  # prefixes; beyond that the oldest fall out of the cache
+_LIFETIME_SECONDS = 300
+_LOOK_BACK_BLOCKS = 20
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One block of the prompt: its own tokens, and the digest of everything up to its end."""
+
+    tokens: int
+    digest: bytes
+    is_marked: bool
 
 
 class PromptCache:
-    """Remembers which prefixes (system prompt and tools) it has seen marked for caching."""
+    """Remembers which prefixes were marked, for five minutes from their last use."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, None] = {}
+        self._used_at: dict[bytes, float] = {}
 
     def usage(self, body: JsonObject) -> dict[str, int]:
-        """The input side of `usage`: the first request with a prefix writes the cache, later ones read it."""
-        messages = estimate_tokens(json.dumps(body["messages"], ensure_ascii=False))
-        prefix_text = json.dumps([body["model"], body.get("system"), body.get("tools")], ensure_ascii=False)
-        prefix = estimate_tokens(prefix_text)
-        if not _is_marked(body):
-            return _usage(messages + prefix, created=0, read=0)
-        digest = hashlib.sha256(prefix_text.encode()).digest()
-        if digest in self._seen:
-            return _usage(messages, created=0, read=prefix)
-        self._seen[digest] = None
-        if len(self._seen) > _REMEMBERED:
-            del self._seen[next(iter(self._seen))]
-        return _usage(messages, created=prefix, read=0)
+        """The input side of `usage`, for a request that is answered: it writes what it marks."""
+        usage, written = self.measure(body)
+        self.keep(written)
+        return usage
+
+    def measure(self, body: JsonObject) -> tuple[dict[str, int], list[bytes]]:
+        """The input side of `usage`, and what would be kept of it."""
+        blocks = _blocks(body)
+        ends = [number for number, block in enumerate(blocks) if block.is_marked]
+        sums = [0]
+        for block in blocks:
+            sums.append(sums[-1] + block.tokens)
+        least = rules_for(body["model"]).min_cacheable_tokens
+        ends = [end for end in ends if sums[end + 1] >= least]
+        if not ends:
+            return _usage(sums[-1], created=0, read=0), []
+        read = max((self._longest(blocks, end) for end in ends), default=-1)
+        in_cache, up_to_mark = sums[read + 1], sums[ends[-1] + 1]
+        kept = [blocks[end].digest for end in ends] + ([blocks[read].digest] if read >= 0 else [])
+        return _usage(sums[-1] - up_to_mark, created=up_to_mark - in_cache, read=in_cache), kept
+
+    def keep(self, written: list[bytes]) -> None:
+        """Remember these prefixes, as used now."""
+        now = time.monotonic()
+        for digest in written:
+            self._used_at.pop(digest, None)
+            self._used_at[digest] = now
+        while len(self._used_at) > _REMEMBERED:
+            del self._used_at[next(iter(self._used_at))]
+
+    def _longest(self, blocks: list[_Block], end: int) -> int:
+        """The last block of the longest prefix that is in the cache; -1 where none is."""
+        oldest = time.monotonic() - _LIFETIME_SECONDS
+        for number in range(end, max(-1, end - _LOOK_BACK_BLOCKS), -1):
+            if self._used_at.get(blocks[number].digest, oldest) > oldest:
+                return number
+        return -1
+
+
+def _blocks(body: JsonObject) -> list[_Block]:
+    """The prompt in the order in which it is cached."""
+    system = body.get("system") or []
+    parts: list[object] = [*(body.get("tools") or [])]
+    parts += [{"type": "text", "text": system}] if isinstance(system, str) else system
+    first_message = len(parts)
+    for message in body["messages"]:
+        content = message["content"]
+        given = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        parts += [{**block, "role": message["role"]} if isinstance(block, dict) else block for block in given]
+    blocks: list[_Block] = []
+    running = hashlib.sha256(json.dumps(body["model"]).encode())
+    for number, part in enumerate(parts):
+        if number == first_message:
+            settings = [body.get("tool_choice"), body.get("thinking")]
+            running.update(json.dumps(settings, sort_keys=True).encode())
+        is_marked = isinstance(part, dict) and bool(part.get("cache_control"))
+        plain = {k: v for k, v in part.items() if k != "cache_control"} if isinstance(part, dict) else part
+        text = json.dumps(plain, ensure_ascii=False)
+        running.update(text.encode(errors="replace"))
+        is_last = number == len(parts) - 1
+        is_marked = is_marked or (is_last and bool(body.get("cache_control")))
+        blocks.append(_Block(estimate_tokens(text), running.digest(), is_marked))
+    return blocks
 
 
 def _usage(fresh: int, *, created: int, read: int) -> dict[str, int]:
     return {"input_tokens": fresh, "cache_creation_input_tokens": created, "cache_read_input_tokens": read}
-
-
-def _is_marked(part: object) -> bool:
-    if isinstance(part, list):
-        return any(_is_marked(item) for item in part)
-    if isinstance(part, dict):
-        return bool(part.get("cache_control")) or any(_is_marked(item) for item in part.values())
-    return False

@@ -1,0 +1,122 @@
+"""Rate limits as the real API keeps them: for each model a token bucket of requests, of input and of output tokens."""
+
+import math
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from worker.sandbox.options import Options
+from worker.sandbox.wire import ApiError, RequestRefused
+
+_ROUNDED_FROM = 10_000  # what is left of larger buckets is told in thousands, as the real headers do
+
+
+@dataclass
+class Bucket:
+    """Holds up to `burst` and fills continuously. Times are seconds on the monotonic clock."""
+
+    per_minute: float
+    burst: float
+    level: float = field(init=False)
+    _at: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.level = self.burst
+
+    def fill(self, now: float) -> None:
+        """Bring the level up to date."""
+        self.level = min(self.burst, self.level + (now - self._at) * self.per_minute / 60)
+        self._at = now
+
+    def wait_seconds(self, need: float) -> float:
+        """How long until there is enough; a need above the whole bucket waits until it is full."""
+        return max(0.0, (min(need, self.burst) - self.level) * 60 / self.per_minute)
+
+    def headers(self, name: str) -> dict[str, str]:
+        """The three headers of this limit."""
+        left = max(0, int(self.level))
+        if self.per_minute >= _ROUNDED_FROM:
+            left = round(left, -3)
+        full = datetime.now(UTC) + timedelta(seconds=(self.burst - self.level) * 60 / self.per_minute)
+        prefix = f"anthropic-ratelimit-{name}"
+        return {
+            f"{prefix}-limit": str(int(self.per_minute)),
+            f"{prefix}-remaining": str(left),
+            f"{prefix}-reset": full.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+
+
+@dataclass
+class Forced:
+    """A refusal that a test has ordered for the next requests."""
+
+    count: int
+    status: int
+    retry_after_seconds: int | None
+    model: str | None = None
+
+
+class Limits:
+    """The buckets of every model, and the refusals that tests have ordered."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._buckets: dict[str, dict[str, Bucket]] = {}
+        self._forced: list[Forced] = []
+
+    def force(self, refusal: Forced) -> None:
+        """Refuse the next requests so, whatever the buckets hold."""
+        self._forced.append(refusal)
+
+    def admit(self, model: str, input_tokens: int) -> None:
+        """Take one request and its input out of the buckets. Raises RequestRefused where they are too empty."""
+        self._refuse_if_forced(model)
+        buckets, now = self._of(model), time.monotonic()
+        for bucket in buckets.values():
+            bucket.fill(now)
+        needs = {"requests": 1, "input-tokens": input_tokens, "output-tokens": 1}
+        waits = {name: buckets[name].wait_seconds(need) for name, need in needs.items()}
+        longest = max(waits, key=lambda name: waits[name])
+        if waits[longest] > 0:
+            per_minute = int(buckets[longest].per_minute)
+            text = f"This request would exceed the rate limit of {per_minute} {longest.replace('-', ' ')} per minute."
+            raise RequestRefused(ApiError(429, "rate_limit_error", text, max(1, math.ceil(waits[longest]))))
+        buckets["requests"].level -= 1
+        buckets["input-tokens"].level -= input_tokens
+
+    def spend_output(self, model: str, tokens: int) -> None:
+        """Take what a response writes out of its bucket, which may go below nothing."""
+        self._of(model)["output-tokens"].level -= tokens
+
+    def headers(self, model: str | None) -> dict[str, str]:
+        """The headers of a response about this model; none where they are stripped."""
+        if model is None or self._options.strip_limit_headers:
+            return {}
+        buckets, now = self._of(model), time.monotonic()
+        told: dict[str, str] = {}
+        for name, bucket in buckets.items():
+            bucket.fill(now)
+            told |= bucket.headers(name)
+        return told
+
+    def _refuse_if_forced(self, model: str) -> None:
+        for refusal in self._forced:
+            if refusal.model in (None, model):
+                refusal.count -= 1
+                if refusal.count <= 0:
+                    self._forced.remove(refusal)
+                kind = "overloaded_error" if refusal.status == 529 else "rate_limit_error"
+                text = "Refused, as ordered at /sandbox/refusals."
+                raise RequestRefused(ApiError(refusal.status, kind, text, refusal.retry_after_seconds))
+
+    def _of(self, model: str) -> dict[str, Bucket]:
+        if model not in self._buckets:
+            given = self._options
+            self._buckets[model] = {
+                "requests": Bucket(given.requests_per_minute, given.burst or given.requests_per_minute),
+                "input-tokens": Bucket(
+                    given.input_tokens_per_minute, given.input_tokens_burst or given.input_tokens_per_minute
+                ),
+                "output-tokens": Bucket(given.output_tokens_per_minute, given.output_tokens_per_minute),
+            }
+        return self._buckets[model]
