@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ import pytest
 
 from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed
-from tests.worker.sandbox.test_sandbox import Sandbox
+from tests.sandboxes import Sandbox
 from worker.agent import feature_agent as agent_module
 from worker.agent.feature_agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
 from worker.agent.model_client import model_client
@@ -236,8 +237,8 @@ def test_the_other_words_answer_all_the_same(sandbox: Sandbox, word: str) -> Non
     assert json.loads(written(events)) == events[-1].answer.model_dump(by_alias=True)
 
 
-def test_every_word_of_the_sandbox_is_tried_here() -> None:
-    assert {fault.word for fault in FAULTS} == set(FAILS) | set(SUCCEEDS)
+def test_every_word_tried_here_is_one_of_the_sandbox() -> None:
+    assert {fault.word for fault in FAULTS} >= set(FAILS) | set(SUCCEEDS)
 
 
 def test_a_model_that_is_not_there_is_unavailable() -> None:
@@ -419,8 +420,12 @@ def test_a_request_asks_for_the_schema_and_marks_what_can_be_cached(sandbox: San
         assert "temperature" not in body and body["max_tokens"] == 16384
         assert (body["system"], body["tools"]) == (noted[0]["system"], noted[0]["tools"])
     first, last = spent(events)[0], spent(events)[-1]
-    assert first.cache_creation_tokens == last.cache_creation_tokens > 0
-    assert last.cache_read_tokens == (len(noted) - 1) * first.cache_creation_tokens
+    turns = [(each.cache_creation_tokens, each.cache_read_tokens) for each in spent(events)[::2]]
+    assert first.cache_creation_tokens > 0 and first.cache_read_tokens == 0
+    # Each turn reads all that the turn before has written or read, and pays for what is new alone.
+    for (written_before, read_before), (written, read) in pairwise([(0, 0), *turns]):
+        assert read - read_before == written_before and written > written_before
+    assert last.input_tokens == 0
 
 
 def test_the_schema_is_that_of_the_contract() -> None:
