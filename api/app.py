@@ -30,7 +30,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     app = OpenAPI(
         "api",
         info=docs.INFO,
-        security_schemes=docs.security_schemes(settings.auth_cookie),
+        security_schemes=docs.security_schemes(middleware.cookie_name(settings)),
         validation_error_model=Problem,
         validation_error_callback=problems.on_validation_error,
         doc_ui=False,

@@ -23,9 +23,9 @@ def check_auth(settings: ApiSettings) -> Iterable[Finding]:
 def _key_server(url: str) -> Finding:
     try:
         count = KeyServer(url).count()
-    except KeyServerUnavailable:
-        return Finding("FAIL", "auth", f"the key server {shown_url(url)} does not give its keys")
-    return Finding("ok" if count else "FAIL", "auth", f"{count} keys from {shown_url(url)}")
+    except KeyServerUnavailable as error:
+        return Finding("FAIL", "auth", f"the key server {shown_url(url)} {error}")
+    return Finding("ok" if count else "FAIL", "auth", f"{count} keys for signatures from {shown_url(url)}")
 
 
 def check_origins(settings: ApiSettings) -> Iterable[Finding]:

@@ -1,30 +1,33 @@
 """AUTH_MODE=jwt: the user is the `sub` of a signed token."""
 
+import logging
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import jwt
 from flask import Request
-from jwt.algorithms import HMACAlgorithm
 
 from api.auth.credentials import Credential, unauthorised
 from api.auth.jwks import KeyServer, KeyServerUnavailable
 from api.http.problems import RETRY_AFTER_SECONDS, ApiProblem
 from shared.settings import ApiSettings
 
+log = logging.getLogger(__name__)
+
 SUBJECT_MAX_LENGTH = 255
+LEEWAY_SECONDS = 30
+"""The clocks of whoever signs the tokens and of this host may differ by this much."""
 
-
-class _Hs256(HMACAlgorithm):
-    """HS256 with a secret that is looked at once; PyJWT makes sure with every token that it is no public key."""
-
-    def __init__(self) -> None:
-        super().__init__(HMACAlgorithm.SHA256)
-        self._prepared = cache(super().prepare_key)
-
-    def prepare_key(self, key: str | bytes) -> bytes:
-        return self._prepared(key)
+_REASONS: dict[type[Exception], str] = {
+    jwt.ExpiredSignatureError: "it has expired (exp)",
+    jwt.ImmatureSignatureError: "it is not valid yet (nbf)",
+    jwt.InvalidSignatureError: "its signature does not verify",
+    jwt.InvalidAlgorithmError: "its algorithm is not one that is taken (alg)",
+    jwt.InvalidAudienceError: "it is for another audience (aud)",
+    jwt.InvalidIssuerError: "it is from another issuer (iss)",
+    jwt.exceptions.InvalidSubjectError: "its subject is no text (sub)",
+}
+"""For the operator's log, in words of ours: the library's may repeat what stands in a token."""
 
 
 class TokenAuthenticator:
@@ -39,7 +42,7 @@ class TokenAuthenticator:
             self._key_server = KeyServer(settings.auth_jwks_url)
             self._verify = self._verify_by_key_server
         else:
-            self._secret = _secret(settings.auth_secret or "")
+            self._secret = settings.auth_secret or ""
             self._verify = self._verify_by_secret
 
     def guard(self, request: Request) -> None:
@@ -50,23 +53,25 @@ class TokenAuthenticator:
         authorization = request.headers.get("Authorization", "")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
-            return Credential(self._subject(token.strip()), is_cookie=False)
+            return Credential(self._subject(token.strip(), "Authorization header"), is_cookie=False)
         if token := request.cookies.get(self._cookie, ""):
-            return Credential(self._subject(token), is_cookie=True)
+            return Credential(self._subject(token, "cookie"), is_cookie=True)
         raise unauthorised("Sign in first.")
 
-    def _subject(self, token: str) -> str:
+    def _subject(self, token: str, source: str) -> str:
+        """The user that a token speaks for. Raises ApiProblem; `source` says in the log where the token stood."""
         try:
             subject = self._verify(token)["sub"]
         except KeyServerUnavailable:
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             raise ApiProblem(503, "Signing in cannot be checked right now.", headers=headers) from None
-        except jwt.ExpiredSignatureError:
-            raise unauthorised("The token has expired. Sign in again.") from None
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise unauthorised("The token is not valid. Sign in again.") from None
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
+            _log_refusal(source, _reason(error))
+            what = "has expired" if isinstance(error, jwt.ExpiredSignatureError) else "is not valid"
+            raise unauthorised(f"The token {what}. Sign in again.") from None
         # Not printable: control characters, and lone surrogates, which no key in Redis can hold.
         if not 0 < len(subject) <= SUBJECT_MAX_LENGTH or not subject.isprintable():
+            _log_refusal(source, "its subject is empty, too long or not printable (sub)")
             raise unauthorised("The token is not valid. Sign in again.")
         return str(subject)
 
@@ -75,14 +80,16 @@ class TokenAuthenticator:
 
     def _verify_by_key_server(self, token: str) -> dict[str, Any]:
         header = jwt.get_unverified_header(token)
-        if header.get("alg") not in ("RS256", "ES256") or not isinstance(header.get("kid"), str):
-            raise jwt.InvalidTokenError
+        if header.get("alg") not in ("RS256", "ES256"):
+            raise jwt.InvalidAlgorithmError
+        if not isinstance(header.get("kid"), str):
+            raise _UnknownKey("it names no key (kid)")
         key = self._key_server.key(header["kid"])
         if key is None:
-            raise jwt.InvalidTokenError
+            raise _UnknownKey("the key server does not have its key (kid)")
         return self._claims(token, key, ["RS256", "ES256"])
 
-    def _claims(self, token: str, key: jwt.PyJWK, algorithms: list[str]) -> dict[str, Any]:
+    def _claims(self, token: str, key: jwt.PyJWK | str, algorithms: list[str]) -> dict[str, Any]:
         audience, issuer = self._settings.auth_audience, self._settings.auth_issuer
         return jwt.decode(
             token,
@@ -90,6 +97,7 @@ class TokenAuthenticator:
             algorithms=algorithms,
             audience=audience,
             issuer=issuer,
+            leeway=LEEWAY_SECONDS,
             options={
                 "require": ["exp", "sub"],
                 "verify_aud": audience is not None,
@@ -99,7 +107,17 @@ class TokenAuthenticator:
         )
 
 
-def _secret(text: str) -> jwt.PyJWK:
-    key = jwt.PyJWK(HMACAlgorithm.to_jwk(text, as_dict=True), "HS256")
-    key.Algorithm = _Hs256()
-    return key
+class _UnknownKey(jwt.InvalidTokenError):
+    """The key that has signed a token is not to be found; the message says why."""
+
+
+def _log_refusal(source: str, reason: str) -> None:
+    log.info("the token in the %s was refused: %s", source, reason)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, _UnknownKey):
+        return str(error)
+    if isinstance(error, jwt.MissingRequiredClaimError):
+        return f"it has no {error.claim}"
+    return _REASONS.get(type(error), f"it is malformed ({type(error).__name__})")

@@ -12,10 +12,11 @@ from redis import Redis
 
 from api.auth.credentials import Credential, unauthorised
 from api.http.problems import ApiProblem
-from shared.settings import ApiSettings
 from shared.state import keys
 from shared.state.connections import unavailable_as_error
 
+COOKIE = "planner_demo"
+"""A name of its own, so that it overwrites no session of another application on the same host."""
 COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
 KEY_BYTES = 32
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::\d{1,5})?")
@@ -24,8 +25,7 @@ _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::\d{1,5})?")
 class DemoAuthenticator:
     """Signed cookies that the page hands out; the key is in Redis, for restarts and several processes."""
 
-    def __init__(self, settings: ApiSettings, redis: Redis) -> None:
-        self._cookie = settings.auth_cookie
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._signer: Signer | None = None
 
@@ -42,7 +42,7 @@ class DemoAuthenticator:
 
     def identify(self, request: Request) -> Credential:
         """Raises ApiProblem 401; StoreUnavailable when the key is not known yet and Redis is away."""
-        if cookie := request.cookies.get(self._cookie):
+        if cookie := request.cookies.get(COOKIE):
             try:
                 return Credential(self._key().unsign(cookie).decode(), is_cookie=True)
             except (BadSignature, ValueError):
@@ -55,7 +55,7 @@ class DemoAuthenticator:
             self.identify(request)
         except ApiProblem:
             cookie = self._key().sign(f"demo-{uuid4()}").decode()
-            response.set_cookie(self._cookie, cookie, COOKIE_MAX_AGE_SECONDS, path="/", httponly=True, samesite="Lax")
+            response.set_cookie(COOKIE, cookie, COOKIE_MAX_AGE_SECONDS, path="/", httponly=True, samesite="Lax")
 
     @unavailable_as_error()
     def _key(self) -> Signer:

@@ -1,14 +1,19 @@
 """The public keys of a JWKS, fetched when needed and kept."""
 
+import json
 import logging
 import time
 from threading import Lock
+from typing import Any
 
-from jwt import PyJWK, PyJWKClient, PyJWTError
+from jwt import PyJWK
+
+from api.auth.key_fetch import FetchFailed, fetch
 
 log = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 5.0
+"""The whole of a fetch may take this long."""
 LIFESPAN_SECONDS = 300
 """Keys older than this are fetched anew, so that a withdrawn one goes."""
 REFRESH_SECONDS = 60
@@ -17,21 +22,24 @@ RETRY_SECONDS = 5
 """After a fetch that failed: a key server that is down must not hold every request for its time-out."""
 STALE_SECONDS = 3600
 """How long known keys serve while the key server is down."""
+MAX_KEYS = 100
+"""More keys of a document are not read: each costs time to parse."""
 
 
 class KeyServerUnavailable(Exception):
-    """The key server did not give its keys, and none we know will do."""
+    """The key server did not give its keys, and none we know will do. The message says why, without an address."""
 
 
 class KeyServer:
     """The keys of one URL, by their id."""
 
     def __init__(self, url: str) -> None:
-        self._client = PyJWKClient(url, timeout=TIMEOUT_SECONDS, cache_jwk_set=False)
+        self._url = url
         self._lock = Lock()
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = float("-inf")
         self._failed_at = float("-inf")
+        self._failure = ""
 
     def key(self, key_id: str) -> PyJWK | None:
         """The key of that id, None when the server has no such key. Raises KeyServerUnavailable."""
@@ -39,16 +47,19 @@ class KeyServer:
         if key is None:
             self._refresh(key_id)
             key = self._usable(key_id, STALE_SECONDS)
-        if key is None and self._failed_at > self._fetched_at:
-            raise KeyServerUnavailable
+        if key is None:
+            self._raise_if_failed()
         return key
 
     def count(self) -> int:
         """How many keys the server has. Raises KeyServerUnavailable."""
         self._fetch()
-        if self._failed_at > self._fetched_at:
-            raise KeyServerUnavailable
+        self._raise_if_failed()
         return len(self._keys)
+
+    def _raise_if_failed(self) -> None:
+        if self._failed_at > self._fetched_at:
+            raise KeyServerUnavailable(self._failure)
 
     def _usable(self, key_id: str, lifespan_seconds: float) -> PyJWK | None:
         return self._keys.get(key_id) if self._age() < lifespan_seconds else None
@@ -72,11 +83,40 @@ class KeyServer:
         return self._age() > (LIFESPAN_SECONDS if key_id in self._keys else REFRESH_SECONDS)
 
     def _fetch(self) -> None:
+        """Sets the keys, or the time and the reason of the failure, whatever goes wrong."""
         try:
-            keys = self._client.get_signing_keys()
-        except (PyJWTError, OSError, ValueError) as error:
-            log.warning("the key server does not answer: %s", error)
+            keys = _keys(fetch(self._url, TIMEOUT_SECONDS))
+        except Exception as error:
+            self._failure = str(error) if isinstance(error, FetchFailed) else type(error).__name__
             self._failed_at = time.monotonic()
+            log.warning("the key server %s", self._failure)
             return
-        self._keys = {key.key_id: key for key in keys if key.key_id}
+        self._keys = keys
         self._fetched_at = time.monotonic()
+
+
+def _keys(document: bytes) -> dict[str, PyJWK]:
+    """The keys for signatures that have an id. Raises FetchFailed where the document is no JWKS."""
+    try:
+        entries = json.loads(document)["keys"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        entries = None
+    if not isinstance(entries, list):
+        raise FetchFailed("gave something that is no JWKS")
+    keys = {}
+    for entry in entries[:MAX_KEYS]:
+        if _is_for_signatures(entry):
+            try:
+                keys[entry["kid"]] = PyJWK(entry)
+            except Exception as error:
+                log.info("a key of the key server cannot be read: %s", type(error).__name__)
+    return keys
+
+
+def _is_for_signatures(entry: Any) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("kid"), str)
+        and entry.get("kty") in ("RSA", "EC")
+        and entry.get("use", "sig") == "sig"
+    )

@@ -8,7 +8,7 @@ from redis import Redis
 
 from api.auth.bearer import TokenAuthenticator
 from api.auth.credentials import Credential
-from api.auth.demo import DemoAuthenticator
+from api.auth.demo import COOKIE, DemoAuthenticator
 from api.http.problems import ApiProblem
 from shared.settings import ApiSettings
 from shared.telemetry import breadcrumbs
@@ -31,8 +31,13 @@ class Authenticator(Protocol):
 
 def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:
     if settings.auth_mode == "demo":
-        return DemoAuthenticator(settings, redis)
+        return DemoAuthenticator(redis)
     return TokenAuthenticator(settings)
+
+
+def cookie_name(settings: ApiSettings) -> str:
+    """The name of the cookie that signs a browser in."""
+    return COOKIE if settings.auth_mode == "demo" else settings.auth_cookie
 
 
 def install(app: Flask, authenticator: Authenticator) -> None:

@@ -1,8 +1,8 @@
 """A key server on loopback whose keys and health a test decides."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,6 +14,9 @@ class KeySource:
     keys: list[dict[str, Any]] = field(default_factory=list)
     is_up: bool = True
     fetches: int = 0
+    answer: Callable[[BaseHTTPRequestHandler], None] | None = None
+    """Writes another answer than the keys."""
+    user_agents: list[str] = field(default_factory=list)
     url: str = ""
 
 
@@ -24,6 +27,11 @@ def serve_keys() -> Iterator[KeySource]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             source.fetches += 1
+            source.user_agents.append(self.headers["User-Agent"])
+            if source.answer:
+                with suppress(OSError):  # the client hung up
+                    source.answer(self)
+                return
             self.send_response(200 if source.is_up else 500)
             self.end_headers()
             self.wfile.write(json.dumps({"keys": source.keys}).encode())

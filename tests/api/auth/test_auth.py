@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from redis import Redis
 
 from api import create_app
 from api.auth import jwks as product_key_server
+from api.auth.key_fetch import USER_AGENT
+from api.checks import check_auth
 from tests.api.auth.key_server import KeySource, serve_keys
 from tests.conftest import SECRET, ApiSettingsFactory, bearer, opened, token
 
@@ -47,7 +50,8 @@ def test_an_unknown_path_below_the_api_is_401_before_it_is_404(app: OpenAPI) -> 
         "a.b.c",
         "é.é.é",
         token(secret="another secret, also longer than 32 bytes"),
-        token(lifetime_seconds=-1),
+        token(lifetime_seconds=-60),
+        token(nbf=time.time() + 300),
         token(subject=""),
         token(subject="x" * 256),
         token(subject="line\nbreak"),
@@ -65,6 +69,39 @@ def test_a_bad_token_is_401_and_the_answer_does_not_say_why(app: OpenAPI, bad: s
     response = app.test_client().get(OPTIONS, headers=bearer(bad))
     assert response.status_code == 401
     assert response.get_json()["detail"].endswith("Sign in again.")
+
+
+@pytest.mark.parametrize("seconds", [1, 20])
+def test_clocks_may_differ_by_some_seconds(app: OpenAPI, seconds: int) -> None:
+    late, early = token(lifetime_seconds=-seconds), token(nbf=time.time() + seconds, iat=time.time() + seconds)
+    for good in (late, early):
+        assert app.test_client().get(OPTIONS, headers=bearer(good)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (token("a-name", lifetime_seconds=-60), "it has expired (exp)"),
+        (token("a-name", nbf=time.time() + 300), "it is not valid yet (nbf)"),
+        (token("a-name", secret="another secret, also longer than 32 bytes"), "its signature does not verify"),
+        (jwt.encode({"sub": "a-name"}, SECRET), "it has no exp"),
+        (jwt.encode({"sub": 7, "exp": 9e9}, SECRET), "its subject is no text (sub)"),
+        (jwt.encode({"sub": "a-name", "exp": 9e9}, SECRET, "HS384"), "its algorithm is not one that is taken (alg)"),
+        ("a-name.a-name", "it is malformed (DecodeError)"),
+        (token("a-name" * 50), "its subject is empty, too long or not printable (sub)"),
+    ],
+)
+def test_the_log_says_why_a_token_was_refused_and_nothing_of_the_token(
+    app: OpenAPI, caplog: pytest.LogCaptureFixture, bad: str, reason: str
+) -> None:
+    caplog.set_level("INFO")
+    client = app.test_client()
+    assert client.get(OPTIONS, headers=bearer(bad)).status_code == 401
+    assert f"the token in the Authorization header was refused: {reason}" in caplog.text
+    client.set_cookie("__session", bad)
+    assert client.get(OPTIONS).status_code == 401
+    assert f"the token in the cookie was refused: {reason}" in caplog.text
+    assert "a-name" not in caplog.text and not any(part in caplog.text for part in bad.split("."))
 
 
 def test_a_bad_bearer_token_is_not_rescued_by_a_good_cookie(app: OpenAPI) -> None:
@@ -204,6 +241,146 @@ def test_known_keys_outlast_a_key_server_that_goes_down(
     assert key_source.fetches == 2
 
 
+def drip(handler: BaseHTTPRequestHandler, seconds: float = 8) -> None:
+    """A byte at a time, each well within any time-out of a single read."""
+    handler.send_response(200)
+    handler.end_headers()
+    for _ in range(int(seconds * 20)):
+        handler.wfile.write(b" ")
+        time.sleep(0.05)
+
+
+def drip_head(handler: BaseHTTPRequestHandler) -> None:
+    for number in range(160):
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n" if number == 0 else b"X-%d: x\r\n" % (number % 90))
+        time.sleep(0.05)
+
+
+def body(document: bytes, status: int = 200) -> Callable[[BaseHTTPRequestHandler], None]:
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.end_headers()
+        for _ in range(0, len(document), 1 << 16):
+            handler.wfile.write(document[: 1 << 16])
+
+    return answer
+
+
+@pytest.mark.parametrize("answer", [drip, drip_head])
+def test_a_key_server_that_answers_drop_by_drop_holds_nobody_for_longer_than_the_time_out(
+    jwks_client: FlaskClient,
+    key_source: KeySource,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[BaseHTTPRequestHandler], None],
+) -> None:
+    monkeypatch.setattr(product_key_server, "TIMEOUT_SECONDS", 0.3)
+    key_source.answer = answer
+    began = time.monotonic()
+    assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
+    assert time.monotonic() - began < 4
+    assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
+    assert key_source.fetches == 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"<html>",
+        b"[" * 100_000,
+        b'{"keys":' * 20_000,
+        b"[]",
+        b'"keys"',
+        b'{"keys": {"a": 1}}',
+        b'{"keys": null}',
+        b"9" * 10_000,
+        b'{"keys": [' + b" " * 50_000_000,
+    ],
+    ids=lambda document: str(document[:8]),
+)
+def test_what_is_no_key_set_is_503_and_asked_for_once(
+    jwks_client: FlaskClient, key_source: KeySource, document: bytes
+) -> None:
+    key_source.answer = body(document)
+    for _ in range(2):
+        assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
+    assert key_source.fetches == 1
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        {**RSA_JWK, "kid": ["a", "list"]},
+        {**RSA_JWK, "kid": {"an": "object"}},
+        {**RSA_JWK, "kid": None},
+        {**RSA_JWK, "kid": "other", "n": "!"},
+        {**RSA_JWK, "kid": "other", "n": 5, "e": []},
+        {**RSA_JWK, "kid": "other", "kty": ["RSA"]},
+        {**EC_JWK, "kid": "other", "crv": "P-0"},
+        {**RSA_JWK, "kid": "other", "alg": 7},
+        {"kid": "other", "kty": "OKP"},
+        [],
+        "key",
+        None,
+    ],
+)
+def test_a_strange_key_is_left_out_and_the_others_serve(
+    jwks_client: FlaskClient, key_source: KeySource, strange: Any
+) -> None:
+    key_source.keys.insert(0, strange)
+    assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 200
+    assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "other")).status_code == 401
+    assert key_source.fetches == 1
+
+
+def test_the_key_server_hears_who_asks(jwks_client: FlaskClient, key_source: KeySource) -> None:
+    jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa"))
+    assert key_source.user_agents == [USER_AGENT]
+
+
+def test_the_key_server_may_redirect_but_not_to_another_scheme(
+    jwks_client: FlaskClient, key_source: KeySource, caplog: pytest.LogCaptureFixture
+) -> None:
+    def redirect(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "https://127.0.0.1:1/keys")
+        handler.end_headers()
+
+    key_source.answer = redirect
+    assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
+    assert "the key server redirects to a URL of another scheme" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (body(b"", 403), "answered 403"),
+        (body(b"no"), "gave something that is no JWKS"),
+        (drip, "gave no whole answer in 0.3 s"),
+        (body(b" " * 300_000), "gave more than 262144 bytes"),
+    ],
+)
+def test_the_check_says_what_the_key_server_answers(
+    api_settings: ApiSettingsFactory,
+    key_source: KeySource,
+    monkeypatch: pytest.MonkeyPatch,
+    answer: Callable[[BaseHTTPRequestHandler], None],
+    said: str,
+) -> None:
+    monkeypatch.setattr(product_key_server, "TIMEOUT_SECONDS", 0.3)
+    settings = api_settings(auth_mode="jwt", auth_jwks_url=key_source.url)
+    key_source.answer = answer
+    assert next(iter(check_auth(settings))) == ("FAIL", "auth", f"the key server {key_source.url} {said}")
+    key_source.answer = None
+    assert next(iter(check_auth(settings))).text == f"2 keys for signatures from {key_source.url}"
+
+
+def test_a_key_server_that_is_not_there_is_named_so(api_settings: ApiSettingsFactory) -> None:
+    settings = api_settings(auth_mode="jwt", auth_jwks_url="http://127.0.0.1:1/keys")
+    finding = next(iter(check_auth(settings)))
+    assert finding.text.endswith("could not be reached: ConnectionRefusedError")
+
+
 # demo mode
 
 
@@ -211,6 +388,7 @@ def test_the_page_signs_a_browser_in_and_leaves_it_signed_in(demo_app: OpenAPI) 
     client = demo_app.test_client()
     assert client.get(OPTIONS).status_code == 401
     cookie = client.get("/").headers["Set-Cookie"]
+    assert cookie.startswith("planner_demo=")
     assert "HttpOnly" in cookie and "SameSite=Lax" in cookie and "Path=/" in cookie
     assert client.get(OPTIONS).status_code == 200
     assert "Set-Cookie" not in client.get("/").headers
@@ -218,10 +396,23 @@ def test_the_page_signs_a_browser_in_and_leaves_it_signed_in(demo_app: OpenAPI) 
 
 def test_a_forged_demo_cookie_is_401_and_the_page_replaces_it(demo_app: OpenAPI) -> None:
     client = demo_app.test_client()
-    client.set_cookie("__session", "demo-somebody.AAAA")
+    client.set_cookie("planner_demo", "demo-somebody.AAAA")
     assert client.get(OPTIONS).status_code == 401
     assert "Set-Cookie" in client.get("/").headers
     assert client.get(OPTIONS).status_code == 200
+
+
+def test_the_demo_s_cookie_leaves_other_applications_sessions_alone(
+    api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
+) -> None:
+    for app in opened(create_app(api_settings(auth_cookie="of_another"), static=tmp_path)):
+        client = app.test_client()
+        client.set_cookie("__session", "another application's")
+        assert client.get("/").headers["Set-Cookie"].startswith("planner_demo=")
+        assert client.get(OPTIONS).status_code == 200
+        assert client.get("/openapi.json").get_json()["components"]["securitySchemes"]["cookie"]["name"] == (
+            "planner_demo"
+        )
 
 
 def test_two_browsers_are_two_users(demo_app: OpenAPI) -> None:
@@ -230,11 +421,11 @@ def test_two_browsers_are_two_users(demo_app: OpenAPI) -> None:
 
 
 def test_a_demo_cookie_outlives_a_restart(demo_client: FlaskClient, api_settings: ApiSettingsFactory) -> None:
-    cookie = demo_client.get_cookie("__session")
+    cookie = demo_client.get_cookie("planner_demo")
     assert cookie is not None
     for restarted in opened(create_app(api_settings(), static=Path("not built"))):
         client = restarted.test_client()
-        client.set_cookie("__session", cookie.value)
+        client.set_cookie("planner_demo", cookie.value)
         assert client.get(OPTIONS).status_code == 200
 
 
