@@ -1,0 +1,78 @@
+"""Leases: renewed, given back, and taken over once they have lapsed."""
+
+from collections.abc import Callable
+from functools import partial
+
+from redis import Redis
+
+from shared.contract.schemas import Cause, JobStatus
+from shared.state import job_store, keys
+from shared.state.job_store import JobStore
+from tests.shared.state.builders import (
+    ROUNDS,
+    about,
+    append,
+    at_once,
+    field,
+    lapse,
+    lease_of,
+    queue_of,
+    requeue_lapsed,
+    running_job,
+    started,
+    status_of,
+)
+
+
+def test_a_release_is_the_same_when_sent_again_and_no_failure(store: JobStore) -> None:
+    job_id = running_job(store)
+    assert not store.release(job_id, 1, "another")
+    assert not store.release(job_id, 2, "w1")
+    assert store.release(job_id, 1, "w1") and store.release(job_id, 1, "w1")
+    assert lease_of(store, job_id) == "" and status_of(store, job_id) is JobStatus.IN_PROGRESS
+    attempt = started(store, job_id, "w2")
+    assert (attempt.number, attempt.cause, attempt.failures) == (2, Cause.DRAIN, 0)
+    assert not store.release(job_id, 1, "w1")
+    assert field(store, job_id, "holder") == "w2"
+
+
+def test_a_renewal_answers_for_each_job(store: JobStore, redis: Redis) -> None:
+    mine, cancelled, taken, ended = (running_job(store) for _ in range(4))
+    store.cancel(cancelled)
+    requeue_lapsed(store, taken)
+    started(store, taken, "w2")
+    append(store, ended, 1, name="complete")
+    lapse(store, mine)
+    answers = store.renew("w1", {mine: 1, cancelled: 1, taken: 1, ended: 1, "gone": 1})
+    assert answers == {mine: "ok", cancelled: "cancel", taken: "lost", ended: "lost", "gone": "lost"}
+    seconds, _ = redis.time()
+    assert float(lease_of(store, mine)) == about(seconds * 1000 + job_store.LEASE_MS)
+    assert redis.zscore(keys.WORKERS, "w1") == about(seconds * 1000)
+    assert store.renew("w1", {mine: 2}) == {mine: "lost"} and store.renew("w2", {}) == {}
+    assert redis.zcard(keys.WORKERS) == 2
+
+
+def test_a_renewal_and_a_requeue_at_once_do_not_both_win(store: JobStore) -> None:
+    for _ in range(ROUNDS):
+        job_id = running_job(store)
+        lapse(store, job_id)
+        lease = lease_of(store, job_id)
+        calls: list[Callable[[], object]] = [
+            partial(store.renew, "w1", {job_id: 1}),
+            partial(store.requeue, job_id, lease, ""),
+        ]
+        renewed, requeued = at_once(*calls)
+        assert (renewed, requeued) in [({job_id: "ok"}, "alive"), ({job_id: "lost"}, "requeued")]
+        assert (job_id in queue_of(store)) is (requeued == "requeued")
+        store.redis.delete(store.queue.key)
+
+
+def test_of_many_that_requeue_a_job_one_does(store: JobStore) -> None:
+    for _ in range(ROUNDS):
+        job_id = running_job(store)
+        lapse(store, job_id)
+        lease = lease_of(store, job_id)
+        outcomes = at_once(*[partial(store.requeue, job_id, lease, "")] * 4)
+        assert outcomes.count("requeued") == 1
+        assert queue_of(store).count(job_id) == 1 and field(store, job_id, "failures") == "1"
+        store.redis.delete(store.queue.key)
