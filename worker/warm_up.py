@@ -15,6 +15,7 @@ from redis import Redis
 from redis.connection import Connection
 
 from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import script
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.tools import Project
@@ -85,7 +86,7 @@ class _Nowhere(LogWriter):
     def __init__(self) -> None:
         """Needs no Redis."""
 
-    def append(self, event: Append) -> asyncio.Future[str]:
-        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        answer.set_result("ok")
+    def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
+        answer: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
+        answer.set_result(AttemptStatus.CURRENT)
         return answer

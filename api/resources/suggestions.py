@@ -22,7 +22,8 @@ from api.resources.job_view import job_view
 from api.services import Services, services
 from shared.contract.schemas import FieldProblem, JobCreated, JobInput, JobStatus, JobView, SuggestFeatureRequest
 from shared.state.event_log import EventId, Snapshot
-from shared.state.job_store import Created, CreateLimits, KeyReused, QueueFull, RateLimited, Replayed
+from shared.state.job_store import CreateLimits
+from shared.state.outcomes import CancelAsked, CancelOutcome, Created, NotCreated, RateLimited, Replayed
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics, job_metrics
@@ -36,14 +37,14 @@ ENDPOINT = "suggestions.read_job"
 REFUSAL = "planner.refusal"
 """In the environment of a request: why the front door has not opened a stream."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_OUTCOMES = {
+_OUTCOME_LABELS: dict[object, str] = {
     Created: "created",
     Replayed: "replayed",
-    KeyReused: "key_reused",
     RateLimited: "rate_limited",
-    QueueFull: "queue_full",
+    NotCreated.KEY_REUSED: "key_reused",
+    NotCreated.QUEUE_FULL: "queue_full",
 }
-"""As the metrics name them."""
+"""The label of each outcome in the metrics."""
 UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 blueprint = APIBlueprint(
@@ -82,7 +83,8 @@ def create_job(body: SuggestFeatureRequest) -> Response:
     job = JobInput.model_validate(body, from_attributes=True)
     began = time.perf_counter()
     outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
-    api_metrics().creation_seconds.labels(_OUTCOMES[type(outcome)]).observe(time.perf_counter() - began)
+    label = _OUTCOME_LABELS[outcome if isinstance(outcome, NotCreated) else type(outcome)]
+    api_metrics().creation_seconds.labels(label).observe(time.perf_counter() - began)
     match outcome:
         case Created():
             _note(outcome.job_id)
@@ -96,11 +98,11 @@ def create_job(body: SuggestFeatureRequest) -> Response:
         case Replayed():
             _note(outcome.job_id)
             return _created(outcome.job_id, outcome.status, outcome.created_at, 200, {"Idempotent-Replayed": "true"})
-        case KeyReused():
+        case NotCreated.KEY_REUSED:
             raise ApiProblem(409, "This Idempotency-Key was used for a request with another body.")
         case RateLimited():
             raise _rate_limited(outcome, settings.jobs_per_minute)
-        case QueueFull():
+        case NotCreated.QUEUE_FULL:
             raise ApiProblem(
                 503,
                 "Too many requests are waiting already. Please try again in a moment.",
@@ -147,13 +149,16 @@ def cancel_job(path: JobPath) -> Response:
     202 while a worker still has to stop; 200 where the job is over.
     """
     job_id, jobs = _job_id(path), services().jobs
-    head = _owned(jobs.head(job_id))
-    asked = jobs.cancel(job_id)
-    if asked is None and not head.status.is_final:
-        job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
-    elif asked is not None:
-        breadcrumbs.add(Crumb.CANCEL_ASKED)
-        _tell_worker(services(), asked.holder, job_id)
+    match jobs.cancel(job_id, g.user_id):
+        case CancelOutcome.GONE:
+            raise _gone()
+        case CancelOutcome.FOREIGN:
+            raise _foreign()
+        case CancelOutcome.CANCELLED:
+            job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
+        case CancelAsked(holder):
+            breadcrumbs.add(Crumb.CANCEL_ASKED)
+            _tell_worker(services(), holder, job_id)
     view = job_view(jobs, job_id, _owned(jobs.read(job_id)))
     return json_response(view, 200 if view.status.is_final else 202)
 

@@ -1,6 +1,7 @@
 """The records of jobs: creating, starting, cancelling and giving them back, each one atomic step."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from uuid import uuid4
 
@@ -12,6 +13,20 @@ from shared.settings import Settings
 from shared.state import event_log, keys
 from shared.state.event_log import EventId, Snapshot
 from shared.state.job_queue import JobQueue
+from shared.state.outcomes import (
+    Attempt,
+    AttemptStatus,
+    CancelAsked,
+    CancelOutcome,
+    Created,
+    NotCreated,
+    NotStarted,
+    RateLimited,
+    ReleaseOutcome,
+    Replayed,
+    RequeueOutcome,
+    Suspect,
+)
 from shared.state.scripts import Argument, script
 
 MAX_STARTS = 10
@@ -24,63 +39,16 @@ RATE_WINDOW_MS = 60_000
 
 
 @dataclass(frozen=True)
-class Created:
-    job_id: str
-    created_at: int
-    remaining: int
-    reset_ms: int
-
-
-@dataclass(frozen=True)
-class Replayed:
-    job_id: str
-    status: JobStatus
-    created_at: int
-
-
-@dataclass(frozen=True)
-class KeyReused:
-    """The idempotency key belongs to a job with another body."""
-
-
-@dataclass(frozen=True)
-class RateLimited:
-    retry_after_ms: int
-
-
-@dataclass(frozen=True)
-class QueueFull:
-    pass
-
-
-@dataclass(frozen=True)
 class CreateLimits:
     jobs_per_minute: int
     max_queued_jobs: int
 
 
-@dataclass(frozen=True)
-class Attempt:
-    """An attempt that has been started, and what it needs to run."""
-
-    job_id: str
-    number: int
-    cause: Cause | None
-    failures: int
-    user_id: str
-    input: JobInput
-    usage: TokenUsage
-
-
-@dataclass(frozen=True)
-class CancelAsked:
-    """A worker has to stop; `holder` is its name."""
-
-    holder: str
-
-
 class JobStore:
-    """The records in Redis. Every method is one round trip and may raise redis.RedisError."""
+    """The records in Redis. Every method is one round trip and may raise redis.RedisError.
+
+    A read answers the job or None; a step answers by one of `shared.state.outcomes`.
+    """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis = redis
@@ -118,7 +86,7 @@ class JobStore:
         limits: CreateLimits,
         *,
         request_id: str | None = None,
-    ) -> Created | Replayed | KeyReused | RateLimited | QueueFull:
+    ) -> Created | Replayed | RateLimited | NotCreated:
         """Stores the job and queues it, or does neither."""
         job_id, body = str(uuid4()), job.model_dump_json()
         idempotency = keys.idempotency(user_id, idempotency_key) if idempotency_key else ""
@@ -137,12 +105,10 @@ class JobStore:
                 return Created(job_id, created_at, remaining, reset_ms)
             case [b"replayed", first, status, created_at]:
                 return Replayed(first.decode(), JobStatus(status.decode()), int(created_at))
-            case [b"conflict"]:
-                return KeyReused()
             case [b"limited", retry_after_ms]:
                 return RateLimited(retry_after_ms)
-            case [b"full"]:
-                return QueueFull()
+            case [word]:
+                return NotCreated(word.decode())
         raise AssertionError("create.lua gave an unknown answer")
 
     def head(self, job_id: str) -> Snapshot | None:
@@ -153,15 +119,19 @@ class JobStore:
         """The job and what its log holds after the cursor; None where it is unknown or expired."""
         return event_log.read(self.redis, job_id, cursor)
 
-    def cancel(self, job_id: str) -> CancelAsked | None:
-        """Ends a waiting job; asks for a running one to be stopped. None: the job is over, or gone."""
+    def cancel(self, job_id: str, user_id: str) -> CancelAsked | CancelOutcome:
+        """Ends the user's job where it waits; asks for it to be stopped where it runs."""
         where = (*self.job_keys(job_id), self.queue.key, self.queue.rq_key(job_id))
-        args = (job_id, self.retention_ms(JobStatus.CANCELLED))
-        reply = script("cancel").call(self.redis, where, args)
-        return CancelAsked(reply[1].decode()) if reply[0] == b"asked" else None
+        args = (job_id, user_id, self.retention_ms(JobStatus.CANCELLED))
+        match script("cancel").call(self.redis, where, args):
+            case [b"asked", holder]:
+                return CancelAsked(holder.decode())
+            case [word]:
+                return CancelOutcome(word.decode())
+        raise AssertionError("cancel.lua gave an unknown answer")
 
-    def start(self, job_id: str, holder: str, execution: str, books: Pipeline | None = None) -> Attempt | str:
-        """The next attempt, leased to `holder`; else the reason why there is none: gone, ended or taken.
+    def start(self, job_id: str, holder: str, execution: str, books: Pipeline | None = None) -> Attempt | NotStarted:
+        """Starts the next attempt, leased to `holder`: as RQ's `execution`, which tells it from others of that holder.
 
         What RQ has to know of it may go in the same step, in a pipeline that is sent with it.
         """
@@ -172,7 +142,7 @@ class JobStore:
             start.call(self.redis, where, args) if books is None else start.call_with(self.redis, books, where, args)
         )
         if reply[0] != b"started":
-            return str(reply[0].decode())
+            return NotStarted(reply[0].decode())
         number, cause, failures, user, job_input, usage = reply[1:]
         return Attempt(
             job_id=job_id,
@@ -182,21 +152,30 @@ class JobStore:
             user_id=user.decode(),
             input=JobInput.model_validate_json(job_input),
             usage=TokenUsage.model_validate_json(usage),
+            execution=execution,
         )
 
-    def start_again(self, attempt: Attempt, holder: str) -> tuple[int, int]:
-        """The next attempt in place: its number and the failures so far.
+    def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:
+        """Starts the attempt after one that failed, in the same execution and with the same lease."""
+        args: list[Argument] = [
+            last.job_id,
+            last.number,
+            holder,
+            last.execution,
+            self.ttl_ms,
+            self._settings.max_attempts,
+            MAX_STARTS,
+        ]
+        reply = script("again").call(self.redis, self.job_keys(last.job_id), args)
+        if reply[0] != b"started":
+            return NotStarted(reply[0].decode())
+        number, failures = reply[1:]
+        return replace(last, number=number, failures=failures, cause=Cause.MODEL_ERROR)
 
-        The number is 0 when the failures are used up, and -1 when the job is no longer the caller's.
-        """
-        args = (attempt.job_id, attempt.number, holder, self.ttl_ms, self._settings.max_attempts, MAX_STARTS)
-        number, failures = script("again").call(self.redis, self.job_keys(attempt.job_id), args)
-        return int(number), int(failures)
-
-    def release(self, job_id: str, attempt: int, holder: str) -> bool:
-        """Gives an attempt back without counting a failure; False where there is nothing to run again."""
-        args = (job_id, attempt, holder, self.retention_ms(JobStatus.CANCELLED))
-        return bool(script("release").call(self.redis, self.job_keys(job_id), args) == b"released")
+    def release(self, attempt: Attempt, holder: str) -> ReleaseOutcome:
+        """Gives an attempt back without counting a failure."""
+        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED))
+        return ReleaseOutcome(script("release").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     @property
     def keeps_no_answers(self) -> bool:
@@ -211,28 +190,28 @@ class JobStore:
         script("forget").call(self.redis, (keys.record(job_id), keys.log(job_id)), ())
         return True
 
-    def renew(self, holder: str, attempts: dict[str, int]) -> dict[str, str]:
-        """Renews the leases of these jobs (id -> attempt), and says of each: ok, cancel or lost."""
+    def renew(self, holder: str, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
+        """Renews the leases of these attempts; answers how each of them stands, in the same order."""
         args: list[Argument] = [holder, LEASE_MS]
-        for job_id, number in attempts.items():
-            args += [job_id, number]
+        for attempt in attempts:
+            args += [attempt.job_id, attempt.number]
         answers = script("renew").call(self.redis, (keys.LEASES, keys.WORKERS), args)
-        return {job_id: answer.decode() for job_id, answer in zip(attempts, answers, strict=True)}
+        return [AttemptStatus(answer.decode()) for answer in answers]
 
-    def suspects(self) -> set[tuple[str, str, str]]:
-        """Jobs that look abandoned, each with its lease and RQ's execution as they were seen ('' for none)."""
+    def suspects(self) -> set[Suspect]:
+        """Finds the jobs that look abandoned."""
         where = (keys.LEASES, self.queue.key, self.queue.intermediate_key, self.queue.started_key)
         parts = [part.decode() for part in script("suspects").call(self.redis, where, ())]
-        return set(zip(parts[::3], parts[1::3], parts[2::3], strict=True))
+        return set(map(Suspect, parts[::3], parts[1::3], parts[2::3]))
 
-    def requeue(self, job_id: str, lease: str, execution: str) -> str:
-        """Puts an abandoned job back to the front of the queue, or ends it; says what it did."""
-        cleanup = self.queue.cleanup_commands(execution) if execution else []
+    def requeue(self, suspect: Suspect) -> RequeueOutcome:
+        """Puts an abandoned job back to the front of the queue, or ends it."""
+        cleanup = self.queue.cleanup_commands(suspect.execution) if suspect.execution else []
         cancelled_ms = self.retention_ms(JobStatus.CANCELLED)
-        args: list[Argument] = [job_id, lease, self._settings.max_attempts, *self._ends()[:2], cancelled_ms]
-        args += [len(cleanup), *cleanup, *self.queue.enqueue_commands(job_id, at_front=True)]
-        where = (*self.job_keys(job_id), self.queue.key, self.queue.intermediate_key)
-        return str(script("requeue").call(self.redis, where, args).decode())
+        args: list[Argument] = [suspect.job_id, suspect.lease, self._settings.max_attempts, *self._ends()[:2]]
+        args += [cancelled_ms, len(cleanup), *cleanup, *self.queue.enqueue_commands(suspect.job_id, at_front=True)]
+        where = (*self.job_keys(suspect.job_id), self.queue.key, self.queue.intermediate_key)
+        return RequeueOutcome(script("requeue").call(self.redis, where, args).decode())
 
     def _ends(self) -> tuple[str, int, int]:
         """The data of the loss but for its timestamp, and how long failed and cancelled jobs are kept."""

@@ -8,6 +8,7 @@ import logging
 
 from shared.contract.schemas import ErrorCode, JobStatus
 from shared.state.job_store import JobStore
+from shared.state.outcomes import RequeueOutcome, Suspect
 from shared.telemetry.metrics import job_metrics
 
 log = logging.getLogger(__name__)
@@ -22,17 +23,17 @@ class Sweeper:
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
-        self._suspects: set[tuple[str, str, str]] = set()
+        self._suspects: set[Suspect] = set()
 
     def sweep(self) -> None:
         """Raises redis.RedisError; the next call starts over."""
         suspects, before = self._store.suspects(), self._suspects
         self._suspects = set()
-        for job_id, lease, execution in suspects & before:
-            outcome = self._store.requeue(job_id, lease, execution)
-            if outcome == "cancelled":
+        for suspect in suspects & before:
+            outcome = self._store.requeue(suspect)
+            if outcome is RequeueOutcome.CANCELLED:
                 job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
-            elif outcome == "lost":
+            elif outcome is RequeueOutcome.LOST:
                 job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
-            log.warning("an abandoned job was found", extra={"job_id": job_id, "outcome": outcome})
+            log.warning("an abandoned job was found", extra={"job_id": suspect.job_id, "outcome": outcome.value})
         self._suspects = suspects - before

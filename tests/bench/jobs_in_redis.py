@@ -9,7 +9,8 @@ from shared.contract.events import Delta, Event, Started
 from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
 from shared.settings import ApiSettings
 from shared.state import keys
-from shared.state.job_store import Created, CreateLimits, JobStore
+from shared.state.job_store import CreateLimits, JobStore
+from shared.state.outcomes import Created
 from shared.state.scripts import script
 from tests.bench.measures import now_ms
 from tests.conftest import SECRET

@@ -18,7 +18,8 @@ from rq import Queue, Worker
 from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
 from shared.settings import Settings
 from shared.state import keys
-from shared.state.job_store import Created, CreateLimits, JobStore
+from shared.state.job_store import CreateLimits, JobStore
+from shared.state.outcomes import Created
 from tests.bench.measures import cpu_seconds, family
 from tests.conftest import wait_until
 from tests.stack import Process, Stack

@@ -17,8 +17,9 @@ from shared.contract.schemas import ErrorCode, FeatureType, JobInput, JobStatus,
 from shared.settings import Settings
 from shared.state import keys
 from shared.state.event_log import EventId, parse_message
-from shared.state.job_store import Attempt, CreateLimits, JobStore
-from shared.state.job_store import Created as CreatedJob
+from shared.state.job_store import CreateLimits, JobStore
+from shared.state.outcomes import Attempt, NotStarted
+from shared.state.outcomes import Created as CreatedJob
 from shared.state.scripts import script
 from tests.conftest import RedisServer
 from worker.publishing.log_writer import Append
@@ -137,21 +138,18 @@ class Races(RuleBasedStateMachine):
     @rule(worker=st.sampled_from(WORKERS))
     def try_again_in_place(self, worker: str) -> None:
         if writer := self._writer(worker):
-            number, failures = self.store.start_again(writer.attempt, worker)
-            if number > 0:
-                self.writers[worker] = Writer(
-                    Attempt(**{**vars(writer.attempt), "number": number, "failures": failures})
-                )
-            elif number == 0:
+            again = self.store.start_again(writer.attempt, worker)
+            if isinstance(again, Attempt):
+                self.writers[worker] = Writer(again)
+                return
+            if again is NotStarted.USED_UP:
                 self._write(worker, FINALS["error"])
-                writer.is_over = True
-            else:
-                writer.is_over = True
+            writer.is_over = True
 
     @rule(worker=st.sampled_from(WORKERS))
     def drain(self, worker: str) -> None:
         if writer := self._writer(worker):
-            self.store.release(self.job_id, writer.attempt.number, worker)
+            self.store.release(writer.attempt, worker)
             writer.is_over = True
 
     @rule()
@@ -163,11 +161,11 @@ class Races(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         for suspect in self.store.suspects():
-            self.store.requeue(*suspect)
+            self.store.requeue(suspect)
 
     @rule()
     def cancel(self) -> None:
-        self.store.cancel(self.job_id)
+        self.store.cancel(self.job_id, "alice")
 
     @rule(is_lost=st.booleans())
     def hear(self, is_lost: bool) -> None:
@@ -225,7 +223,7 @@ class Races(RuleBasedStateMachine):
         """However it went, one more reading brings every viewer to the same end."""
         if not hasattr(self, "job_id"):
             return
-        self.store.cancel(self.job_id)
+        self.store.cancel(self.job_id, "alice")
         self.lose_the_lease()
         self.sweep()
         self.read()
@@ -278,7 +276,7 @@ def test_two_workers_that_get_the_same_job_do_not_both_run_it(redis: Redis, redi
     store = JobStore(redis, Settings(redis_url=redis_server.url))
     created = store.create("alice", INPUT, None, CreateLimits(10, 10))
     assert isinstance(created, CreatedJob)
-    outcomes: list[Attempt | str] = []
+    outcomes: list[Attempt | NotStarted] = []
     barrier = threading.Barrier(8)
 
     def start(name: str) -> None:
@@ -290,7 +288,5 @@ def test_two_workers_that_get_the_same_job_do_not_both_run_it(redis: Redis, redi
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(str(outcome) if isinstance(outcome, str) else "started" for outcome in outcomes) == [
-        "started",
-        *["taken"] * 7,
-    ]
+    assert sum(isinstance(outcome, Attempt) for outcome in outcomes) == 1
+    assert outcomes.count(NotStarted.TAKEN) == 7

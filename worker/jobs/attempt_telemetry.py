@@ -6,7 +6,7 @@ import time
 from shared.contract.events import Event, Failed
 from shared.contract.schemas import JobStatus, TokenUsage, ToolName
 from shared.errors import AttemptFailed
-from shared.state.job_store import Attempt
+from shared.state.outcomes import Attempt
 from shared.telemetry import breadcrumbs, logs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import job_metrics, worker_metrics

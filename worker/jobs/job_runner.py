@@ -6,7 +6,8 @@ import time
 from rq.job import Retry
 
 from shared.state.agent_store import AgentStore
-from shared.state.job_store import MAX_STARTS, Attempt, JobStore
+from shared.state.job_store import MAX_STARTS, JobStore
+from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome
 from shared.telemetry import breadcrumbs
 from shared.telemetry.metrics import worker_metrics
 from worker.jobs.loop_thread import LoopThread
@@ -43,6 +44,7 @@ class JobRunner:
         self._interval_seconds = interval_seconds
         self._lifetimes = Lifetimes(store.ttl_ms, store.retention_ms)
         self._running: dict[str, RunningJob] = {}
+        """By RQ's execution: a job that was taken from this worker may come back to it while its first run goes on."""
         self._lock = threading.Lock()
         self._is_draining = False
 
@@ -52,46 +54,48 @@ class JobRunner:
         Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
         """
         attempt = self._store.start(job_id, self._name, slot.execution, slot.books)
-        if isinstance(attempt, str):
-            # Gone and ended jobs are dropped. One that runs elsewhere has its books kept there.
-            slot.is_lost = attempt == "taken"
+        if not isinstance(attempt, Attempt):
+            # RQ forgets a job that is gone or has ended. One that runs elsewhere is left to whoever runs it.
+            slot.is_lost = attempt is NotStarted.TAKEN
             return None
         breadcrumbs.tag(user_id=attempt.user_id)
         if slot.queued_at is not None:
             worker_metrics().queue_wait_seconds.observe(max(0.0, time.time() - slot.queued_at))
         job = RunningJob(attempt, self._context(attempt))
         outcome = self._run(job)
-        if outcome is Outcome.DRAINED and self._store.release(job_id, job.attempt.number, self._name):
-            return Retry(max=MAX_STARTS, enqueue_at_front=True)
+        if outcome is Outcome.DRAINED:
+            released = self._store.release(job.attempt, self._name)
+            slot.is_lost = released is ReleaseOutcome.LOST
+            return Retry(max=MAX_STARTS, enqueue_at_front=True) if released is ReleaseOutcome.RELEASED else None
         slot.is_lost = outcome is Outcome.LOST
         return None
 
     def stop(self, job_id: str, reason: Stop) -> None:
         """Stops a job, if it runs here; from any thread."""
-        if job := self._running.get(job_id):
-            self._loop.call(lambda: job.stop(reason))
+        for job in list(self._running.values()):
+            if job.attempt.job_id == job_id:
+                self._stop(job, reason)
 
     def drain(self) -> None:
         """Gives every job back, those included that are just starting."""
         with self._lock:
             self._is_draining = True
-            running = list(self._running)
-        for job_id in running:
-            self.stop(job_id, Stop.DRAIN)
+            running = list(self._running.values())
+        for job in running:
+            self._stop(job, Stop.DRAIN)
 
     def renew(self, store: JobStore) -> None:
         """Renews the leases by a store that waits for nobody, and stops what was cancelled or lost.
 
         Raises redis.RedisError.
         """
-        jobs = {job_id: job for job_id, job in list(self._running.items()) if not job.is_renumbering}
-        numbers = {job_id: job.attempt.number for job_id, job in jobs.items()}
-        for job_id, answer in store.renew(self._name, numbers).items():
-            job = jobs[job_id]
-            if answer == "cancel":
-                self.stop(job_id, Stop.CANCEL)
-            elif answer == "lost" and not job.is_renumbering and job.attempt.number == numbers[job_id]:
-                self.stop(job_id, Stop.LOST)
+        jobs = [job for job in list(self._running.values()) if not job.is_renumbering]
+        attempts = [job.attempt for job in jobs]
+        for job, attempt, status in zip(jobs, attempts, store.renew(self._name, attempts), strict=True):
+            if status is AttemptStatus.CANCEL_ASKED:
+                self._stop(job, Stop.CANCEL)
+            elif status is AttemptStatus.LOST and not job.is_renumbering and job.attempt is attempt:
+                self._stop(job, Stop.LOST)
 
     @property
     def running_count(self) -> int:
@@ -99,16 +103,23 @@ class JobRunner:
         return len(self._running)
 
     def _run(self, job: RunningJob) -> Outcome:
-        job_id = job.attempt.job_id
+        """Runs the job on the loop. A run of the same job that this process was late to give up is stopped as lost."""
+        execution = job.attempt.execution
         with self._lock:
-            self._running[job_id] = job
+            earlier = [other for other in self._running.values() if other.attempt.job_id == job.attempt.job_id]
+            self._running[execution] = job
             if self._is_draining:
                 job.stop(Stop.DRAIN)
+        for other in earlier:
+            self._stop(other, Stop.LOST)
         try:
             return self._loop.run(job.run())
         finally:
             with self._lock:
-                del self._running[job_id]
+                del self._running[execution]
+
+    def _stop(self, job: RunningJob, reason: Stop) -> None:
+        self._loop.call(lambda: job.stop(reason))
 
     def _context(self, attempt: Attempt) -> JobContext:
         agent = self._agents.get(attempt.user_id)

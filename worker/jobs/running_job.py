@@ -11,9 +11,9 @@ from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 from shared.contract.events import Cancelled, Complete, Event, Failed, Started, Tool
-from shared.contract.schemas import Cause, ErrorCode, JobInput, SuggestionAgent, TokenUsage
+from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
-from shared.state.job_store import Attempt
+from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
@@ -60,9 +60,9 @@ class JobContext:
     user_agent: SuggestionAgent | None
     timeout_seconds: float
     max_attempts: int
-    new_publisher: Callable[[int, Callable[[str], None]], Publisher]
-    start_again: Callable[[Attempt], tuple[int, int]]
-    """Blocks on Redis, so it is called beside the loop."""
+    new_publisher: Callable[[int, Callable[[AttemptStatus], None]], Publisher]
+    start_again: Callable[[Attempt], Attempt | NotStarted]
+    """Starts the attempt after one that failed. It waits for Redis, so it is called in another thread."""
 
 
 class RunningJob:
@@ -199,31 +199,27 @@ class RunningJob:
         """Whether the failures allow another attempt, which then has its number."""
         self.is_renumbering = True
         try:
-            number, failures = await asyncio.to_thread(self._context.start_again, self.attempt)
-            if number < 0:
-                raise AttemptLost(self.attempt.job_id)
-            if number:
-                self.attempt = replace(
-                    self.attempt,
-                    number=number,
-                    failures=failures,
-                    cause=Cause.MODEL_ERROR,
-                    usage=self._usage(),
-                )
-            return number > 0
+            last = replace(self.attempt, usage=self._usage())
+            outcome = await asyncio.to_thread(self._context.start_again, last)
+            if isinstance(outcome, Attempt):
+                self.attempt = outcome
+                return True
         finally:
             self.is_renumbering = False
+        if outcome is NotStarted.USED_UP:
+            return False
+        raise AttemptLost(self.attempt.job_id)
 
     def _pause_seconds(self, failure: AttemptFailed) -> float:
         if failure.retry_after_seconds is not None:
             return failure.retry_after_seconds
         return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
 
-    def _on_append_reply(self, answer: str) -> None:
-        """What the log says to an append: a cancel always arrives this way, if not sooner."""
-        if answer == "lost":
+    def _on_append_reply(self, status: AttemptStatus) -> None:
+        """Takes the log's answer to an event: a cancel always arrives this way, if not sooner."""
+        if status is AttemptStatus.LOST:
             self.stop(Stop.LOST)
-        elif answer == "cancel":
+        elif status is AttemptStatus.CANCEL_ASKED:
             self.stop(Stop.CANCEL)
 
     def _stopped(self) -> Event | Outcome:

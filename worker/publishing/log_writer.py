@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
 
 from shared.state import keys
+from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import Argument, script
 
 log = logging.getLogger(__name__)
@@ -50,13 +51,17 @@ class Append:
         return (len(where), *where, *args)
 
 
+Waiting = tuple[Append, asyncio.Future[AttemptStatus]]
+"""An event, and where its answer is waited for."""
+
+
 class LogWriter:
     """Runs on the worker's event loop, from `start` to `stop`."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._script = script("append")
-        self._waiting: deque[tuple[Append, asyncio.Future[str]]] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._has_work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -69,8 +74,8 @@ class LogWriter:
             await asyncio.wait({self._task})
         await self._redis.aclose()
 
-    def append(self, event: Append) -> asyncio.Future[str]:
-        """Queues the event behind all earlier ones; the answer is ok, cancel or lost.
+    def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
+        """Queues the event behind all earlier ones; the answer tells how its attempt stands.
 
         While Redis is away it waits: nothing is dropped, and nothing overtakes.
         """
@@ -87,7 +92,7 @@ class LogWriter:
                 batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
                 await self._write(batch)
 
-    async def _write(self, batch: list[tuple[Append, asyncio.Future[str]]]) -> None:
+    async def _write(self, batch: list[Waiting]) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -99,13 +104,13 @@ class LogWriter:
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _send(self, batch: list[tuple[Append, asyncio.Future[str]]]) -> list[tuple[Append, asyncio.Future[str]]]:
+    async def _send(self, batch: list[Waiting]) -> list[Waiting]:
         """Sends the batch, answers those who wait, and gives back what has to be sent again."""
         pipeline = self._redis.pipeline(transaction=False)
         for event, _ in batch:
             pipeline.execute_command("EVALSHA", self._script.sha, *event.keys_and_args())
         replies = await pipeline.execute(raise_on_error=False)
-        refused: list[tuple[Append, asyncio.Future[str]]] = []
+        refused: list[Waiting] = []
         held_up: set[str] = set()
         for (event, future), reply in zip(batch, replies, strict=True):
             if isinstance(reply, Exception) or event.job_id in held_up:
@@ -115,7 +120,7 @@ class LogWriter:
                 if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
                     log.error("Redis refused an event of job %s: %s", event.job_id, reply)
             elif not future.done():
-                future.set_result(reply.decode())
+                future.set_result(AttemptStatus(reply.decode()))
         if any(isinstance(reply, NoScriptError) for reply in replies):
             await self._redis.script_load(self._script.text)
         return refused

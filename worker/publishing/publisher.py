@@ -9,6 +9,7 @@ from shared.contract.events import Delta, Event, SuggestionReady
 from shared.contract.schemas import ErrorCode, JobStatus, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.event_log import MAX_LOG_BYTES
+from shared.state.outcomes import AttemptStatus
 from worker.publishing.log_writer import Append, LogWriter
 from worker.publishing.partial_answer import Transcript
 
@@ -26,7 +27,7 @@ class Lifetimes:
 
 
 class Publisher:
-    """`on_answer` is told what the log says to each append: ok, cancel or lost."""
+    """Publishes the events of one attempt. `on_answer` is called with the log's answer to each of them."""
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Publisher:
         *,
         lifetimes: Lifetimes,
         interval_seconds: float,
-        on_answer: Callable[[str], None],
+        on_answer: Callable[[AttemptStatus], None],
     ) -> None:
         self._writer = writer
         self._job_id = job_id
@@ -53,7 +54,7 @@ class Publisher:
         self._sender: asyncio.Task[None] | None = None
         self.on_first_text: Callable[[], None] = lambda: None
 
-    def publish(self, event: Event) -> asyncio.Future[str]:
+    def publish(self, event: Event) -> asyncio.Future[AttemptStatus]:
         """Appends an event; it goes behind all earlier ones."""
         self._sequence += 1
         data = event.encode()
@@ -95,7 +96,7 @@ class Publisher:
         """The rest of the text, then the final event. Raises AttemptLost when the job is no longer ours."""
         await self.stop()
         self._send_text()
-        if await self.publish(event) == "lost":
+        if await self.publish(event) is AttemptStatus.LOST:
             raise AttemptLost(self._job_id)
 
     async def stop(self) -> None:
@@ -115,7 +116,7 @@ class Publisher:
                     # Waiting for the answer lets the pieces grow while Redis is slow, instead of the queue.
                     await asyncio.wait({answer})
 
-    def _send_text(self) -> asyncio.Future[str] | None:
+    def _send_text(self) -> asyncio.Future[AttemptStatus] | None:
         text = self._transcript.text()
         if len(text) == self._sent_length:
             return None

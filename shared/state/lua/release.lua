@@ -1,15 +1,16 @@
 -- A stopping worker gives an attempt back. RQ puts the job into its queue after this.
 -- KEYS record, log, channel, leases
 -- ARGV job, attempt, holder, cancelled ttl ms
--- Answers released, or lost where there is nothing to run again.
+-- Answers released; over where the job has ended or is gone; lost where it waits or runs as another attempt.
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'holder', 'cancel', 'cause')
 -- Asked again because the answer was lost.
 if r[1] == 'in_progress' and r[2] == ARGV[2] and r[3] == '' and r[5] == 'drain' then return 'released' end
+if not r[1] or is_final(r[1]) then return 'over' end
 if r[1] ~= 'in_progress' or r[2] ~= ARGV[2] or r[3] ~= ARGV[3] then return 'lost' end
 if r[4] then
   finish_cancelled(record, log, channel, leases, ARGV[1], now_ms(), ARGV[4])
-  return 'lost'
+  return 'over'
 end
 redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain')
 redis.call('ZREM', leases, ARGV[1])

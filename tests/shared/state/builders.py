@@ -12,9 +12,10 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel, TokenUsage
 from shared.state import keys
-from shared.state.job_store import Attempt, Created, CreateLimits, JobStore
+from shared.state.job_store import CreateLimits, JobStore
+from shared.state.outcomes import Attempt, Created, RequeueOutcome, Suspect
 from shared.state.scripts import script
 from worker.publishing.log_writer import Append
 
@@ -126,9 +127,15 @@ def lease_of(store: JobStore, job_id: str) -> str:
     return "" if lease is None else f"{lease:.0f}"
 
 
-def requeue_lapsed(store: JobStore, job_id: str) -> str:
+def requeue_lapsed(store: JobStore, job_id: str) -> RequeueOutcome:
     lapse(store, job_id)
-    return store.requeue(job_id, lease_of(store, job_id), "")
+    return store.requeue(Suspect(job_id, lease_of(store, job_id), ""))
+
+
+def attempt_of(job_id: str, number: int = 1, **fields: Any) -> Attempt:
+    """An attempt as its worker knows it; what is not given is as in the first attempt that `started` begins."""
+    given = {"cause": None, "failures": 0, "user_id": "alice", "input": INPUT, "usage": TokenUsage()}
+    return Attempt(job_id, number, **{**given, "execution": f"{job_id}:w1", **fields})
 
 
 def everything(redis: Redis) -> dict[bytes, object]:

@@ -8,18 +8,19 @@ from redis import Redis
 
 from shared.contract.schemas import JobStatus, TokenUsage
 from shared.state import job_store, keys
-from shared.state.job_store import Attempt, CancelAsked, JobStore
+from shared.state.job_store import JobStore
+from shared.state.outcomes import CancelAsked, CancelOutcome
 from tests.conftest import ApiSettingsFactory
 from tests.shared.state.builders import (
     COMPLETED_MS,
     FAILED_MS,
     FINALS,
-    INPUT,
     ROUNDS,
     TTL_MS,
     about,
     append,
     at_once,
+    attempt_of,
     everything,
     field,
     lease_of,
@@ -65,7 +66,7 @@ def test_a_worker_that_was_replaced_cannot_write_a_byte(store: JobStore, redis: 
     before = everything(redis)
     assert append(store, job_id, 2) == append(store, job_id, 2, name="complete", usage="{}") == "lost"
     assert append(store, job_id, 1) == append(store, job_id, 1, attempt=3) == append(store, job_id, 1, attempt=0)
-    assert not store.release(job_id, 1, "w1") and store.renew("w1", {job_id: 1}) == {job_id: "lost"}
+    assert store.release(attempt_of(job_id), "w1") == "lost" and store.renew("w1", [attempt_of(job_id)]) == ["lost"]
     redis.delete(keys.WORKERS)
     assert everything(redis) == before
     assert append(store, job_id, 1, attempt=2) == "ok"
@@ -89,11 +90,11 @@ def test_a_job_that_has_expired_is_not_revived(store: JobStore, redis: Redis) ->
     append(store, job_id, 1)
     redis.delete(keys.record(job_id))
     redis.delete(keys.log(job_id))
-    attempt = Attempt(job_id, 1, None, 0, "alice", INPUT, TokenUsage())
+    attempt = attempt_of(job_id)
     assert append(store, job_id, 2) == append(store, job_id, 1) == append(store, job_id, 2, name="complete") == "lost"
-    assert not store.release(job_id, 1, "w1") and store.start_again(attempt, "w1")[0] == -1
-    assert store.cancel(job_id) is None and store.start(job_id, "w1", "x:y") == "gone"
-    assert store.renew("w1", {job_id: 1}) == {job_id: "lost"}
+    assert store.release(attempt, "w1") == "over" and store.start_again(attempt, "w1") == "lost"
+    assert store.cancel(job_id, "alice") == "gone" and store.start(job_id, "w1", "x:y") == "gone"
+    assert store.renew("w1", [attempt]) == ["lost"]
     assert list(redis.scan_iter("suggestion:*")) == []
 
 
@@ -114,11 +115,11 @@ def test_a_cancel_and_an_end_at_once_leave_one_end(store: JobStore) -> None:
         job_id = running_job(store)
         calls: list[Callable[[], object]] = [
             partial(append, store, job_id, 1, name="complete"),
-            partial(store.cancel, job_id),
+            partial(store.cancel, job_id, "alice"),
         ]
         answer, asked = at_once(*calls)
         assert log_of(store, job_id) == [("1-1", "complete")] and status_of(store, job_id) is JobStatus.COMPLETED
-        assert (answer, asked) in [("ok", None), ("cancel", CancelAsked("w1"))]
+        assert (answer, asked) in [("ok", CancelOutcome.OVER), ("cancel", CancelAsked("w1"))]
 
 
 def test_two_that_send_the_same_event_at_once_write_it_once(store: JobStore) -> None:

@@ -14,6 +14,7 @@ from tests.shared.state.builders import (
     INPUT,
     LIMITS,
     append,
+    attempt_of,
     everything,
     lapse,
     log_of,
@@ -30,9 +31,9 @@ STEPS: dict[str, Callable[[JobStore, str, str], object]] = {
     "append": lambda store, waiting, running: append(store, running, 1),
     "append with usage": lambda store, waiting, running: append(store, running, 1, usage="{}"),
     "end": lambda store, waiting, running: append(store, running, 1, name="complete", usage="{}"),
-    "cancel a waiting job": lambda store, waiting, running: store.cancel(waiting),
-    "cancel a running job": lambda store, waiting, running: store.cancel(running),
-    "release": lambda store, waiting, running: store.release(running, 1, "w1"),
+    "cancel a waiting job": lambda store, waiting, running: store.cancel(waiting, "alice"),
+    "cancel a running job": lambda store, waiting, running: store.cancel(running, "alice"),
+    "release": lambda store, waiting, running: store.release(attempt_of(running), "w1"),
     "requeue": lambda store, waiting, running: requeue_lapsed(store, running),
 }
 

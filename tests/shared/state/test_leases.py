@@ -8,11 +8,13 @@ from redis import Redis
 from shared.contract.schemas import Cause, JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
+from shared.state.outcomes import ReleaseOutcome, RequeueOutcome, Suspect
 from tests.shared.state.builders import (
     ROUNDS,
     about,
     append,
     at_once,
+    attempt_of,
     field,
     lapse,
     lease_of,
@@ -26,29 +28,30 @@ from tests.shared.state.builders import (
 
 def test_a_release_is_the_same_when_sent_again_and_no_failure(store: JobStore) -> None:
     job_id = running_job(store)
-    assert not store.release(job_id, 1, "another")
-    assert not store.release(job_id, 2, "w1")
-    assert store.release(job_id, 1, "w1") and store.release(job_id, 1, "w1")
+    assert store.release(attempt_of(job_id), "another") is ReleaseOutcome.LOST
+    assert store.release(attempt_of(job_id, 2), "w1") is ReleaseOutcome.LOST
+    for _ in range(2):
+        assert store.release(attempt_of(job_id), "w1") is ReleaseOutcome.RELEASED
     assert lease_of(store, job_id) == "" and status_of(store, job_id) is JobStatus.IN_PROGRESS
     attempt = started(store, job_id, "w2")
     assert (attempt.number, attempt.cause, attempt.failures) == (2, Cause.DRAIN, 0)
-    assert not store.release(job_id, 1, "w1")
+    assert store.release(attempt_of(job_id), "w1") is ReleaseOutcome.LOST
     assert field(store, job_id, "holder") == "w2"
 
 
 def test_a_renewal_answers_for_each_job(store: JobStore, redis: Redis) -> None:
     mine, cancelled, taken, ended = (running_job(store) for _ in range(4))
-    store.cancel(cancelled)
+    store.cancel(cancelled, "alice")
     requeue_lapsed(store, taken)
     started(store, taken, "w2")
     append(store, ended, 1, name="complete")
     lapse(store, mine)
-    answers = store.renew("w1", {mine: 1, cancelled: 1, taken: 1, ended: 1, "gone": 1})
-    assert answers == {mine: "ok", cancelled: "cancel", taken: "lost", ended: "lost", "gone": "lost"}
+    answers = store.renew("w1", [attempt_of(job_id) for job_id in (mine, cancelled, taken, ended, "gone")])
+    assert answers == ["ok", "cancel", "lost", "lost", "lost"]
     seconds, _ = redis.time()
     assert float(lease_of(store, mine)) == about(seconds * 1000 + job_store.LEASE_MS)
     assert redis.zscore(keys.WORKERS, "w1") == about(seconds * 1000)
-    assert store.renew("w1", {mine: 2}) == {mine: "lost"} and store.renew("w2", {}) == {}
+    assert store.renew("w1", [attempt_of(mine, 2)]) == ["lost"] and store.renew("w2", []) == []
     assert redis.zcard(keys.WORKERS) == 2
 
 
@@ -58,11 +61,11 @@ def test_a_renewal_and_a_requeue_at_once_do_not_both_win(store: JobStore) -> Non
         lapse(store, job_id)
         lease = lease_of(store, job_id)
         calls: list[Callable[[], object]] = [
-            partial(store.renew, "w1", {job_id: 1}),
-            partial(store.requeue, job_id, lease, ""),
+            partial(store.renew, "w1", [attempt_of(job_id)]),
+            partial(store.requeue, Suspect(job_id, lease, "")),
         ]
         renewed, requeued = at_once(*calls)
-        assert (renewed, requeued) in [({job_id: "ok"}, "alive"), ({job_id: "lost"}, "requeued")]
+        assert (renewed, requeued) in [(["ok"], "alive"), (["lost"], "requeued")]
         assert (job_id in queue_of(store)) is (requeued == "requeued")
         store.redis.delete(store.queue.key)
 
@@ -72,7 +75,7 @@ def test_of_many_that_requeue_a_job_one_does(store: JobStore) -> None:
         job_id = running_job(store)
         lapse(store, job_id)
         lease = lease_of(store, job_id)
-        outcomes = at_once(*[partial(store.requeue, job_id, lease, "")] * 4)
-        assert outcomes.count("requeued") == 1
+        outcomes = at_once(*[partial(store.requeue, Suspect(job_id, lease, ""))] * 4)
+        assert outcomes.count(RequeueOutcome.REQUEUED) == 1
         assert queue_of(store).count(job_id) == 1 and field(store, job_id, "failures") == "1"
         store.redis.delete(store.queue.key)

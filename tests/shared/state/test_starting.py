@@ -1,6 +1,7 @@
 """Starting attempts: one at a time, each with a lease, numbered upwards, within the limits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -8,17 +9,18 @@ from redis import Redis
 
 from shared.contract.schemas import Cause, JobStatus, TokenUsage
 from shared.state import job_store, keys
-from shared.state.job_store import Attempt, CancelAsked, JobStore
+from shared.state.job_store import JobStore
+from shared.state.outcomes import Attempt, CancelAsked, CancelOutcome, NotStarted
 from shared.state.scripts import script
 from tests.shared.state.builders import (
     FAILED_MS,
-    INPUT,
     ROUNDS,
     TTL_MS,
     Make,
     about,
     append,
     at_once,
+    attempt_of,
     field,
     final_data,
     lapse,
@@ -38,7 +40,7 @@ def test_a_start_is_an_attempt_with_a_lease_and_a_new_life(store: JobStore, redi
     job_id = new_job(store)
     redis.pexpire(keys.record(job_id), 1000)
     attempt = started(store, job_id)
-    assert attempt == Attempt(job_id, 1, None, 0, "alice", INPUT, TokenUsage())
+    assert attempt == attempt_of(job_id)
     assert status_of(store, job_id) is JobStatus.IN_PROGRESS
     seconds, _ = redis.time()
     assert float(lease_of(store, job_id)) == about(seconds * 1000 + job_store.LEASE_MS)
@@ -83,8 +85,8 @@ def test_of_many_that_start_a_job_one_does(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = new_job(store)
         outcomes = at_once(*[partial(store.start, job_id, f"w{w}", f"{job_id}:{w}") for w in range(6)])
-        assert sorted(str(type(outcome).__name__) for outcome in outcomes) == ["Attempt"] + ["str"] * 5
-        assert {outcome for outcome in outcomes if isinstance(outcome, str)} == {"taken"}
+        assert sorted(str(type(outcome).__name__) for outcome in outcomes) == ["Attempt"] + ["NotStarted"] * 5
+        assert {outcome for outcome in outcomes if isinstance(outcome, NotStarted)} == {NotStarted.TAKEN}
         assert field(store, job_id, "attempt") == "1"
 
 
@@ -93,14 +95,14 @@ def test_a_start_and_a_cancel_at_once_agree(store: JobStore) -> None:
         job_id = new_job(store)
         calls: list[Callable[[], object]] = [
             partial(store.start, job_id, "w1", f"{job_id}:1"),
-            partial(store.cancel, job_id),
+            partial(store.cancel, job_id, "alice"),
         ]
         attempt, asked = at_once(*calls)
         if isinstance(attempt, Attempt):
-            assert asked == CancelAsked("w1") and store.renew("w1", {job_id: 1}) == {job_id: "cancel"}
+            assert asked == CancelAsked("w1") and store.renew("w1", [attempt]) == ["cancel"]
             assert status_of(store, job_id) is JobStatus.IN_PROGRESS and log_of(store, job_id) == []
         else:
-            assert (attempt, asked) == ("ended", None)
+            assert (attempt, asked) == (NotStarted.ENDED, CancelOutcome.CANCELLED)
             assert status_of(store, job_id) is JobStatus.CANCELLED
             assert log_of(store, job_id) == [("0-1", "cancelled")] and lease_of(store, job_id) == ""
 
@@ -151,7 +153,7 @@ def test_drains_are_no_failures_but_there_are_ten_attempts_at_most(make: Make) -
         attempt = started(store, job_id, "w", f"{job_id}:{number}")
         assert (attempt.number, attempt.failures) == (number, 0)
         assert attempt.cause is (None if number == 1 else Cause.DRAIN)
-        assert store.release(job_id, number, "w")
+        assert store.release(attempt, "w") == "released"
     assert store.start(job_id, "w", f"{job_id}:11") == "ended"
     assert status_of(store, job_id) is JobStatus.FAILED and len(log_of(store, job_id)) == 1
 
@@ -162,10 +164,11 @@ def test_another_attempt_in_place_counts_a_failure_and_keeps_the_lease(store: Jo
     append(store, job_id, 1, name="started")
     redis.pexpire(keys.record(job_id), 1000)
     redis.pexpire(keys.log(job_id), 1000)
-    assert store.start_again(attempt, "w1") == (2, 1) == store.start_again(attempt, "w1")
+    second = attempt_of(job_id, 2, failures=1, cause=Cause.MODEL_ERROR)
+    assert store.start_again(attempt, "w1") == second == store.start_again(attempt, "w1")
     assert redis.pttl(keys.record(job_id)) == about(TTL_MS) and redis.pttl(keys.log(job_id)) == about(TTL_MS)
     assert lease_of(store, job_id) == lease
-    assert store.renew("w1", {job_id: 2}) == {job_id: "ok"} and append(store, job_id, 2) == "lost"
+    assert store.renew("w1", [second]) == ["ok"] and append(store, job_id, 2) == "lost"
     assert append(store, job_id, 1, attempt=2, name="started") == "ok"
 
 
@@ -175,20 +178,23 @@ def test_another_attempt_in_place_is_refused_when_the_failures_are_used_up_or_th
     store = make(max_attempts=2)
     job_id = new_job(store)
     first = started(store, job_id)
-    assert store.start_again(first, "another") == (-1, 0)
-    assert store.start_again(first, "w1") == (2, 1)
-    second = Attempt(job_id, 2, Cause.MODEL_ERROR, 1, "alice", INPUT, TokenUsage())
-    assert store.start_again(second, "w1") == (0, 2) == store.start_again(second, "w1")
+    assert store.start_again(first, "another") is NotStarted.LOST
+    assert store.start_again(replace(first, execution="another"), "w1") is NotStarted.LOST
+    second = store.start_again(first, "w1")
+    assert isinstance(second, Attempt) and (second.number, second.failures) == (2, 1)
+    for _ in range(2):
+        assert store.start_again(second, "w1") is NotStarted.USED_UP
     append(store, job_id, 1, attempt=2, name="error")
-    assert store.start_again(second, "w1") == (-1, 0)
+    assert store.start_again(second, "w1") is NotStarted.LOST
 
 
 def test_failures_of_all_kinds_are_counted_together(make: Make) -> None:
     store = make(max_attempts=3)
     job_id = new_job(store)
     take(store)
-    assert store.start_again(started(store, job_id), "w1") == (2, 1)
+    second = store.start_again(started(store, job_id), "w1")
+    assert isinstance(second, Attempt) and (second.number, second.failures) == (2, 1)
     assert requeue_lapsed(store, job_id) == "requeued"
     third = started(store, job_id, "w2")
     assert (third.number, third.cause, third.failures) == (3, Cause.WORKER_LOST, 2)
-    assert store.start_again(third, "w2")[0] == 0
+    assert store.start_again(third, "w2") is NotStarted.USED_UP

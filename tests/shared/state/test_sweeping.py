@@ -10,6 +10,7 @@ from shared.state.sweeper import Sweeper
 from tests.shared.state.builders import (
     Make,
     at_once,
+    attempt_of,
     everything,
     execute,
     field,
@@ -30,7 +31,7 @@ def test_a_job_is_abandoned_only_when_two_looks_agree(store: JobStore) -> None:
     lapse(store, job_id)
     sweeper.sweep()
     assert queue_of(store) == []
-    store.renew("w1", {job_id: 1})  # it was Redis that stood still
+    store.renew("w1", [attempt_of(job_id)])  # it was Redis that stood still
     sweeper.sweep()
     lapse(store, job_id)
     sweeper.sweep()
@@ -106,7 +107,7 @@ def test_a_job_that_ends_by_a_sweep_leaves_nothing_in_rq(make: Make, redis: Redi
     store = make(max_attempts=1)
     job_id, sweeper = running_job(store), Sweeper(store)
     if cancel:
-        store.cancel(job_id)
+        store.cancel(job_id, "alice")
     lapse(store, job_id)
     for _ in range(4):
         sweeper.sweep()

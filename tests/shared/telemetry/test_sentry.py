@@ -15,7 +15,8 @@ from redis.asyncio import Redis as AsyncRedis
 
 from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
 from shared.state.agent_store import AgentStore
-from shared.state.job_store import Created, CreateLimits, JobStore
+from shared.state.job_store import CreateLimits, JobStore
+from shared.state.outcomes import Created
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.scrubbing import FILTERED, scrub_breadcrumb, scrub_event

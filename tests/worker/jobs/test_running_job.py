@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from shared.contract.schemas import (
     TokenUsage,
 )
 from shared.errors import AttemptFailed
-from shared.state.job_store import Attempt
+from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, Wrote
@@ -61,8 +62,8 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 0.0)
 
 
-def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, again: int = 2) -> RunningJob:
-    def new_publisher(number: int, on_answer: Callable[[str], None]) -> Publisher:
+def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, is_ours: bool = True) -> RunningJob:
+    def new_publisher(number: int, on_answer: Callable[[AttemptStatus], None]) -> Publisher:
         lifetimes = Lifetimes(1, lambda status: 1)
         return Publisher(
             writer,  # type: ignore[arg-type]
@@ -82,7 +83,9 @@ def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 6
         timeout_seconds=timeout_seconds,
         max_attempts=3,
         new_publisher=new_publisher,
-        start_again=lambda last: (last.number + 1, last.failures + 1) if again else (-1, 0),
+        start_again=lambda last: (
+            replace(last, number=last.number + 1, failures=last.failures + 1) if is_ours else NotStarted.LOST
+        ),
     )
     return RunningJob(attempt, context)
 
@@ -146,7 +149,7 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
 
 def test_a_cancel_that_an_append_brings_is_heeded() -> None:
     agent, writer = Agent(for_ever), RecordingWriter()
-    writer.answer = "cancel"
+    writer.answer = AttemptStatus.CANCEL_ASKED
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.told[-1].endswith("cancelled")
 
@@ -186,7 +189,7 @@ def test_failures_are_used_up() -> None:
 
 def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() -> None:
     agent, writer = Agent(OVERLOADED), RecordingWriter()
-    assert run(running(agent, writer, again=0)) is Outcome.LOST
+    assert run(running(agent, writer, is_ours=False)) is Outcome.LOST
     assert not any("error" in told for told in writer.told)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from shared.state.outcomes import AttemptStatus
 from worker.publishing.log_writer import Append
 
 
@@ -10,11 +11,11 @@ class RecordingWriter:
 
     def __init__(self) -> None:
         self.appends: list[Append] = []
-        self.answer = "ok"
+        self.answer = AttemptStatus.CURRENT
 
-    def append(self, event: Append) -> "asyncio.Future[str]":
+    def append(self, event: Append) -> "asyncio.Future[AttemptStatus]":
         self.appends.append(event)
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
         future.set_result(self.answer)
         return future
 

@@ -9,6 +9,7 @@ from shared.contract.events import Cancelled
 from shared.contract.schemas import ErrorCode, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.event_log import MAX_LOG_BYTES
+from shared.state.outcomes import AttemptStatus
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.publishing.publisher import Lifetimes, Publisher
 
@@ -73,7 +74,7 @@ def test_an_answer_too_large_for_its_log_is_a_clear_error() -> None:
 def test_a_final_event_that_the_log_refuses_says_that_the_job_is_lost() -> None:
     async def run() -> None:
         writer = RecordingWriter()
-        writer.answer = "lost"
+        writer.answer = AttemptStatus.LOST
         with pytest.raises(AttemptLost):
             await publisher(writer).finish(CANCELLED)
 

@@ -1,0 +1,134 @@
+"""How a step of a job in Redis can come out.
+
+Every step answers in one way: by a member of an enum, or by a dataclass where there is more to say. The values of the
+enums are the words that the scripts answer.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from shared.contract.schemas import Cause, JobInput, JobStatus, TokenUsage
+
+
+@dataclass(frozen=True)
+class Created:
+    """The job is stored and queued. `remaining` more may be created before `reset_ms` milliseconds are over."""
+
+    job_id: str
+    created_at: int
+    remaining: int
+    reset_ms: int
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """The idempotency key belongs to this job, which was created from the same body."""
+
+    job_id: str
+    status: JobStatus
+    created_at: int
+
+
+@dataclass(frozen=True)
+class RateLimited:
+    """The user has created as many jobs as allowed; the next is possible after `retry_after_ms`."""
+
+    retry_after_ms: int
+
+
+class NotCreated(StrEnum):
+    """Why a job was not created, where there is nothing more to say."""
+
+    KEY_REUSED = "conflict"
+    """The idempotency key belongs to a job with another body."""
+    QUEUE_FULL = "full"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """An attempt that has been started, and what it needs to run. `execution` is RQ's name of the run it belongs to."""
+
+    job_id: str
+    number: int
+    cause: Cause | None
+    failures: int
+    user_id: str
+    input: JobInput
+    usage: TokenUsage
+    execution: str = ""
+
+
+class NotStarted(StrEnum):
+    """Why an attempt was not started."""
+
+    GONE = "gone"
+    """The job has expired."""
+    ENDED = "ended"
+    """The job is over, or is now: cancelled, or failed because its attempts are used up."""
+    TAKEN = "taken"
+    """Another execution runs the job."""
+    USED_UP = "used up"
+    """The failures that are allowed are used up; the caller ends the job."""
+    LOST = "lost"
+    """The job is no longer the caller's."""
+
+
+class AttemptStatus(StrEnum):
+    """What Redis says of an attempt to the worker that runs it, in answer to an event or to a renewal."""
+
+    CURRENT = "ok"
+    CANCEL_ASKED = "cancel"
+    """It is current, and a cancel has been asked for."""
+    LOST = "lost"
+    """The job is gone, has ended, or runs as another attempt: nothing more of this one is written."""
+
+
+class ReleaseOutcome(StrEnum):
+    """What giving an attempt back came to."""
+
+    RELEASED = "released"
+    """The job has to be queued again."""
+    OVER = "over"
+    """The job is gone or has ended, maybe by this: there is nothing to run again."""
+    LOST = "lost"
+    """The job is no longer the caller's: it waits or runs as another attempt."""
+
+
+class CancelOutcome(StrEnum):
+    """What a cancel came to, where no worker has to be told."""
+
+    GONE = "gone"
+    FOREIGN = "foreign"
+    """The job belongs to another user."""
+    OVER = "over"
+    """The job had ended already."""
+    CANCELLED = "cancelled"
+    """The job was waiting and has ended by this cancel."""
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """A worker has to stop; `holder` is its name."""
+
+    holder: str
+
+
+class Suspect(NamedTuple):
+    """A job that looks abandoned, with its lease and RQ's execution as they were seen ('' for none)."""
+
+    job_id: str
+    lease: str
+    execution: str
+
+
+class RequeueOutcome(StrEnum):
+    """What became of a job that looked abandoned."""
+
+    ALIVE = "alive"
+    CLEANED = "cleaned"
+    """Only what RQ had left over was removed."""
+    REQUEUED = "requeued"
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """It has failed: the failures that are allowed are used up."""
