@@ -1,8 +1,7 @@
-"""Every error the project raises on purpose.
+"""Every error the project raises on purpose. What Redis raises stays redis.RedisError; `is_outage` tells of which kind.
 
 PlannerError
 ├── SettingsError       a setting is missing or malformed; the message names it
-├── StoreUnavailable    Redis does not answer, or answers that it can't now
 ├── AttemptFailed       an attempt of the agent failed; carries the contract's code
 └── AttemptLost         the attempt is no longer ours: replaced, ended or expired; write nothing more
 """
@@ -16,10 +15,6 @@ class PlannerError(Exception):
 
 class SettingsError(PlannerError):
     """A setting is missing or malformed. The message is one line and names the setting."""
-
-
-class StoreUnavailable(PlannerError):
-    """Redis did not answer in time, or refused (loading, out of memory, read-only)."""
 
 
 class AttemptFailed(PlannerError):

@@ -13,7 +13,6 @@ from redis import Redis
 from api.auth.credentials import Credential, unauthorised
 from api.http.problems import ApiProblem
 from shared.state import keys
-from shared.state.connections import unavailable_as_error
 
 COOKIE = "planner_demo"
 """A name of its own, so that it overwrites no session of another application on the same host."""
@@ -41,7 +40,7 @@ class DemoAuthenticator:
             raise ApiProblem(403, "The demo mode answers only to localhost.")
 
     def identify(self, request: Request) -> Credential:
-        """Raises ApiProblem 401; StoreUnavailable when the key is not known yet and Redis is away."""
+        """Raises ApiProblem 401; redis.RedisError when the key is not known yet and Redis is away."""
         if cookie := request.cookies.get(COOKIE):
             try:
                 return Credential(self._key().unsign(cookie).decode(), is_cookie=True)
@@ -50,14 +49,13 @@ class DemoAuthenticator:
         raise unauthorised("Open the page at / first: it signs this browser in.")
 
     def welcome(self, request: Request, response: Response) -> None:
-        """Gives the browser a cookie, unless it has a good one. Raises StoreUnavailable."""
+        """Gives the browser a cookie, unless it has a good one. Raises redis.RedisError."""
         try:
             self.identify(request)
         except ApiProblem:
             cookie = self._key().sign(f"demo-{uuid4()}").decode()
             response.set_cookie(COOKIE, cookie, COOKIE_MAX_AGE_SECONDS, path="/", httponly=True, samesite="Lax")
 
-    @unavailable_as_error()
     def _key(self) -> Signer:
         if self._signer is None:
             self._redis.set(keys.DEMO_KEY, secrets.token_bytes(KEY_BYTES), nx=True)

@@ -26,7 +26,7 @@ class Authenticator(Protocol):
         """Raises ApiProblem 403 when this client is not served at all, whatever the path."""
 
     def identify(self, request: Request) -> Credential:
-        """Raises ApiProblem 401; 503 or StoreUnavailable when it cannot be found out."""
+        """Raises ApiProblem 401; 503 or redis.RedisError when it cannot be found out."""
 
 
 def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:

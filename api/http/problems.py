@@ -12,7 +12,6 @@ from werkzeug.exceptions import HTTPException
 
 from api.http.field_messages import field_problems
 from shared.contract.schemas import FieldProblem, Problem
-from shared.errors import StoreUnavailable
 from shared.state.connections import is_outage
 
 CONTENT_TYPE = "application/problem+json"
@@ -77,7 +76,6 @@ def install(app: Flask) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
     app.register_error_handler(ApiProblem, _of_api_problem)
     app.register_error_handler(HTTPException, _of_http_exception)
-    app.register_error_handler(StoreUnavailable, _of_unavailable)
     app.register_error_handler(RedisError, _of_redis_error)
 
 
@@ -104,10 +102,6 @@ def _of_http_exception(error: HTTPException) -> Response:
     }
     detail = _DETAILS.get(status, HTTPStatus(status).phrase + ".")
     return render(ApiProblem(status, detail, headers=headers))
-
-
-def _of_unavailable(_error: StoreUnavailable) -> Response:
-    return render(unavailable())
 
 
 def _of_redis_error(error: RedisError) -> Response:

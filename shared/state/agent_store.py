@@ -10,23 +10,20 @@ from redis.client import Pipeline
 
 from shared.contract.schemas import SuggestionAgent, SuggestionAgentBody
 from shared.state import keys
-from shared.state.connections import unavailable_as_error
 
 log = logging.getLogger(__name__)
 
 
 class AgentStore:
-    """One agent a user. Every method raises StoreUnavailable when Redis is away."""
+    """One agent a user. Every method may raise redis.RedisError."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    @unavailable_as_error()
     def get(self, user_id: str) -> SuggestionAgent | None:
         """The user's agent. A record that cannot be read counts as absent: the user can put it anew."""
         return _decode(self._redis.get(keys.agent(user_id)))
 
-    @unavailable_as_error()
     def put(self, user_id: str, body: SuggestionAgentBody) -> tuple[SuggestionAgent, bool]:
         """Creates or replaces the agent; its id and time of creation outlive replacements.
 
@@ -46,7 +43,6 @@ class AgentStore:
         self._redis.transaction(replace, key)
         return agent, is_new
 
-    @unavailable_as_error()
     def delete(self, user_id: str) -> bool:
         """Whether there was one to delete."""
         return bool(self._redis.delete(keys.agent(user_id)))

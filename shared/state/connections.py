@@ -1,8 +1,6 @@
-"""Connections to Redis with bounds on everything, and its outages as one error of ours."""
+"""Connections to Redis with bounds on everything, and which of its errors are outages."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
@@ -18,8 +16,6 @@ from redis.exceptions import (
     TryAgainError,
 )
 from redis.retry import Retry
-
-from shared.errors import StoreUnavailable
 
 _OUTAGES = (
     ClusterDownError,
@@ -59,14 +55,3 @@ def is_outage(error: RedisError) -> bool:
     if isinstance(error, _OUTAGES):
         return True
     return isinstance(error, ResponseError) and _OUTAGE_TEXT.search(str(error)) is not None
-
-
-@contextmanager
-def unavailable_as_error() -> Iterator[None]:
-    """Turns an outage of Redis into StoreUnavailable; also a decorator. Other errors pass."""
-    try:
-        yield
-    except RedisError as error:
-        if is_outage(error):
-            raise StoreUnavailable(f"Redis: {type(error).__name__}") from error
-        raise

@@ -8,12 +8,11 @@ import pytest
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from redis import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from api import create_app
 from api.http.problems import ApiProblem
-from shared.errors import StoreUnavailable
-from shared.state.connections import connect, unavailable_as_error
+from shared.state.connections import connect, is_outage
 from tests.api.resources.test_agents import BODY
 from tests.conftest import (
     SECRET,
@@ -263,8 +262,9 @@ def test_a_full_redis_is_an_outage_also_from_within_a_script(
     redis.config_set("maxmemory", "1")
     try:
         assert client.put(AGENT, json=BODY).status_code == 503
-        with pytest.raises(StoreUnavailable), unavailable_as_error():
+        with pytest.raises(RedisError) as refused:
             redis.eval("return redis.call('SET', KEYS[1], 'x')", 1, "x")
+        assert is_outage(refused.value)
     finally:
         redis.config_set("maxmemory", "0")
     assert client.put(AGENT, json=BODY).status_code == 200
@@ -277,12 +277,14 @@ def test_a_read_only_redis_is_an_outage_and_a_broken_script_is_not(redis: Redis)
             lambda: redis.set("x", "y"),
             lambda: redis.eval("return redis.call('SET', KEYS[1], 'x')", 1, "x"),
         ):
-            with pytest.raises(StoreUnavailable), unavailable_as_error():
+            with pytest.raises(RedisError) as refused:
                 attempt()
+            assert is_outage(refused.value)
     finally:
         redis.execute_command("REPLICAOF", "NO", "ONE")
-    with pytest.raises(ResponseError), unavailable_as_error():
+    with pytest.raises(RedisError) as refused:
         redis.eval("return redis.call('NOPE')", 0)
+    assert not is_outage(refused.value)
 
 
 def test_urls_of_every_scheme_are_taken(tmp_path: Path) -> None:
