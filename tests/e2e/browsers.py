@@ -1,13 +1,20 @@
-"""Finds a browser for the tests, or gets one."""
+"""The browser that the tests of the page drive: finds one, and installs one before the tests where there is none.
+
+`make browser` runs this once, by itself: apt takes one caller at a time, and several test workers look for a browser.
+"""
 
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
-INSTALLED = (
+FOUND = Path(sys.prefix) / ".browser"
+"""Holds the path of the browser that was seen to start; `make browser` goes by it."""
+NAMES = (
     "google-chrome",
     "google-chrome-stable",
     "chromium",
@@ -15,43 +22,95 @@ INSTALLED = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 )
 ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking")
-ADVICE = """No browser was found, and none could be installed. The tests of the page need one; do one of these:
-- install Chrome or Chromium (Debian: apt-get install chromium), so that it is on the PATH
-- .venv/bin/playwright install chromium"""
+ADVICE = """No browser was found that starts, and the tests of the page need one. Do one of these, then try again:
+- install Chrome or Chromium, so that it is on the PATH (Debian: apt-get install chromium, as root)
+- .venv/bin/playwright install chromium (where libraries are missing: playwright install-deps chromium, as root)"""
+LOCK_SECONDS = 300
+"""How long apt waits for another one that is at work, such as unattended upgrades."""
 
 
 class NoBrowser(Exception):
-    """There is none, and none can be had."""
+    """There is no browser that starts; the message says what to do and what was tried."""
 
 
 def launched(playwright: Playwright) -> Browser:
-    """A headless browser. Raises NoBrowser."""
-    return playwright.chromium.launch(executable_path=browser_path(playwright), args=list(ARGUMENTS))
+    """Starts a headless browser that is already there. Raises NoBrowser."""
+    failures: list[str] = []
+    for path in _candidates(playwright):
+        try:
+            return playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        except Error as error:
+            failures.append(f"{path} does not start: {_gist(error.message)}")
+    raise NoBrowser("\n".join([ADVICE, *failures]))
 
 
-def browser_path(playwright: Playwright) -> str:
-    """An installed one, else Playwright's own, else one that apt installs. Raises NoBrowser."""
-    return _installed() or _bundled(playwright) or _newly_installed()
+def _candidates(playwright: Playwright) -> Iterator[str]:
+    """The one that is known to start, then what is installed, then Playwright's own; each once."""
+    remembered = FOUND.read_text().strip() if FOUND.exists() else ""
+    paths = [remembered, *(shutil.which(name) or "" for name in NAMES), playwright.chromium.executable_path]
+    return (path for path in dict.fromkeys(paths) if path and Path(path).exists())
 
 
-def _installed() -> str | None:
-    return next((path for name in INSTALLED if (path := shutil.which(name))), None)
+def path_found_or_installed(playwright: Playwright) -> str:
+    """Returns the path of a browser that starts; gets one where there is none. Raises NoBrowser."""
+    failures: list[str] = []
+    for install in (None, _install_by_apt, _install_by_playwright):
+        if install is not None and (failure := install()):
+            failures.append(failure)
+            continue
+        for path in _candidates(playwright):
+            try:
+                playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS)).close()
+                return path
+            except Error as error:
+                failures.append(f"{path} does not start: {_gist(error.message)}")
+    raise NoBrowser("\n".join([ADVICE, *dict.fromkeys(failures)]))
 
 
-def _bundled(playwright: Playwright) -> str | None:
-    path = playwright.chromium.executable_path
-    return path if path and Path(path).exists() else None
+def _install_by_apt() -> str | None:
+    """Returns why it failed, or None."""
+    if shutil.which("apt-get") is None:
+        return "apt-get: there is none here"
+    if os.geteuid() != 0:
+        return "apt-get install: only root may"
+    apt = ["apt-get", "--quiet", "--option", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
+    print("No browser is here that starts: installing chromium by apt-get", flush=True)
+    # An update that fails in part (a foreign source is away) need not matter.
+    update = _failure([*apt, "update"])
+    install = _failure([*apt, "install", "--yes", "--no-install-recommends", "chromium"])
+    return install and "\n".join(filter(None, (update, install)))
 
 
-def _newly_installed() -> str:
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        raise NoBrowser(ADVICE)
+def _install_by_playwright() -> str | None:
+    """Returns why it failed, or None."""
+    print("No browser is here that starts: downloading Playwright's own", flush=True)
+    return _failure([sys.executable, "-m", "playwright", "install", "chromium"])
+
+
+def _failure(command: list[str]) -> str | None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for arguments in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-        done = subprocess.run(["apt-get", "--quiet", *arguments], env=environment, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise NoBrowser(f"{ADVICE}\napt-get {arguments[0]} failed: {done.stderr.strip()[-500:]}")
-    path = _installed()
-    if path is None:
-        raise NoBrowser(ADVICE)
-    return path
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    return f"{' '.join(command)} failed with {done.returncode}: {_gist(done.stderr or done.stdout)}"
+
+
+def _gist(text: str) -> str:
+    """Returns the lines that say what is wrong, or the last ones."""
+    lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    return " / ".join([line for line in lines if line.startswith(("E:", "Error:"))][:3] or lines[-3:])
+
+
+def main() -> int:
+    with sync_playwright() as playwright:
+        try:
+            path = path_found_or_installed(playwright)
+        except NoBrowser as error:
+            print(error, file=sys.stderr)
+            return 1
+    FOUND.write_text(f"{path}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

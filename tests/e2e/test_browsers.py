@@ -1,27 +1,93 @@
-"""Where the tests' browser comes from."""
+"""Where the tests' browser comes from: found, or got once before the tests, as `make browser` does it."""
 
-from types import SimpleNamespace
-from typing import cast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Playwright
+from playwright.sync_api import Browser
 
-from tests.e2e import browsers
+from tests.e2e.browsers import NAMES
+from tests.stack import ROOT
 
-
-def playwright_with(path: str) -> Playwright:
-    return cast(Playwright, SimpleNamespace(chromium=SimpleNamespace(executable_path=path)))
-
-
-def test_an_installed_browser_comes_before_the_one_that_playwright_brings(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if name == "chromium" else None)
-    assert browsers.browser_path(playwright_with(__file__)) == "/bin/chromium"
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    assert browsers.browser_path(playwright_with(__file__)) == __file__
+Machine = dict[str, str]
 
 
-def test_without_any_browser_the_run_fails_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shutil.which", lambda name: None)
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(browsers.NoBrowser, match="playwright install chromium"):
-        browsers.browser_path(playwright_with("/nowhere"))
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """The environment of a machine without a browser and without a network."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    return {
+        "PATH": str(programs),
+        "HOME": str(tmp_path),
+        "PLAYWRIGHT_BROWSERS_PATH": str(tmp_path / "browsers"),
+        "PLAYWRIGHT_DOWNLOAD_HOST": "http://127.0.0.1:9",
+    }
+
+
+def add(machine: Machine, name: str, script: str) -> Path:
+    """Puts a program on the machine's path."""
+    path = Path(machine["PATH"]) / name
+    path.write_text(f"#!/bin/sh\nexport PATH='{os.environ['PATH']}'\n{script}\n")
+    path.chmod(0o755)
+    return path
+
+
+def add_apt(machine: Machine, browser: Browser) -> Path:
+    """Puts an apt-get there that writes down how it was called, and whose chromium is the browser of these tests."""
+    calls = Path(machine["HOME"]) / "calls"
+    real = add(machine, "kept-by-apt", starter(browser))
+    add(machine, "apt-get", f"echo $* >> {calls}; case $* in *chromium) cp {real} {real.with_name('chromium')} ;; esac")
+    return calls
+
+
+def starter(browser: Browser) -> str:
+    path = next(filter(None, map(shutil.which, NAMES)), browser.browser_type.executable_path)
+    return f'exec "{path}" "$@"'
+
+
+def get_browser(machine: Machine, *, is_root: bool) -> "tuple[subprocess.CompletedProcess[str], Path]":
+    """Does what `make browser` does, as root or not. Returns how it ended, and where it writes what it found."""
+    found = Path(machine["HOME"]) / "found"
+    program = (
+        "import os, pathlib, sys; from tests.e2e import browsers;"
+        f"os.geteuid = lambda: {0 if is_root else 1000}; browsers.FOUND = pathlib.Path({str(found)!r});"
+        "sys.exit(browsers.main())"
+    )
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=ROOT, env=machine, capture_output=True, text=True, timeout=100), found
+
+
+def test_a_browser_that_is_there_is_found_and_nothing_is_installed(machine: Machine, browser: Browser) -> None:
+    calls = add_apt(machine, browser)
+    chromium = add(machine, "chromium", starter(browser))
+    done, found = get_browser(machine, is_root=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert found.read_text() == f"{chromium}\n"
+    assert not calls.exists()
+
+
+def test_root_without_a_browser_that_starts_gets_one_by_apt(machine: Machine, browser: Browser) -> None:
+    add(machine, "google-chrome", "echo broken; exit 1")
+    calls = add_apt(machine, browser)
+    done, found = get_browser(machine, is_root=True)
+    assert done.returncode == 0, done.stderr
+    assert found.read_text() == f"{machine['PATH']}/chromium\n"
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == ["update", "chromium"]
+    done, _ = get_browser(machine, is_root=True)
+    assert done.returncode == 0 and len(calls.read_text().splitlines()) == 2
+
+
+def test_where_no_browser_can_be_had_it_says_what_to_do_and_what_was_tried(machine: Machine, browser: Browser) -> None:
+    calls = add_apt(machine, browser)
+    done, found = get_browser(machine, is_root=False)
+    assert done.returncode == 1 and not found.exists() and not calls.exists()
+    assert done.stderr.startswith("No browser was found that starts")
+    assert (
+        "apt-get install: only root may" in done.stderr
+        and "playwright install chromium failed with 1: Error: " in done.stderr
+    )
+    assert "Traceback" not in done.stderr
