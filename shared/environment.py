@@ -47,6 +47,9 @@ def _trimmed(value: str) -> str:
         raise Unusable("is not UTF-8") from None
     if any(ord(character) < 32 or ord(character) == 127 for character in value):
         raise Unusable("has a line end or another control character inside")
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        # What Docker makes of NAME='value' in an environment file.
+        raise Unusable("is in quotes, which would be part of the value")
     return value
 
 

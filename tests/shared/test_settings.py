@@ -356,6 +356,12 @@ def test_a_blank_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, blank
         given(monkeypatch, WorkerSettings, ANTHROPIC_API_KEY=blank)
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_value_in_quotes_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+    with pytest.raises(SettingsError, match=r"^AUTH_SECRET is in quotes, which would be part of the value$"):
+        given(monkeypatch, ApiSettings, AUTH_SECRET=f" {quote}{SECRET}{quote}")
+
+
 def test_a_value_that_is_not_utf_8_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SettingsError, match=r"^AUTH_SECRET is not UTF-8$"):
         given(monkeypatch, ApiSettings, AUTH_SECRET="\udcff" * 40)
