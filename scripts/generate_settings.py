@@ -71,7 +71,7 @@ def _described(name: str, field: FieldInfo) -> Described:
 
 
 def table() -> str:
-    files = " and ".join(", ".join(f"`{name}`" for name in sorted(NAMES_WITH_FILES)).rsplit(", ", 1))
+    files = " and ".join(", ".join(f"`{name}`" for name in NAMES_WITH_FILES).rsplit(", ", 1))
     parts = [TABLE_HEAD.format(files=files)]
     for title, kind in GROUPS:
         parts.append(f"\n## {title}\n\n| name | default | unit and meaning |\n|---|---|---|\n")

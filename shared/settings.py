@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from shared import environment, setting_rules
 from shared.errors import SettingsError
 
-NAMES_WITH_FILES = frozenset({"REDIS_URL", "AUTH_SECRET", "ANTHROPIC_API_KEY", "SENTRY_DSN"})
+NAMES_WITH_FILES = ("REDIS_URL", "AUTH_SECRET", "ANTHROPIC_API_KEY", "SENTRY_DSN")
 """For these, NAME_FILE may name a file that holds the value, as Docker and Kubernetes give secrets."""
 YEAR_SECONDS = 31_536_000
 """More than any time that is meant, and less than Redis or a timer refuses."""
