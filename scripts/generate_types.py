@@ -1,4 +1,4 @@
-"""Writes api/web/src/types.gen.ts: the page's types, from the pydantic models that the API validates with.
+"""Writes api/web/src/client/types.gen.ts: the page's types, from the pydantic models that the API validates with.
 
 `--check` writes nothing, and fails when the file is not what the models make of it.
 """
@@ -13,7 +13,7 @@ from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
 from shared.contract import events, schemas
 
-TARGET = Path(__file__).resolve().parent.parent / "api/web/src/types.gen.ts"
+TARGET = Path(__file__).resolve().parent.parent / "api/web/src/client/types.gen.ts"
 
 BODIES: tuple[type[BaseModel], ...] = (schemas.SuggestFeatureRequest, schemas.SuggestionAgentBody)
 """What the page sends; a field with a default may be left out."""

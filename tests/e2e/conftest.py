@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.e2e.browsers import NoBrowser, launched
 from tests.e2e.system import System, Visitor, visitor
 
-StreamRequest = Callable[..., Visitor]
+Visit = Callable[..., Visitor]
 
 
 # For this package alone: while Playwright runs, no other test may have an event loop in this thread.
@@ -33,7 +33,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 @pytest.fixture
-def visit(system: System, browser: Browser) -> Iterator[StreamRequest]:
+def visit(system: System, browser: Browser) -> Iterator[Visit]:
     """Makes visitors; at the end none of their consoles may have said anything that was not expected."""
     visitors: list[Visitor] = []
     with ExitStack() as stack:

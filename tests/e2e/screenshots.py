@@ -15,7 +15,7 @@ from tests.e2e.system import System, Visitor, visitor
 from tests.stack import ROOT, Person
 
 FOLDER = ROOT / "tests/screenshots"
-WIDTHS = {360: 740, 768: 1024, 1280: 860}
+WIDTHS = {360: 740, 768: 1024, 1440: 900}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PROMPT = "You think of people who use a keyboard, a screen reader or a magnifier, always."
 
@@ -53,14 +53,14 @@ def creating(visitor: Visitor) -> None:
     visitor.open()
     visitor.fill("Checkout page")
     visitor.page.get_by_role("button", name="Suggest features").click()
-    expect(visitor.page.get_by_text("Creating job…").first).to_be_visible()
+    expect(visitor.page.get_by_test_id("status")).to_have_text("Sending your request…")
 
 
 @state
 def connecting_without_a_worker(visitor: Visitor) -> None:
     visitor.system.worker.stop()
     visitor.ask("Checkout page fast")
-    expect(visitor.page.get_by_text("No worker is there")).to_be_visible()
+    expect(visitor.page.get_by_text("is not running at the moment")).to_be_visible()
 
 
 @state
@@ -73,32 +73,38 @@ def connecting_in_the_queue(visitor: Visitor) -> None:
         ),
     )
     visitor.ask("Checkout page")
-    expect(visitor.page.get_by_text("number 4")).to_be_visible()
+    expect(visitor.page.get_by_text("3 requests are before yours")).to_be_visible()
+
+
+@state
+def looking(visitor: Visitor) -> None:
+    visitor.ask("Checkout page slow")
+    expect(visitor.page.get_by_label("What the agent looks at")).to_be_visible()
 
 
 @state
 def streaming_at_first(visitor: Visitor) -> None:
     visitor.ask("Checkout page slow")
-    visitor.waits_for_text(30)
+    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
 
 
 @state
 def streaming_with_cards(visitor: Visitor) -> None:
     visitor.ask("Search results slow")
-    expect(visitor.cards).to_have_count(1, timeout=30_000)
+    expect(visitor.cards).to_have_count(2, timeout=40_000)
 
 
 @state
 def second_attempt(visitor: Visitor) -> None:
     visitor.ask("Checkout page error event once slow")
     expect(visitor.page.get_by_text(re.compile("Attempt 2"))).to_be_visible(timeout=40_000)
-    visitor.waits_for_text(60)
+    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
 
 
 @state
 def reconnecting(visitor: Visitor) -> None:
     visitor.ask("Checkout page slow")
-    visitor.waits_for_text(60)
+    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
     visitor.system.proxy.cut()
     expect(visitor.page.get_by_text("Reconnecting…")).to_be_visible()
 
@@ -113,14 +119,14 @@ def complete(visitor: Visitor) -> None:
 def complete_with_the_text(visitor: Visitor) -> None:
     visitor.ask("Profile page unicode fast")
     visitor.waits_for_the_answer()
-    visitor.page.locator("summary").click()
+    assert visitor.text()
 
 
 @state
 def cancelled(visitor: Visitor) -> None:
     visitor.ask("Checkout page")
     expect(visitor.cards).to_have_count(1)
-    visitor.page.get_by_role("button", name="Cancel").click()
+    visitor.page.get_by_role("button", name="Cancel", exact=True).click()
     _alert(visitor, "Cancelled")
 
 
@@ -134,7 +140,7 @@ def failed(visitor: Visitor) -> None:
 def timed_out(visitor: Visitor) -> None:
     visitor.page.clock.install()
     visitor.ask("Checkout page silent")
-    expect(visitor.page.get_by_text("Generating suggestions…")).to_be_visible()
+    expect(visitor.page.get_by_test_id("status")).to_have_text("Waiting for the sandbox")
     visitor.page.clock.fast_forward("02:01")
     _alert(visitor, "timed out")
 
@@ -203,7 +209,7 @@ def agent_filled(visitor: Visitor) -> None:
 @contextmanager
 def in_state(system: System, browser: Browser, name: str) -> Iterator[Visitor]:
     """A visitor who sees the page in this state. Afterwards the system is whole again."""
-    with visitor(system, browser, port=system.proxy.port, viewport={"width": 1280, "height": 860}) as person:
+    with visitor(system, browser, port=system.proxy.port, viewport={"width": 1440, "height": 900}) as person:
         STATES[name](person)
         yield person
         person.page.unroute_all(behavior="ignoreErrors")

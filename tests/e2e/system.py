@@ -119,9 +119,16 @@ class Visitor:
         return self.page.get_by_role("article")
 
     def text(self) -> str:
-        """The text on the screen; empty when there is none."""
+        """The text as it was written, opened where it is not; empty when there is none."""
+        closed = self.page.locator("details:not([open]) > summary", has_text="The text as it was written")
+        if closed.count():
+            closed.click()
         live = self.live_text
         return (live.text_content() or "") if live.count() else ""
+
+    def length_of(self, part: Locator) -> int:
+        """How many characters it holds; none where it is not there."""
+        return len(part.text_content() or "") if part.count() else 0
 
     def waits_for_text(self, length: int = 200) -> str:
         self.waits(lambda: len(self.text()) >= length)
@@ -150,11 +157,9 @@ class Visitor:
         job = self.read(job_id)
         assert job["status"] == "completed"
         titles = self.cards.get_by_role("heading", level=3).all_text_contents()
-        expected = [f"{i}{each['title'].replace('`', '')}" for i, each in enumerate(job["suggestions"], 1)]
+        expected = [f"{i}. {each['title'].replace('`', '')}" for i, each in enumerate(job["suggestions"], 1)]
         assert titles == expected
-        details = self.page.locator("details")
-        details.locator("summary").click()
-        assert details.locator("p").last.text_content() == job["text"]
+        self.waits(lambda: self.text() == job["text"])
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.conftest import StreamRequest
+from tests.e2e.conftest import Visit
 from tests.e2e.screenshots import STATES, in_state
 from tests.e2e.system import System, Visitor
 
@@ -27,18 +27,18 @@ def test_axe_finds_nothing_in_any_state(system: System, browser: Browser, state:
         axe_finds_nothing(visitor)
 
 
-def test_the_cursor_blinks_unless_less_motion_is_wanted(visit: StreamRequest) -> None:
+def test_the_cursor_blinks_unless_less_motion_is_wanted(visit: Visit) -> None:
     visitor = visit()
     visitor.ask("Moving page long slow")
     cursor = visitor.page.get_by_test_id("cursor")
     expect(cursor).to_have_css("animation-name", "blink")
     visitor.page.emulate_media(reduced_motion="reduce")
     expect(cursor).to_have_css("animation-name", "none")
-    visitor.page.get_by_role("button", name="Cancel").click()
+    visitor.page.get_by_role("button", name="Cancel", exact=True).click()
     expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
 
 
-def test_nothing_is_wider_than_a_narrow_phone(visit: StreamRequest) -> None:
+def test_nothing_is_wider_than_a_narrow_phone(visit: Visit) -> None:
     visitor = visit(viewport={"width": 360, "height": 640})
     is_too_wide = "document.documentElement.scrollWidth > innerWidth"
     visitor.open()
@@ -50,7 +50,7 @@ def test_nothing_is_wider_than_a_narrow_phone(visit: StreamRequest) -> None:
     assert not visitor.page.evaluate(is_too_wide)
 
 
-def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: StreamRequest) -> None:
+def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: Visit) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 404")  # there is no agent yet
     page = visitor.page
@@ -82,7 +82,8 @@ def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: StreamRequest)
 
     visitor.ask("Agent page fast")
     visitor.waits_for_the_answer()
-    expect(page.get_by_text(re.compile("Agent.*Ada"))).to_be_visible()
+    expect(page.locator("dl").get_by_text("Ada")).to_be_visible()
     page.get_by_role("button", name="Your agent").click()
     dialog.get_by_role("button", name="Delete agent").click()
+    dialog.get_by_role("group", name="Delete this agent?").get_by_role("button", name="Delete").click()
     expect(dialog).to_have_count(0)

@@ -5,51 +5,64 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.conftest import StreamRequest
+from tests.e2e.conftest import Visit
 from tests.e2e.system import System
 from tests.stack import Person
 
-# Notes everything the status line says and every value of the progress bar, from before the page's first script on.
+# Notes all that is said aloud, each status, every value of the progress bar and every place of the first card, from
+# before the page's first script on.
 OBSERVER = """
-window.said = []; window.progress = [];
+window.said = []; window.statuses = []; window.progress = []; window.places = [];
+const note = (list, value) => { if (value && list.at(-1) !== value) list.push(value); };
 new MutationObserver(() => {
-  const words = document.querySelector('[role=status]')?.textContent;
-  if (words && window.said.at(-1) !== words) window.said.push(words);
+  note(window.said, [...document.querySelectorAll('[role=status], [role=alert]')].map((each) => each.textContent).join(''));
+  note(window.statuses, document.querySelector('[data-testid=status]')?.textContent);
+  note(window.places, document.querySelector('article')?.getBoundingClientRect().top);
   const bar = document.querySelector('progress[value]');
   if (bar) window.progress.push(bar.value);
 }).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
 """
 
 
-def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: StreamRequest, system: System) -> None:
+def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
     page.add_init_script(OBSERVER)
     job_id = visitor.ask("Checkout page")
 
-    lengths = {0}
-    for _ in range(5):
-        visitor.waits(lambda: len(visitor.text()) > max(lengths))
-        lengths.add(len(visitor.text()))
     expect(
         page.get_by_label("What the agent looks at").get_by_text(re.compile("^(Reading|Searching)")).first
     ).to_be_visible()
+    first = visitor.cards.first
+    lengths = {0}
+    for _ in range(4):
+        visitor.waits(lambda: visitor.length_of(first) > max(lengths))
+        lengths.add(visitor.length_of(first))
     expect(page.get_by_test_id("cursor")).to_be_visible()
-    # The first suggestion is whole while the others are still being written.
-    expect(visitor.cards.first).to_be_visible()
-    expect(page.get_by_text("Generating suggestions…")).to_be_visible()
+    # The first suggestion is whole, and of use, while the others are still being written.
+    expect(page.get_by_role("button", name="Copy suggestion 1 as Markdown")).to_be_visible()
+    expect(page.get_by_test_id("status")).to_have_text(re.compile("suggestion [23]"))
 
     visitor.waits_for_the_answer()
-    visitor.shows_the_answer_once(job_id)
-    assert page.evaluate("said")[:3] == ["Creating job…", "Connecting to AI…", "Generating suggestions…"]
+    count = visitor.cards.count()
+    statuses = page.evaluate("statuses")
+    assert statuses[0] == "Sending your request…" and statuses[-1] == f"{count} suggestions"
+    assert "Writing suggestion 1 of 3 to 5" in statuses and "Writing suggestion 3 of 3 to 5" in statuses
     progress = page.evaluate("progress")
-    assert progress == sorted(progress) and 0 < progress[-1] <= 95
+    assert progress == sorted(progress) and 0 < progress[-1] < 100
+    assert max(page.evaluate("places")) - min(page.evaluate("places")) <= 1, "the first card has jumped"
+    said = page.evaluate("said")
+    assert sum("is there: " in words for words in said) in (count - 1, count)
+    assert said[-1] == f"Done: {count} suggestions."
+    assert len(said) <= count + 8, said
+    expect(page).to_have_title(re.compile(f"^✓ {count} suggestions – Checkout page"))
     expect(page.get_by_text("Written by the sandbox")).to_be_visible()
     expect(page.get_by_text(re.compile(r"[\d,]+ tokens"))).to_be_visible()
-    expect(page.get_by_text("Duration")).to_be_visible()
+    expect(page.get_by_role("heading", level=3).first).to_have_text(re.compile(r"^1\. \w"))
+    visitor.shows_the_answer_once(job_id)
 
 
-def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: StreamRequest) -> None:
+def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: Visit) -> None:
     visitor = visit(permissions=["clipboard-read", "clipboard-write"])
     page = visitor.page
     job_id = visitor.ask("Profile page fast")
@@ -67,10 +80,10 @@ def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: StreamRequest) -
     assert [line[3:] for line in copied.splitlines() if line.startswith("## ")] == [s["title"] for s in suggestions]
 
 
-def test_the_keyboard_is_enough(visit: StreamRequest) -> None:
+def test_the_keyboard_is_enough(visit: Visit) -> None:
     visitor = visit().open()
     page, keys = visitor.page, visitor.page.keyboard
-    page.get_by_label("Page or component").focus()
+    expect(page.get_by_label("Page or component")).to_be_focused()
     keys.type("Search page fast")
     keys.press("Tab")
     keys.type("Opt")
@@ -80,14 +93,14 @@ def test_the_keyboard_is_enough(visit: StreamRequest) -> None:
     keys.type("Nobody finds it.")
     keys.press("Tab")
     keys.press("Tab")
-    keys.press("Enter")
+    keys.press("Control+Enter")
     job = visitor.read(visitor.job_id())["input"]
     assert job["featureType"] == "optimization" and job["priorityLevel"] == "high"
     assert job["additionalContext"] == "Nobody finds it."
     visitor.waits_for_the_answer()
 
 
-def test_invalid_input_is_told_at_its_field_and_not_sent(visit: StreamRequest) -> None:
+def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     name, context = page.get_by_label("Page or component"), page.get_by_label("Additional context")
@@ -106,7 +119,7 @@ def test_invalid_input_is_told_at_its_field_and_not_sent(visit: StreamRequest) -
     assert visitor.creations == []
 
 
-def test_what_the_server_finds_wrong_is_told_at_its_field(visit: StreamRequest) -> None:
+def test_what_the_server_finds_wrong_is_told_at_its_field(visit: Visit) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 422")
     page = visitor.page
@@ -118,7 +131,7 @@ def test_what_the_server_finds_wrong_is_told_at_its_field(visit: StreamRequest) 
     expect(page.get_by_label("Model")).to_be_focused()
 
 
-def test_two_quick_submits_make_one_job(visit: StreamRequest) -> None:
+def test_two_quick_submits_make_one_job(visit: Visit) -> None:
     visitor = visit().open()
     visitor.fill("Twice asked page fast")
     visitor.page.evaluate(
@@ -128,17 +141,17 @@ def test_two_quick_submits_make_one_job(visit: StreamRequest) -> None:
     assert len(visitor.creations) == 1
 
 
-def test_cancelling_stops_the_model_too(visit: StreamRequest, system: System) -> None:
+def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
     visitor = visit()
     visitor.ask("Cancelled page slow")
-    visitor.waits_for_text(20)
-    visitor.page.get_by_role("button", name="Cancel").click()
+    expect(visitor.page.get_by_label("What the agent looks at")).to_be_visible()
+    visitor.page.get_by_role("button", name="Cancel", exact=True).click()
     expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
     expect(visitor.page.get_by_text(re.compile(r"Used: [\d,]+ tokens"))).to_be_visible()
     visitor.waits(lambda: system.outcomes("Cancelled page slow")[-1] == "closed")
 
 
-def test_a_failed_job_says_why_and_can_be_tried_again(visit: StreamRequest) -> None:
+def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     first = visitor.ask("Orders page cut off once fast")
@@ -151,7 +164,7 @@ def test_a_failed_job_says_why_and_can_be_tried_again(visit: StreamRequest) -> N
     assert visitor.creations[0].post_data == visitor.creations[1].post_data
 
 
-def test_what_would_fail_again_offers_no_second_try(visit: StreamRequest) -> None:
+def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
     visitor = visit()
     visitor.ask("Orders page refusal fast")
     expect(visitor.page.get_by_role("alert")).to_contain_text("declined to answer")
@@ -161,7 +174,7 @@ def test_what_would_fail_again_offers_no_second_try(visit: StreamRequest) -> Non
     assert visitor.page.url.endswith("/")
 
 
-def test_too_many_requests_say_when_there_may_be_more(visit: StreamRequest, system: System) -> None:
+def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: System) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 429")
     person = Person(system.stack, visitor.name)
@@ -180,10 +193,10 @@ def test_too_many_requests_say_when_there_may_be_more(visit: StreamRequest, syst
     ("path", "status", "words"),
     [
         ("/?job=5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11", 404, "does not exist, or has expired"),
-        ("/?job=nonsense", 400, "This address names no request"),
+        ("/?job=nonsense", 400, "This link leads to no request"),
     ],
 )
-def test_a_job_that_is_not_there_says_so(visit: StreamRequest, path: str, status: int, words: str) -> None:
+def test_a_job_that_is_not_there_says_so(visit: Visit, path: str, status: int, words: str) -> None:
     visitor = visit()
     visitor.expects_console(f"status of {status}")
     visitor.open(path)
@@ -192,7 +205,7 @@ def test_a_job_that_is_not_there_says_so(visit: StreamRequest, path: str, status
     expect(visitor.page.get_by_text("What could be better?")).to_be_visible()
 
 
-def test_somebody_elses_job_is_not_shown(visit: StreamRequest) -> None:
+def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
     owner, other = visit(), visit()
     other.expects_console("status of 403")
     job_id = owner.ask("Secret page fast")
@@ -202,7 +215,7 @@ def test_somebody_elses_job_is_not_shown(visit: StreamRequest) -> None:
     assert "Secret page" not in (other.page.text_content("main") or "")
 
 
-def test_who_is_signed_out_is_told_so(visit: StreamRequest) -> None:
+def test_who_is_signed_out_is_told_so(visit: Visit) -> None:
     visitor = visit(is_signed_in=False).open()
     visitor.expects_console("status of 401")
     expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")

@@ -1,7 +1,7 @@
 import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
-import { ApiError } from './api.ts'
+import { ApiError } from './client/api-error.ts'
 import { App } from './app.tsx'
 import './styles.css'
 
@@ -13,7 +13,8 @@ const queries = new QueryClient({
       // The browser's idea of being online is often wrong: try, and say what happened.
       networkMode: 'always',
       refetchOnWindowFocus: false,
-      retry: (failures, error) => failures < QUERY_RETRIES && !(error instanceof ApiError),
+      // A token may have expired a second before the next one is there.
+      retry: (failures, error) => failures < QUERY_RETRIES && !(error instanceof ApiError && error.status !== 401),
     },
     mutations: { networkMode: 'always' },
   },

@@ -1,19 +1,66 @@
-/** Suggestions as Markdown, for the clipboard. Pure. */
+/** Suggestions as Markdown, for the clipboard, a file or an issue. Pure. */
 
-import type { Suggestion } from './types.gen.ts'
+import type { Answer, SuggestionWithFiles } from './client/second-version.ts'
+import type { SuggestFeatureRequest } from './client/types.gen.ts'
+import { kindWords } from './words.ts'
 
-export const suggestionMarkdown = (suggestion: Suggestion): string => {
-  const { title, rationale, description, implementationConsiderations: considerations } = suggestion
-  const parts = [`## ${oneLine(title)}`, `**Why:** ${rationale.trim()}`, description.trim()]
+type FileUrl = (path: string) => string | null
+
+const NO_URL: FileUrl = () => null
+
+export const suggestionMarkdown = (suggestion: SuggestionWithFiles, urlOf: FileUrl = NO_URL): string =>
+  `${[`## ${oneLine(suggestion.title)}`, ...bodyOf(suggestion, urlOf)].join('\n\n')}\n`
+
+/** The body of an issue; its title has a field of its own. */
+export const issueMarkdown = (suggestion: SuggestionWithFiles, page: string | null, urlOf: FileUrl): string =>
+  [...(page === null ? [] : [`**Page or component:** ${oneLine(page)}`]), ...bodyOf(suggestion, urlOf)].join('\n\n')
+
+const bodyOf = (suggestion: SuggestionWithFiles, urlOf: FileUrl): string[] => {
+  const { rationale, description, implementationConsiderations: considerations, files = [] } = suggestion
+  const parts = [rationale.trim() === '' ? '' : `**Why:** ${rationale.trim()}`, description.trim()]
   if (considerations.length > 0) {
     parts.push('**Implementation considerations**', considerations.map(listItem).join('\n'))
   }
-  return `${parts.filter((part) => part !== '').join('\n\n')}\n`
+  if (files.length > 0) {
+    parts.push('**Files**', files.map(({ path, why }) => listItem(`${fileWords(path, urlOf)}: ${why}`)).join('\n'))
+  }
+  return parts.filter((part) => part !== '')
 }
 
-export const allMarkdown = (page: string | null, suggestions: readonly Suggestion[]): string => {
-  const heading = page === null ? '# Feature suggestions' : `# Feature suggestions: ${oneLine(page)}`
-  return [`${heading}\n`, ...suggestions.map(suggestionMarkdown)].join('\n')
+const fileWords = (path: string, urlOf: FileUrl): string => {
+  const url = urlOf(path)
+  return url === null ? `\`${path}\`` : `[\`${path}\`](${url})`
+}
+
+export interface Document {
+  request: SuggestFeatureRequest | null
+  suggestions: readonly SuggestionWithFiles[]
+  answer: Answer | null
+  /** When it was asked, by this computer's clock. */
+  at: number
+  urlOf?: FileUrl
+}
+
+/** All suggestions under one heading that says what was asked, and of whom. */
+export const allMarkdown = ({ request, suggestions, answer, at, urlOf = NO_URL }: Document): string => {
+  const heading = request === null ? '# Feature suggestions' : `# Feature suggestions: ${oneLine(request.pageOrComponent)}`
+  const facts = [
+    ...(request === null ? [] : [`- Kind: ${kindWords(request)}`]),
+    ...(answer === null ? [] : [`- Model: ${answer.model}`]),
+    `- Date: ${new Date(at).toISOString().slice(0, 10)}`,
+    ...(answer?.isPartial === true ? ['- The answer was cut short.'] : []),
+  ]
+  const context = answer?.context?.trim()
+  const parts = [heading, facts.join('\n'), ...(context ? [context] : [])]
+  return `${parts.join('\n\n')}\n\n${suggestions.map((each) => suggestionMarkdown(each, urlOf)).join('\n')}`
+}
+
+const UNSAFE_IN_NAMES = /[^\p{L}\p{N}]+/gu
+
+/** "suggestions-checkout-page.md". */
+export const fileName = (page: string | null): string => {
+  const words = (page ?? '').replaceAll(UNSAFE_IN_NAMES, '-').replaceAll(/^-+|-+$/gu, '').toLowerCase()
+  return `suggestions${words === '' ? '' : `-${[...words].slice(0, 60).join('')}`}.md`
 }
 
 const oneLine = (text: string): string => text.trim().replaceAll(/\s+/gu, ' ')

@@ -1,12 +1,25 @@
 /** How far an attempt has come, in percent. Pure. */
 
-import type { Phase } from './session.ts'
-import type { Job } from './transcript.ts'
+/** A usual answer takes this long where nothing is known of earlier ones, in milliseconds. */
+export const USUAL_MS = 60_000
+/** Looking at the project and thinking, before the first suggestion is begun. */
+const LOOKING_SHARE = 16
+/** Each suggestion; an answer has three to five. */
+const SUGGESTION_SHARE = 16
+const MOST_STEPS = 5
+const MOST_BEFORE_THE_END = 97
 
-/** A usual answer's length, in characters. */
-const USUAL_LENGTH = 2_000
-const MOST_BEFORE_THE_END = 95
-
-/** `totalLength` only grows within an attempt, and so does this. */
-export const progressOf = (phase: Phase, job: Job): number =>
-  phase === 'complete' ? 100 : Math.min(MOST_BEFORE_THE_END, Math.floor((job.totalLength / USUAL_LENGTH) * 100))
+/**
+ * Whole suggestions move the bar in steps; within a step time moves it, ever more slowly, and never to the next step.
+ * So it never runs ahead of what is there, and never stands quite still.
+ */
+export const progressOf = (whole: number, isWriting: boolean, msInStep: number, usualMs: number): number => {
+  if (whole >= MOST_STEPS) {
+    return MOST_BEFORE_THE_END
+  }
+  const floor = isWriting || whole > 0 ? LOOKING_SHARE + whole * SUGGESTION_SHARE : 0
+  const usualStepMs = Math.max(1, usualMs / MOST_STEPS)
+  const share = isWriting || whole > 0 ? SUGGESTION_SHARE : LOOKING_SHARE
+  const part = 1 - Math.exp(-Math.max(0, msInStep) / usualStepMs)
+  return Math.min(floor + share - 1, Math.floor(floor + share * part))
+}

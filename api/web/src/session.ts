@@ -1,36 +1,46 @@
 /** The state machine behind the hook: one job on the screen, from the form to its end. Pure. */
 
-import type { Connection } from './stream.ts'
-import { EMPTY_JOB, fold, type Job } from './transcript.ts'
+import type { StreamEvent } from './client/second-version.ts'
+import { EMPTY_JOB, fold, type Job } from './client/transcript.ts'
+import type { SuggestFeatureRequest } from './client/types.gen.ts'
+import type { Connection } from './client/watch.ts'
 import { CANCELLED, type Trouble, troubleOfJob } from './trouble.ts'
-import type { JobEvent, SuggestFeatureRequest } from './types.gen.ts'
 
 /** idle → creating → connecting → streaming → complete | error; a new attempt goes back to connecting. */
 export type Phase = 'idle' | 'creating' | 'connecting' | 'streaming' | 'complete' | 'error'
 
-/** After an attempt's `started` the page waits this long for the end. */
-export const ANSWER_MS = 120_000
-
 export interface Session {
   phase: Phase
   jobId: string | null
-  /** What was asked for, where this page asked for it. */
+  /** What was asked for, where this browser knows it. */
   input: SuggestFeatureRequest | null
   job: Job
   connection: Connection
   trouble: Trouble | null
-  /** When the page loses patience, by its own clock; null while nothing is being written. */
-  deadline: number | null
-  /** How far the server's clock is ahead of ours. */
+  /** Whether this browser's own copy of the job has been looked for; before that the server is not asked. */
+  isKeptChecked: boolean
+  /** Shown from this browser's own copy. */
+  isFromKept: boolean
+  /** Rises when the stream is to be opened anew. */
+  watchNumber: number
+  /** When something last began: the request, the attempt, or the step after a whole suggestion; by this computer's clock. */
+  beganAt: number | null
+  stepBeganAt: number | null
+  /** From when the attempt's time limit counts, waits for the provider added; null while nothing is being written. */
+  countedFrom: number | null
+  /** How far the server's clock was ahead of ours when this page first heard from it. */
   clockOffsetMs: number
 }
 
 export type Action =
-  | { type: 'submitted'; input: SuggestFeatureRequest }
+  | { type: 'submitted'; input: SuggestFeatureRequest; at: number }
   | { type: 'created'; jobId: string }
   | { type: 'opened'; jobId: string }
+  | { type: 'kept'; jobId: string; input: SuggestFeatureRequest; job: Job }
+  | { type: 'not-kept'; jobId: string; input: SuggestFeatureRequest | null }
+  | { type: 'watch-again' }
   | { type: 'connection'; connection: Connection }
-  | { type: 'event'; event: JobEvent; eventId: string | null; receivedAt: number }
+  | { type: 'event'; event: StreamEvent; eventId: string | null; receivedAt: number }
   | { type: 'failed'; trouble: Trouble }
   | { type: 'left' }
 
@@ -41,26 +51,35 @@ export const IDLE: Session = {
   job: EMPTY_JOB,
   connection: { state: 'connecting' },
   trouble: null,
-  deadline: null,
+  isKeptChecked: true,
+  isFromKept: false,
+  watchNumber: 0,
+  beganAt: null,
+  stepBeganAt: null,
+  countedFrom: null,
   clockOffsetMs: 0,
 }
 
 export const step = (session: Session, action: Action): Session => {
   switch (action.type) {
     case 'submitted':
-      return { ...IDLE, phase: 'creating', input: action.input }
+      return { ...IDLE, phase: 'creating', input: action.input, beganAt: action.at }
     case 'created':
-      return session.phase === 'creating'
-        ? { ...session, phase: 'connecting', jobId: action.jobId }
-        : session
+      return session.phase === 'creating' ? { ...session, phase: 'connecting', jobId: action.jobId } : session
     case 'opened':
       return opened(session, action.jobId)
+    case 'kept':
+      return isAwaited(session, action.jobId) ? restored(session, action.input, action.job) : session
+    case 'not-kept':
+      return isAwaited(session, action.jobId) ? { ...session, isKeptChecked: true, input: action.input ?? session.input } : session
+    case 'watch-again':
+      return isUnderWay(session) ? { ...session, watchNumber: session.watchNumber + 1 } : session
     case 'connection':
       return isUnderWay(session) ? { ...session, connection: action.connection } : session
     case 'event':
       return isUnderWay(session) ? afterEvent(session, action) : session
     case 'failed':
-      return { ...session, phase: 'error', trouble: action.trouble, deadline: null }
+      return { ...session, phase: 'error', trouble: action.trouble, countedFrom: null }
     case 'left':
       return IDLE
   }
@@ -73,23 +92,56 @@ export const isUnderWay = ({ phase }: Session): boolean =>
 /** A job that is being watched already goes on. */
 const opened = (session: Session, jobId: string): Session => {
   if (jobId !== session.jobId) {
-    return { ...IDLE, phase: 'connecting', jobId }
+    return { ...IDLE, phase: 'connecting', jobId, isKeptChecked: false }
   }
-  return isUnderWay(session) ? session : { ...IDLE, phase: 'connecting', jobId, input: session.input }
+  if (isUnderWay(session)) {
+    return session
+  }
+  return { ...IDLE, phase: 'connecting', jobId, input: session.input, watchNumber: session.watchNumber + 1 }
 }
+
+const isAwaited = (session: Session, jobId: string): boolean => session.jobId === jobId && !session.isKeptChecked
+
+/** A job that this browser has kept, as it ended. */
+const restored = (session: Session, input: SuggestFeatureRequest, job: Job): Session => ({
+  ...session,
+  phase: job.answer === null ? 'error' : 'complete',
+  input,
+  job,
+  isKeptChecked: true,
+  isFromKept: true,
+  trouble: troubleIn(job),
+})
 
 type Received = Extract<Action, { type: 'event' }>
 
 const afterEvent = (session: Session, { event, eventId, receivedAt }: Received): Session => {
   const job = fold(session.job, event, eventId)
-  const clockOffsetMs = event.event === 'connected' ? event.data.timestamp - receivedAt : session.clockOffsetMs
+  // The first one stands: a clock that is put right meanwhile must not move what has begun.
+  const isFirst = event.event === 'connected' && session.job === EMPTY_JOB
+  const clockOffsetMs = isFirst ? event.data.timestamp - receivedAt : session.clockOffsetMs
   const phase = phaseAfter(event, job)
-  const deadline = phase === 'streaming' && job.started ? job.started.timestamp - clockOffsetMs + ANSWER_MS : null
-  return { ...session, job, phase, clockOffsetMs, deadline, trouble: troubleIn(event, job) }
+  const isOver = phase === 'complete' || phase === 'error'
+  const isBegin = event.event === 'started'
+  const isStep = isBegin || event.event === 'suggestion'
+  return {
+    ...session,
+    job,
+    phase,
+    clockOffsetMs,
+    beganAt: isBegin ? event.data.timestamp - clockOffsetMs : session.beganAt,
+    stepBeganAt: isStep ? event.data.timestamp - clockOffsetMs : session.stepBeganAt,
+    countedFrom: phase === 'streaming' ? countedFrom(job, clockOffsetMs) : null,
+    trouble: isOver ? troubleIn(job) : null,
+  }
 }
 
+/** Nothing is counted while the provider lets us wait. */
+const countedFrom = ({ started, wait, waitedMs }: Job, clockOffsetMs: number): number | null =>
+  started === null || wait !== null ? null : started.timestamp - clockOffsetMs + waitedMs
+
 /** By the event, not by the job's status: `connected` tells how the job ended before it tells what led there. */
-const phaseAfter = ({ event }: JobEvent, { started, queuePosition }: Job): Phase => {
+const phaseAfter = ({ event }: StreamEvent, { started, queuePosition }: Job): Phase => {
   if (event === 'complete') {
     return 'complete'
   }
@@ -99,9 +151,9 @@ const phaseAfter = ({ event }: JobEvent, { started, queuePosition }: Job): Phase
   return started !== null && queuePosition === null ? 'streaming' : 'connecting'
 }
 
-const troubleIn = ({ event }: JobEvent, { error }: Job): Trouble | null => {
-  if (event === 'cancelled') {
-    return CANCELLED
+const troubleIn = (job: Job): Trouble | null => {
+  if (job.error !== null) {
+    return troubleOfJob(job.error, job.suggestions?.length ?? 0)
   }
-  return error === null ? null : troubleOfJob(error)
+  return job.status === 'cancelled' && job.answer === null ? CANCELLED : null
 }

@@ -1,11 +1,23 @@
 /** What went wrong, in words, and what can be done about it. Pure. */
 
-import { ApiError } from './api.ts'
-import { GaveUp } from './stream.ts'
-import type { FieldProblem, JobError } from './types.gen.ts'
+import { ApiError } from './client/api-error.ts'
+import type { FieldProblem, JobError } from './client/types.gen.ts'
+import { GaveUp } from './client/watch.ts'
+import { countWords, spanWords } from './words.ts'
 
 /** `network` is trouble on the way; all others are answers. */
-export type TroubleKind = 'network' | 'timeout' | 'signed-out' | 'limited' | 'fields' | 'missing' | 'foreign' | 'server' | 'job' | 'cancelled'
+export type TroubleKind =
+  | 'network'
+  | 'lost'
+  | 'timeout'
+  | 'signed-out'
+  | 'limited'
+  | 'fields'
+  | 'missing'
+  | 'foreign'
+  | 'server'
+  | 'job'
+  | 'cancelled'
 
 export interface Trouble {
   kind: TroubleKind
@@ -13,8 +25,8 @@ export interface Trouble {
   detail: string
   /** Whether asking again unchanged may help. */
   isRetryable: boolean
-  /** How long to wait before asking again, where the server said so. */
-  retryAfterMs: number | null
+  /** When asking again makes sense, by this computer's clock; null where at once. */
+  retryAt: number | null
   fields: readonly FieldProblem[]
 }
 
@@ -23,54 +35,68 @@ const trouble = (kind: TroubleKind, title: string, detail: string, more: Partial
   title,
   detail,
   isRetryable: true,
-  retryAfterMs: null,
+  retryAt: null,
   fields: [],
   ...more,
 })
 
-export const TIMED_OUT = trouble(
-  'timeout',
-  'Request timed out after 2 minutes',
-  'No answer has come in that time. You can ask again, or look whether it has come after all.',
+export const timedOut = (timeoutMs: number): Trouble =>
+  trouble(
+    'timeout',
+    `Request timed out after ${spanWords(timeoutMs)}`,
+    'The server is still at work on it, but should have finished by now. You can go on waiting, or stop it and ask again.',
+  )
+
+export const SIGNED_OUT = trouble(
+  'signed-out',
+  'You are signed out',
+  'What you have typed is kept. Sign in, and come back to this page: it goes on by itself.',
+  { isRetryable: false },
 )
 
-export const SIGNED_OUT = trouble('signed-out', 'You are signed out', 'Sign in again, then reload this page.', {
-  isRetryable: false,
-})
+export const CANCELLED = trouble('cancelled', 'Cancelled', 'The model has stopped.')
 
-export const CANCELLED = trouble(
-  'cancelled',
-  'Cancelled',
-  'The model has stopped.',
+const LOST = trouble(
+  'lost',
+  'The server has not answered for ten minutes',
+  'Your request is not lost by that. Check the connection, then look again.',
+  { isRetryable: false },
+)
+
+const NETWORK = trouble(
+  'network',
+  'The server cannot be reached',
+  'This looks like trouble with the network, not with your request. What you have typed is kept.',
 )
 
 /** The trouble behind whatever was thrown. */
-export const troubleOf = (error: unknown): Trouble => {
+export const troubleOf = (error: unknown, now: number = Date.now()): Trouble => {
   if (error instanceof GaveUp) {
-    return TIMED_OUT
+    return LOST
   }
-  return error instanceof ApiError ? ofAnswer(error) : NETWORK
+  return error instanceof ApiError ? ofAnswer(error, now) : NETWORK
 }
 
-/** A job that failed, by its `error` event. */
-export const troubleOfJob = ({ message, code, retryable }: JobError): Trouble => {
+/** A job that failed, by its `error` event; `whole` suggestions had come until then. */
+export const troubleOfJob = ({ message, code, retryable }: JobError, whole: number): Trouble => {
   if (code === 'EXPIRED') {
     return trouble('missing', 'This request has expired', message)
+  }
+  if (whole > 0) {
+    const kept = `${countWords(whole, 'suggestion')} ${whole === 1 ? 'was' : 'were'} whole by then and ${whole === 1 ? 'stays' : 'stay'} here.`
+    return trouble('job', 'The answer broke off', `${message} ${kept}`, { isRetryable: retryable })
   }
   const title = code === 'TIMEOUT' ? 'The answer took too long' : 'No suggestions this time'
   return trouble('job', title, message, { isRetryable: retryable })
 }
 
-const NETWORK = trouble(
-  'network',
-  'The server cannot be reached',
-  'This looks like trouble with the network, not with your request. Check the connection, then try again.',
-)
-
-const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError): Trouble => {
+const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError, now: number): Trouble => {
+  const retryAt = retryAfterMs === null ? null : now + retryAfterMs
   switch (status) {
     case 400:
-      return trouble('missing', 'This address names no request', message, { isRetryable: false })
+      return trouble('missing', 'This link leads to no request', 'It may have been cut off when it was copied.', {
+        isRetryable: false,
+      })
     case 401:
       return SIGNED_OUT
     case 403:
@@ -79,7 +105,7 @@ const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError): Trouble 
       return trouble(
         'missing',
         'This request does not exist, or has expired',
-        'Requests are kept for a few minutes only. You can ask again.',
+        'The server keeps requests for a few minutes only, and this browser has not kept this one.',
       )
     case 422:
       return trouble('fields', 'Please check the form', 'Something in it is not valid.', {
@@ -87,10 +113,10 @@ const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError): Trouble 
         fields: errors,
       })
     case 429:
-      return trouble('limited', 'That was a lot of requests', message, { retryAfterMs })
+      return trouble('limited', 'That was a lot of requests', message, { retryAt })
     case 503:
-      return trouble('server', 'The service is busy', message, { retryAfterMs })
+      return trouble('server', 'The service is busy', message, { retryAt })
     default:
-      return trouble('server', 'The server could not do this', message, { retryAfterMs, isRetryable: status >= 500 })
+      return trouble('server', 'The server could not do this', message, { retryAt, isRetryable: status >= 500 })
   }
 }

@@ -1,17 +1,30 @@
 /** One job on the screen: asked for or opened, watched, cancelled, asked for again. */
 
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { useEffect, useReducer, useRef } from 'react'
+import { useCallback, useEffect, useReducer, useRef, useState } from 'react'
 import { jobInAddress, visit } from './address.ts'
-import { ApiError, cancelJob, createJob, jobUrl, readJob } from './api.ts'
-import { DEFAULT_RETRY_MS, waitMs } from './reconnect.ts'
+import { ApiError } from './client/api-error.ts'
+import { cancelJob, createJob, jobUrl, readJob } from './client/api.ts'
+import { DEFAULT_RETRY_MS, waitMs } from './client/reconnect.ts'
+import type { SuggestFeatureRequest } from './client/types.gen.ts'
+import { watch } from './client/watch.ts'
+import { asked, isOver, type KeptRequest } from './kept/record.ts'
+import { findKept } from './kept/store.ts'
+import { lateness } from './patience.ts'
 import { IDLE, isUnderWay, type Session, step } from './session.ts'
-import { watch } from './stream.ts'
-import { TIMED_OUT, troubleOf } from './trouble.ts'
-import type { SuggestFeatureRequest } from './types.gen.ts'
+import { timedOut, troubleOf } from './trouble.ts'
 
 /** Further tries of one submit when nobody answered; with the same key, so that they make one job. */
 const CREATION_RETRIES = 2
+/** Whoever looks again wants to wait at least this much longer. */
+const MORE_PATIENCE_MS = 30_000
+
+export interface SuggestFeatureOptions {
+  /** How long the server lets one attempt take. */
+  timeoutMs: number
+  /** Called with a request as it is made, and as it ends. */
+  onKeep: (record: KeptRequest) => void
+}
 
 export interface SuggestFeature extends Session {
   isBusy: boolean
@@ -26,24 +39,30 @@ export interface SuggestFeature extends Session {
   retry: () => void
   /** Watches the same job once more. */
   lookAgain: () => void
+  open: (jobId: string) => void
   startOver: () => void
 }
 
-export const useSuggestFeature = (): SuggestFeature => {
+export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions): SuggestFeature => {
   const [session, dispatch] = useReducer(step, IDLE, openedFromAddress)
+  const [patientUntil, setPatientUntil] = useState(0)
   const isSubmitting = useRef(false)
   /** Rises when the page moves on, so that an answer that comes too late changes nothing. */
   const turn = useRef(0)
+  /** The turn whose creation was cancelled before the server had answered. */
+  const unwanted = useRef(-1)
 
   const { mutateAsync: create } = useMutation({
     mutationFn: createJob,
-    retry: (failures, error) => failures < CREATION_RETRIES && !(error instanceof ApiError),
+    // A token may have expired a second before the next one is there.
+    retry: (failures, error) => failures < CREATION_RETRIES && !(error instanceof ApiError && error.status !== 401),
     retryDelay: (failures) => waitMs(failures, DEFAULT_RETRY_MS / 2, Math.random()),
   })
   const cancellation = useMutation({ mutationFn: cancelJob })
   const { mutate: askToCancel, reset: forgetCancellation } = cancellation
 
-  const { jobId, deadline, input, phase, connection, trouble } = session
+  const { jobId, input, phase, connection, trouble, job, isKeptChecked, countedFrom, watchNumber, isFromKept } = session
+  const attempt = job.attempt
   const stored = useQuery({
     queryKey: ['job', jobId],
     queryFn: () => readJob(jobId ?? ''),
@@ -52,8 +71,22 @@ export const useSuggestFeature = (): SuggestFeature => {
     staleTime: Number.POSITIVE_INFINITY,
   })
   const request = input ?? stored.data?.input ?? null
+  const createdAt = stored.data?.createdAt
   const isBusy = isUnderWay(session)
-  const isWatching = isBusy && jobId !== null
+  const isWatching = isBusy && jobId !== null && isKeptChecked
+
+  useEffect(() => {
+    if (jobId === null || isKeptChecked) {
+      return
+    }
+    void findKept(jobId).then((kept) =>
+      dispatch(
+        kept !== null && isOver(kept)
+          ? { type: 'kept', jobId, input: kept.input, job: kept.job }
+          : { type: 'not-kept', jobId, input: kept?.input ?? null },
+      ),
+    )
+  }, [jobId, isKeptChecked])
 
   useEffect(() => {
     if (!isWatching || jobId === null) {
@@ -67,21 +100,36 @@ export const useSuggestFeature = (): SuggestFeature => {
       onEvent: (event, eventId) => dispatch({ type: 'event', event, eventId, receivedAt: Date.now() }),
     }).catch((error: unknown) => dispatch({ type: 'failed', trouble: troubleOf(error) }))
     return () => viewing.abort()
-  }, [jobId, isWatching])
+    // oxlint-disable-next-line react/exhaustive-deps, react/exhaustive-effect-dependencies -- another number: watch anew
+  }, [jobId, isWatching, watchNumber])
 
   useEffect(() => {
-    if (deadline === null) {
+    if (countedFrom === null || jobId === null) {
       return undefined
     }
-    const timer = setTimeout(() => dispatch({ type: 'failed', trouble: TIMED_OUT }), deadline - Date.now())
-    return () => clearTimeout(timer)
-  }, [deadline])
+    const waiting = new AbortController()
+    const { signal } = waiting
+    const deadline = Math.max(countedFrom + timeoutMs, patientUntil)
+    void lateness({ deadline, attempt, signal, look: () => readJob(jobId) }).then((outcome) => {
+      if (outcome !== 'aborted') {
+        dispatch(outcome === 'late' ? { type: 'failed', trouble: timedOut(timeoutMs) } : { type: 'watch-again' })
+      }
+    })
+    return () => waiting.abort()
+  }, [countedFrom, timeoutMs, patientUntil, jobId, attempt, watchNumber])
 
   useEffect(() => {
     if (!isBusy) {
       isSubmitting.current = false
     }
   }, [isBusy])
+
+  useEffect(() => {
+    if (jobId !== null && request !== null && !isBusy && !isFromKept && isFinal(session)) {
+      onKeep({ ...asked(jobId, request, createdAt ?? Date.now()), job })
+    }
+    // oxlint-disable-next-line react/exhaustive-deps, react/exhaustive-effect-dependencies -- once, when the end is there
+  }, [jobId, request, isBusy, isFromKept])
 
   useEffect(() => {
     const handlePopState = (): void => {
@@ -103,9 +151,14 @@ export const useSuggestFeature = (): SuggestFeature => {
     turn.current += 1
     const ours = turn.current
     forgetCancellation()
-    dispatch({ type: 'submitted', input: wanted })
+    dispatch({ type: 'submitted', input: wanted, at: Date.now() })
     try {
       const created = await create({ input: wanted, idempotencyKey: newKey() })
+      if (ours === unwanted.current) {
+        cancelJob(created.jobId).catch(() => undefined)
+        return
+      }
+      onKeep(asked(created.jobId, wanted, created.createdAt))
       if (ours === turn.current) {
         visit(created.jobId)
         dispatch({ type: 'created', jobId: created.jobId })
@@ -118,6 +171,23 @@ export const useSuggestFeature = (): SuggestFeature => {
     }
   }
 
+  const open = useCallback(
+    (wanted: string): void => {
+      turn.current += 1
+      forgetCancellation()
+      visit(wanted)
+      dispatch({ type: 'opened', jobId: wanted })
+    },
+    [forgetCancellation],
+  )
+
+  const leave = (): void => {
+    turn.current += 1
+    forgetCancellation()
+    visit(null)
+    dispatch({ type: 'left' })
+  }
+
   return {
     ...session,
     isBusy,
@@ -125,7 +195,15 @@ export const useSuggestFeature = (): SuggestFeature => {
     isCancelRefused: cancellation.isError,
     request,
     submit: (wanted) => void submit(wanted),
-    cancel: () => jobId !== null && askToCancel(jobId),
+    cancel: () => {
+      if (jobId === null) {
+        // The server has not answered yet: whatever it makes of it is cancelled when it does.
+        unwanted.current = turn.current
+        leave()
+      } else {
+        askToCancel(jobId)
+      }
+    },
     retry: () => {
       if (phase === 'error' && trouble?.kind === 'timeout' && jobId !== null) {
         // Nobody waits for that one any more; if this does not arrive, its own time-out ends it.
@@ -135,15 +213,19 @@ export const useSuggestFeature = (): SuggestFeature => {
         void submit(request)
       }
     },
-    lookAgain: () => jobId !== null && dispatch({ type: 'opened', jobId }),
-    startOver: () => {
-      turn.current += 1
-      forgetCancellation()
-      visit(null)
-      dispatch({ type: 'left' })
+    lookAgain: () => {
+      if (jobId !== null) {
+        setPatientUntil(Date.now() + MORE_PATIENCE_MS)
+        dispatch({ type: 'opened', jobId })
+      }
     },
+    open,
+    startOver: leave,
   }
 }
+
+/** The end as the server tells it; not a time-out of the page's own. */
+const isFinal = ({ job }: Session): boolean => job.answer !== null || job.error !== null || job.status === 'cancelled'
 
 const openedFromAddress = (idle: Session): Session => {
   const jobId = jobInAddress()

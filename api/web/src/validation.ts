@@ -1,6 +1,6 @@
 /** What can be told about a form before it is sent; the server has the last word. Pure. */
 
-import type { FieldProblem } from './types.gen.ts'
+import type { FieldProblem } from './client/types.gen.ts'
 import { lengthOf } from './words.ts'
 
 export interface Bounds {

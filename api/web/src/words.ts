@@ -1,7 +1,8 @@
 /** What things are called on the page. Pure. */
 
-import type { Job, ToolUse } from './transcript.ts'
-import type { Cause, FeatureType, PriorityLevel, TokenUsage } from './types.gen.ts'
+import type { WaitReason } from './client/second-version.ts'
+import type { Job } from './client/transcript.ts'
+import type { Cause, FeatureType, JobInput, PriorityLevel, SuggestFeatureRequest, TokenUsage } from './client/types.gen.ts'
 
 export const FEATURE_TYPE_WORDS: Record<FeatureType, string> = {
   enhancement: 'Enhancement',
@@ -18,20 +19,24 @@ export const PRIORITY_WORDS: Record<PriorityLevel, string> = {
   critical: 'Critical',
 }
 
+/** Said while the next attempt is under way, and after its end. */
 export const CAUSE_WORDS: Record<Cause, string> = {
-  worker_lost: 'The server that was writing stopped unexpectedly, so the answer starts over.',
-  model_error: 'The model broke off, so the answer starts over.',
-  drain: 'The server that was writing is being replaced, so the answer starts over.',
+  worker_lost: 'The server that was writing stopped unexpectedly',
+  model_error: 'The model broke off',
+  drain: 'The server that was writing was replaced',
 }
 
-const TOOL_VERBS: Record<ToolUse['name'], string> = { Read: 'Reading', Grep: 'Searching for', Glob: 'Listing' }
-
-/** "Reading api/delivery/hub.py" in its two parts. */
-export const toolWords = ({ name, input }: ToolUse): { verb: string; object: string } => {
-  const named = name === 'Read' ? input['file_path'] : input['pattern']
-  const where = name !== 'Read' && typeof input['path'] === 'string' ? ` in ${input['path']}` : ''
-  return { verb: TOOL_VERBS[name], object: `${typeof named === 'string' ? named : '…'}${where}` }
+const WAIT_WORDS: Record<WaitReason, string> = {
+  rate_limited: 'Claude is being asked a lot right now and lets us wait our turn',
+  overloaded: 'Claude is very busy right now',
+  unreachable: 'Claude cannot be reached right now',
 }
+
+export const waitWords = (reason: WaitReason): string => WAIT_WORDS[reason] ?? WAIT_WORDS.overloaded
+
+/** "Enhancement, high priority". */
+export const kindWords = ({ featureType, priorityLevel }: SuggestFeatureRequest | JobInput): string =>
+  `${FEATURE_TYPE_WORDS[featureType]}, ${PRIORITY_WORDS[priorityLevel].toLowerCase()} priority`
 
 /** Where a job that waits stands. */
 export const queueWords = ({ queuePosition, workers }: Job): string | null => {
@@ -39,21 +44,41 @@ export const queueWords = ({ queuePosition, workers }: Job): string | null => {
     return null
   }
   if (workers === 0) {
-    return 'No worker is there to take it yet. It will start by itself as soon as one is.'
+    return 'The service that writes the answers is not running at the moment. Your request starts by itself as soon as it is back.'
   }
-  return queuePosition === 1 ? 'You are next in the queue.' : `You are number ${queuePosition} in the queue.`
+  return queuePosition === 1
+    ? 'You are next. It starts as soon as there is room.'
+    : `${countWords(queuePosition - 1, 'request is', 'requests are')} before yours. It starts by itself.`
 }
 
 export const countWords = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 
-export const durationWords = (milliseconds: number): string =>
-  milliseconds < 10_000 ? `${(milliseconds / 1_000).toFixed(1)} s` : `${Math.round(milliseconds / 1_000)} s`
+/** How long something took. */
+export const durationWords = (milliseconds: number): string => {
+  const seconds = Math.round(milliseconds / 1_000)
+  if (seconds < 60) {
+    return milliseconds < 10_000 ? `${(milliseconds / 1_000).toFixed(1)} s` : `${seconds} s`
+  }
+  return seconds % 60 === 0 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
+}
 
-export const tokenWords = ({ totalTokens, inputTokens, outputTokens, cacheReadTokens }: TokenUsage): string => {
-  const cached = cacheReadTokens > 0 ? `, ${cacheReadTokens.toLocaleString('en')} from the cache` : ''
-  const parts = `${inputTokens.toLocaleString('en')} in, ${outputTokens.toLocaleString('en')} out${cached}`
-  return `${countWords(totalTokens, 'token')} (${parts})`
+/** A span of time in whole words: "2 minutes", "90 seconds". */
+export const spanWords = (milliseconds: number): string => {
+  const seconds = Math.round(milliseconds / 1_000)
+  return seconds % 60 === 0 && seconds > 0 ? countWords(seconds / 60, 'minute') : countWords(seconds, 'second')
+}
+
+/** "0:42", as a stopwatch shows it. */
+export const clockWords = (milliseconds: number): string => {
+  const seconds = Math.max(0, Math.floor(milliseconds / 1_000))
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+}
+
+/** The two parts add up to the whole. */
+export const tokenWords = ({ totalTokens, outputTokens }: TokenUsage): string => {
+  const read = (totalTokens - outputTokens).toLocaleString('en')
+  return `${countWords(totalTokens, 'token')} (${read} read, ${outputTokens.toLocaleString('en')} written)`
 }
 
 /** Unicode code points, as the server counts. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { EventReader } from '../src/stream.ts'
+import { EventReader } from '../src/client/event-reader.ts'
 import { type Received, received, recordedBytes } from './golden.ts'
 
 const read = (pieces: readonly Uint8Array[]): { events: Received[]; retryMs: number } => {

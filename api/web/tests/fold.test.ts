@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { EMPTY_JOB, fold, type Job } from '../src/transcript.ts'
-import type { JobEvent } from '../src/types.gen.ts'
+import { EMPTY_JOB, fold, type Job } from '../src/client/transcript.ts'
+import type { JobEvent } from '../src/client/types.gen.ts'
 import { expected, received, recordings } from './golden.ts'
 
 const folded = (events: ReturnType<typeof received>): Job =>

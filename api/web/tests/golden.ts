@@ -2,8 +2,8 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Transcript } from '../src/transcript.ts'
-import type { JobEvent } from '../src/types.gen.ts'
+import type { Transcript } from '../src/client/transcript.ts'
+import type { JobEvent } from '../src/client/types.gen.ts'
 
 const FOLDER = join(import.meta.dirname, '../../../tests/golden')
 

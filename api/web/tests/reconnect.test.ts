@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { LONGEST_WAIT_MS, waitMs } from '../src/reconnect.ts'
+import { LONGEST_WAIT_MS, waitMs } from '../src/client/reconnect.ts'
 
 describe('the reconnect policy', () => {
   it('waits as long as the server asks at first, then twice as long after each failure', () => {

@@ -3,7 +3,8 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { act, cleanup, renderHook, waitFor } from '@testing-library/react'
 import type { ReactNode } from 'react'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { SuggestFeatureRequest } from '../src/types.gen.ts'
+import type { KeptRequest } from '../src/kept/record.ts'
+import type { SuggestFeatureRequest } from '../src/client/types.gen.ts'
 import { useSuggestFeature } from '../src/use-suggest-feature.ts'
 import { bytesOf, received } from './golden.ts'
 
@@ -17,6 +18,7 @@ interface Request {
 }
 
 let requests: Request[] = []
+let kept: KeptRequest[] = []
 let refusals: (() => Promise<Response>)[] = []
 
 const answer = async (path: string, init: RequestInit): Promise<Response> => {
@@ -24,7 +26,7 @@ const answer = async (path: string, init: RequestInit): Promise<Response> => {
   requests.push({ method, path, key: new Headers(init.headers).get('Idempotency-Key') })
   if (method === 'POST') {
     const refusal = refusals.shift()
-    return refusal ? refusal() : Response.json({ jobId: `job-${requests.length}` }, { status: 202 })
+    return refusal ? refusal() : Response.json({ jobId: `job-${requests.length}`, createdAt: 1 }, { status: 202 })
   }
   if (new Headers(init.headers).get('Accept') === 'application/json') {
     return Response.json({ input: INPUT })
@@ -40,13 +42,14 @@ const render = () => {
   const wrapper = ({ children }: { children: ReactNode }) => (
     <QueryClientProvider client={queries}>{children}</QueryClientProvider>
   )
-  return renderHook(useSuggestFeature, { wrapper }).result
+  return renderHook(() => useSuggestFeature({ timeoutMs: 120_000, onKeep: (record) => kept.push(record) }), { wrapper }).result
 }
 
 describe('useSuggestFeature', () => {
   beforeEach(() => {
     requests = []
     refusals = []
+    kept = []
     history.replaceState(null, '', '/')
     vi.spyOn(Math, 'random').mockReturnValue(0)
     vi.stubGlobal('fetch', answer)
@@ -65,6 +68,29 @@ describe('useSuggestFeature', () => {
     await waitFor(() => expect(hook.current.phase).toBe('complete'))
     expect(location.search).toBe(`?job=${hook.current.jobId}`)
     expect(hook.current.job.suggestions).not.toHaveLength(0)
+  })
+
+  it('hands over each request to be kept, as it is made and as it ends', async () => {
+    const hook = render()
+    act(() => hook.current.submit(INPUT))
+    await waitFor(() => expect(hook.current.phase).toBe('complete'))
+    expect(kept.map(({ jobId, input, job }) => [jobId, input, job.status])).toEqual([
+      ['job-1', INPUT, 'pending'],
+      ['job-1', INPUT, 'completed'],
+    ])
+  })
+
+  it('can be cancelled while the server has not answered, and cancels what comes of it', async () => {
+    let answerCreation: (response: Response) => void = () => undefined
+    refusals = [() => new Promise((resolve) => { answerCreation = resolve })]
+    const hook = render()
+    act(() => hook.current.submit(INPUT))
+    await waitFor(() => expect(creations()).toHaveLength(1))
+    act(() => hook.current.cancel())
+    expect(hook.current.phase).toBe('idle')
+    answerCreation(Response.json({ jobId: 'late', createdAt: 1 }, { status: 202 }))
+    await waitFor(() => expect(requests).toContainEqual({ method: 'DELETE', path: `${JOB}/late`, key: null }))
+    expect(hook.current.phase).toBe('idle')
   })
 
   it('makes one job of two quick submits', async () => {

@@ -1,81 +1,24 @@
 import { describe, expect, it } from 'vitest'
-import { ApiError } from '../src/api.ts'
-import { allMarkdown, suggestionMarkdown } from '../src/markdown.ts'
-import { progressOf } from '../src/progress.ts'
-import { EMPTY_JOB } from '../src/transcript.ts'
+import { ApiError } from '../src/client/api-error.ts'
+import { EMPTY_JOB } from '../src/client/transcript.ts'
 import { troubleOf, troubleOfJob } from '../src/trouble.ts'
 import { fieldErrors, lengthProblem } from '../src/validation.ts'
-import { durationWords, queueWords, tokenWords, toolWords } from '../src/words.ts'
-
-const SUGGESTION = {
-  title: 'Undo\ninstead',
-  rationale: 'People err.',
-  description: 'A way back.',
-  implementationConsiderations: ['Delay it', 'Say so\naloud'],
-}
-
-describe('Markdown', () => {
-  it('is made of one suggestion', () => {
-    expect(suggestionMarkdown(SUGGESTION)).toBe(
-      [
-        '## Undo instead',
-        '',
-        '**Why:** People err.',
-        '',
-        'A way back.',
-        '',
-        '**Implementation considerations**',
-        '',
-        '- Delay it',
-        '- Say so',
-        '  aloud',
-        '',
-      ].join('\n'),
-    )
-  })
-
-  it('leaves out what is not there', () => {
-    const bare = suggestionMarkdown({ ...SUGGESTION, implementationConsiderations: [] })
-    expect(bare).toBe('## Undo instead\n\n**Why:** People err.\n\nA way back.\n')
-  })
-
-  it('is made of all of them, under one heading', () => {
-    const text = allMarkdown('Checkout', [SUGGESTION, { ...SUGGESTION, title: 'Two' }])
-    expect(text.startsWith('# Feature suggestions: Checkout\n\n## Undo instead\n')).toBe(true)
-    expect(text).toContain('  aloud\n\n## Two\n')
-    expect(allMarkdown(null, [])).toBe('# Feature suggestions\n')
-  })
-})
-
-describe('progress', () => {
-  it('is the share of a usual answer, at most 95 until the end', () => {
-    const percent = (totalLength: number) => progressOf('streaming', { ...EMPTY_JOB, totalLength })
-    expect([0, 19, 20, 999, 1_899, 1_900, 30_000].map(percent)).toEqual([0, 0, 1, 49, 94, 95, 95])
-    expect(progressOf('complete', EMPTY_JOB)).toBe(100)
-  })
-})
+import { clockWords, durationWords, queueWords, spanWords, tokenWords } from '../src/words.ts'
 
 describe('words', () => {
-  it('say what the agent looks at', () => {
-    const said = (name: 'Read' | 'Grep' | 'Glob', input: Record<string, unknown>) =>
-      Object.values(toolWords({ name, input })).join(' ')
-    expect(said('Read', { file_path: 'api/delivery/hub.py' })).toBe('Reading api/delivery/hub.py')
-    expect(said('Grep', { pattern: 'def hub', path: 'api' })).toBe('Searching for def hub in api')
-    expect(said('Glob', { pattern: '**/*.py' })).toBe('Listing **/*.py')
-    expect(said('Read', {})).toBe('Reading …')
-  })
-
   it('say where a job stands that waits', () => {
     expect(queueWords(EMPTY_JOB)).toBeNull()
     expect(queueWords({ ...EMPTY_JOB, queuePosition: 1, workers: 2 })).toMatch(/next/)
-    expect(queueWords({ ...EMPTY_JOB, queuePosition: 4, workers: 2 })).toMatch(/number 4/)
-    expect(queueWords({ ...EMPTY_JOB, queuePosition: 1, workers: 0 })).toMatch(/No worker/)
+    expect(queueWords({ ...EMPTY_JOB, queuePosition: 4, workers: 2 })).toMatch(/3 requests are before/)
+    expect(queueWords({ ...EMPTY_JOB, queuePosition: 1, workers: 0 })).toMatch(/not running at the moment/)
   })
 
   it('say what it took', () => {
-    const usage = { inputTokens: 1_200, outputTokens: 34, cacheReadTokens: 0, cacheCreationTokens: 0, totalTokens: 1_234 }
-    expect(tokenWords(usage)).toBe('1,234 tokens (1,200 in, 34 out)')
-    expect([durationWords(8_449), durationWords(61_200)]).toEqual(['8.4 s', '61 s'])
+    const usage = { inputTokens: 46, outputTokens: 602, cacheReadTokens: 252, cacheCreationTokens: 100, totalTokens: 1_000 }
+    expect(tokenWords(usage)).toBe('1,000 tokens (398 read, 602 written)')
+    expect([8_449, 42_000, 61_200, 120_000].map(durationWords)).toEqual(['8.4 s', '42 s', '1 min 1 s', '2 min'])
+    expect([0, 59_999, 61_000].map(clockWords)).toEqual(['0:00', '0:59', '1:01'])
+    expect([120_000, 60_000, 90_000].map(spanWords)).toEqual(['2 minutes', '1 minute', '90 seconds'])
   })
 })
 
@@ -97,7 +40,7 @@ describe('what is wrong with a field', () => {
 describe('trouble', () => {
   it('of the network is told apart from an answer', () => {
     expect(troubleOf(new TypeError('Failed to fetch')).kind).toBe('network')
-    expect(troubleOf(new ApiError(503, 'Full.', [], 2_000))).toMatchObject({ kind: 'server', retryAfterMs: 2_000 })
+    expect(troubleOf(new ApiError(503, 'Full.', [], 2_000), 1_000)).toMatchObject({ kind: 'server', retryAt: 3_000 })
   })
 
   it.each([
@@ -114,6 +57,6 @@ describe('trouble', () => {
   })
 
   it('of a job that expired is told as such', () => {
-    expect(troubleOfJob({ message: 'Expired.', code: 'EXPIRED', retryable: true }).title).toMatch(/expired/)
+    expect(troubleOfJob({ message: 'Expired.', code: 'EXPIRED', retryable: true }, 0).title).toMatch(/expired/)
   })
 })

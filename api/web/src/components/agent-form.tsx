@@ -1,5 +1,5 @@
-import { type ChangeEvent, type FormEvent, useEffect, useMemo, useRef, useState } from 'react'
-import { focusFirstInvalid } from '../focus.ts'
+import { type ChangeEvent, type FormEvent, useState } from 'react'
+import { type AgentDraft, agentBodyOf, agentDraftOf, agentProblemsOf, PRESETS } from '../agent-draft.ts'
 import {
   SUGGESTION_AGENT_BODY_BOUNDS as BOUNDS,
   type FieldProblem,
@@ -7,15 +7,19 @@ import {
   type SuggestionAgentBody,
   TOOL_NAMES,
   type ToolName,
-} from '../types.gen.ts'
-import { fieldErrors, lengthProblem } from '../validation.ts'
+} from '../client/types.gen.ts'
+import { remember } from '../storage.ts'
+import { useFormErrors } from '../use-form-errors.ts'
 import { Button } from './button.tsx'
 import { Conditional } from './conditional.tsx'
+import { ConfirmButton } from './confirm-button.tsx'
 import { Field } from './field.tsx'
 
 interface AgentFormProps {
   /** The agent there is; null where there is none. */
   agent: SuggestionAgent | null
+  /** What stands in the form at first. */
+  start: AgentDraft
   isBusy: boolean
   /** What the server found wrong. */
   problems: readonly FieldProblem[]
@@ -24,16 +28,8 @@ interface AgentFormProps {
   onCancel: () => void
 }
 
-interface Draft {
-  name: string
-  role: string
-  focus: string
-  systemPrompt: string
-  temperature: string
-  tools: readonly ToolName[]
-  isActive: boolean
-}
-
+/** Under this name what was typed and not saved is remembered, whatever closes the dialog. */
+export const AGENT_DRAFT = 'agent-draft'
 const FORM = 'agent'
 const LABELS = {
   name: 'Name',
@@ -44,53 +40,52 @@ const LABELS = {
   tools: 'Tools',
   isActive: 'Active',
 }
-const TEXTS = ['name', 'role', 'focus', 'systemPrompt'] as const
 const TOOL_WORDS: Record<ToolName, string> = { Read: 'Read files', Grep: 'Search in files', Glob: 'List files' }
 
-export const AgentForm = ({ agent, isBusy, problems, onSave, onDelete, onCancel }: AgentFormProps) => {
-  const [draft, setDraft] = useState<Draft>(() => draftOf(agent))
-  const [ownProblems, setOwnProblems] = useState<readonly FieldProblem[]>([])
-  /** Changed since they were found wrong. */
-  const [edited, setEdited] = useState<readonly string[]>([])
-  const form = useRef<HTMLFormElement>(null)
+export const AgentForm = ({ agent, start, isBusy, problems, onSave, onDelete, onCancel }: AgentFormProps) => {
+  const [draft, setDraft] = useState(start)
+  const { form, errors: _errors, accept, change } = useFormErrors(LABELS, problems)
 
-  const _errors = useMemo(() => {
-    const standing = [...problems, ...ownProblems].filter(({ field }) => !edited.includes(field))
-    return fieldErrors(LABELS, standing)
-  }, [problems, ownProblems, edited])
+  const _saved = agentDraftOf(agent)
+  const _isChanged = JSON.stringify(draft) !== JSON.stringify(_saved)
 
-  useEffect(() => {
-    if (problems.length + ownProblems.length > 0) {
-      focusFirstInvalid(form.current)
-    }
-  }, [problems, ownProblems])
-
-  const handleChange = ({ target }: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) => {
-    setDraft({ ...draft, [target.name]: target.value })
-    setEdited([...edited, target.name])
+  const edit = (changes: Partial<AgentDraft>) => {
+    setDraft({ ...draft, ...changes })
+    remember(AGENT_DRAFT, { ...draft, ...changes })
+    Object.keys(changes).forEach(change)
   }
+
+  const handleChange = ({ target }: ChangeEvent<HTMLInputElement | HTMLTextAreaElement>) => edit({ [target.name]: target.value })
 
   const handleToggleTool = ({ target }: ChangeEvent<HTMLInputElement>) => {
     const isWanted = (tool: ToolName) => (tool === target.value ? target.checked : draft.tools.includes(tool))
-    setDraft({ ...draft, tools: TOOL_NAMES.filter(isWanted) })
+    edit({ tools: TOOL_NAMES.filter(isWanted) })
   }
 
-  const handleToggleActive = ({ target }: ChangeEvent<HTMLInputElement>) => {
-    setDraft({ ...draft, isActive: target.checked })
+  const handleDiscard = () => {
+    setDraft(_saved)
+    remember(AGENT_DRAFT, null)
   }
 
   const handleSubmit = (event: FormEvent) => {
     event.preventDefault()
-    const found = problemsOf(draft)
-    setOwnProblems(found)
-    setEdited([])
-    if (found.length === 0) {
-      onSave(bodyOf(draft))
+    if (accept(agentProblemsOf(draft))) {
+      onSave(agentBodyOf(draft))
     }
   }
 
   return (
     <form ref={form} noValidate className="grid gap-4" onSubmit={handleSubmit}>
+      {/* Something to start from */}
+      <div className="flex flex-wrap items-center gap-2 text-sm">
+        <span className="text-quiet">Start from:</span>
+        {PRESETS.map((preset) => (
+          <Button key={preset.name} className="min-h-8 px-2.5 py-0.5" onClick={() => edit(preset)}>
+            {preset.name}
+          </Button>
+        ))}
+      </div>
+
       {/* Who it is */}
       <div className="grid gap-4 sm:grid-cols-2">
         <Field name="name" form={FORM} label={LABELS.name} error={_errors['name']}>
@@ -203,57 +198,31 @@ export const AgentForm = ({ agent, isBusy, problems, onSave, onDelete, onCancel 
           type="checkbox"
           checked={draft.isActive}
           className="size-4 accent-accent"
-          onChange={handleToggleActive}
+          onChange={({ target }) => edit({ isActive: target.checked })}
         />
         Use this agent for my requests
       </label>
 
       {/* What to do with it */}
+      <Conditional when={_isChanged}>
+        <p className="text-sm text-quiet">
+          Not saved yet. What you have typed stays here when you close this.{' '}
+          <button type="button" className="text-accent underline" onClick={handleDiscard}>
+            Discard it
+          </button>
+        </p>
+      </Conditional>
       <div className="flex flex-wrap gap-2 border-t border-line pt-4">
         <Button kind="primary" type="submit" disabled={isBusy}>
           Save
         </Button>
-        <Button onClick={onCancel}>Cancel</Button>
-        <Conditional isShown={agent !== null}>
-          <Button kind="quiet" className="ml-auto text-alarm" disabled={isBusy} onClick={onDelete}>
-            Delete agent
-          </Button>
+        <Button onClick={onCancel}>Close</Button>
+        <Conditional when={agent !== null}>
+          <div className="ml-auto">
+            <ConfirmButton label="Delete agent" question="Delete this agent?" isDisabled={isBusy} onConfirm={onDelete} />
+          </div>
         </Conditional>
       </div>
     </form>
   )
 }
-
-const draftOf = (agent: SuggestionAgent | null): Draft => ({
-  name: agent?.name ?? '',
-  role: agent?.role ?? '',
-  focus: agent?.focus ?? '',
-  systemPrompt: agent?.systemPrompt ?? '',
-  temperature: agent?.temperature?.toString() ?? '',
-  tools: agent?.tools ?? TOOL_NAMES,
-  isActive: agent?.isActive ?? true,
-})
-
-const bodyOf = (draft: Draft): SuggestionAgentBody => ({
-  name: draft.name.trim(),
-  role: draft.role.trim(),
-  focus: draft.focus.trim(),
-  systemPrompt: draft.systemPrompt.trim(),
-  temperature: draft.temperature.trim() === '' ? null : numberOf(draft.temperature),
-  tools: [...draft.tools],
-  isActive: draft.isActive,
-})
-
-const problemsOf = (draft: Draft): FieldProblem[] => {
-  const found = TEXTS.flatMap((field) => {
-    const message = lengthProblem(draft[field].trim(), BOUNDS[field])
-    return message === null ? [] : [{ field, message }]
-  })
-  const { least, greatest } = BOUNDS.temperature
-  const temperature = draft.temperature.trim() === '' ? least : numberOf(draft.temperature)
-  const isSane = temperature >= least && temperature <= greatest
-  return isSane ? found : [...found, { field: 'temperature', message: `must be a number from ${least} to ${greatest}` }]
-}
-
-/** With a comma as well, as many people write it; not a number when it is none. */
-const numberOf = (text: string): number => Number(text.trim().replace(',', '.'))

@@ -1,8 +1,10 @@
 import type { ComponentProps } from 'react'
 import { cn } from '../cn.ts'
 
+type ButtonKind = 'primary' | 'plain' | 'quiet'
+
 interface ButtonProps extends ComponentProps<'button'> {
-  kind?: 'primary' | 'plain' | 'quiet'
+  kind?: ButtonKind
 }
 
 const KINDS = {
@@ -11,15 +13,15 @@ const KINDS = {
   quiet: 'border-transparent text-accent hover:bg-accent-soft',
 }
 
+/** For links that look like buttons as well. */
+export const buttonClass = (kind: ButtonKind, className?: string): string =>
+  cn(
+    'inline-flex min-h-9 items-center justify-center gap-1.5 rounded-md border px-3 py-1 font-medium transition-colors',
+    'disabled:border-line disabled:bg-sunken disabled:text-quiet',
+    KINDS[kind],
+    className,
+  )
+
 export const Button = ({ kind = 'plain', className, ...rest }: ButtonProps) => (
-  <button
-    type="button"
-    className={cn(
-      'inline-flex min-h-9 items-center justify-center gap-1.5 rounded-md border px-3 py-1 font-medium transition-colors',
-      'disabled:border-line disabled:bg-sunken disabled:text-quiet',
-      KINDS[kind],
-      className,
-    )}
-    {...rest}
-  />
+  <button type="button" className={buttonClass(kind, className)} {...rest} />
 )

@@ -1,8 +1,15 @@
 import type { ReactNode } from 'react'
 
-interface ConditionalProps {
-  isShown: boolean
-  children: ReactNode
+interface ConditionalProps<Value> {
+  /** The children are shown unless this is null, undefined or false. */
+  when: Value
+  /** A function gets the value, and its type without what hides it. */
+  children: ReactNode | ((value: Exclude<Value, null | undefined | false>) => ReactNode)
 }
 
-export const Conditional = ({ isShown, children }: ConditionalProps) => (isShown ? children : null)
+export const Conditional = <Value,>({ when, children }: ConditionalProps<Value>) => {
+  if (when === null || when === undefined || when === false) {
+    return null
+  }
+  return typeof children === 'function' ? children(when as Exclude<Value, null | undefined | false>) : children
+}

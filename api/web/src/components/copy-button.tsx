@@ -1,21 +1,21 @@
-import { useEffect, useState } from 'react'
+import { type ReactNode, useEffect, useState } from 'react'
 import { copy } from '../clipboard.ts'
 import { Button } from './button.tsx'
 
 interface CopyButtonProps {
-  label: string
+  label: ReactNode
   /** What exactly, for those who cannot see what the button stands beside. */
-  accessibleLabel?: string
+  accessibleLabel: string
   text: () => string
   className?: string
 }
 
 const SHOWN_MS = 2_000
 
-export const CopyButton = ({ label, accessibleLabel = label, text, className }: CopyButtonProps) => {
+export const CopyButton = ({ label, accessibleLabel, text, className }: CopyButtonProps) => {
   const [outcome, setOutcome] = useState<'copied' | 'failed' | null>(null)
 
-  const _words = outcome === 'copied' ? 'Copied' : outcome === 'failed' ? 'Could not copy' : label
+  const _outcome = outcome === 'copied' ? 'Copied' : 'Could not copy'
 
   useEffect(() => {
     if (outcome === null) {
@@ -31,10 +31,10 @@ export const CopyButton = ({ label, accessibleLabel = label, text, className }: 
     <Button
       kind="quiet"
       className={className}
-      aria-label={outcome === null ? accessibleLabel : _words}
+      aria-label={outcome === null ? accessibleLabel : _outcome}
       onClick={() => void handleClick()}
     >
-      <span aria-live="polite">{_words}</span>
+      <span aria-live="polite">{outcome === null ? label : _outcome}</span>
     </Button>
   )
 }

@@ -37,15 +37,17 @@ export const Field = ({ name, form, label, isOptional = false, hint, error, coun
       <div className="flex items-baseline justify-between gap-3">
         <label htmlFor={_id} className="font-medium">
           {label}
-          <Conditional isShown={isOptional}>
+          <Conditional when={isOptional}>
             <span className="font-normal text-quiet"> (optional)</span>
           </Conditional>
         </label>
-        <Conditional isShown={counter !== undefined}>
-          <span className={cn('text-xs tabular-nums', _isTooLong ? 'font-semibold text-alarm' : 'text-quiet')}>
-            {_length.toLocaleString('en')} / {counter?.greatest.toLocaleString('en')}
-            <span className="sr-only"> characters</span>
-          </span>
+        <Conditional when={counter}>
+          {({ greatest }) => (
+            <span className={cn('text-xs tabular-nums', _isTooLong ? 'font-semibold text-alarm' : 'text-quiet')}>
+              {_length.toLocaleString('en')} / {greatest.toLocaleString('en')}
+              <span className="sr-only"> characters</span>
+            </span>
+          )}
         </Conditional>
       </div>
 
@@ -57,15 +59,19 @@ export const Field = ({ name, form, label, isOptional = false, hint, error, coun
       })}
 
       {/* What is wrong, and what may help */}
-      <Conditional isShown={error !== undefined}>
-        <p id={`${_id}-error`} className="text-sm text-alarm">
-          {error}
-        </p>
+      <Conditional when={error}>
+        {(words) => (
+          <p id={`${_id}-error`} className="text-sm text-alarm">
+            {words}
+          </p>
+        )}
       </Conditional>
-      <Conditional isShown={hint !== undefined}>
-        <p id={`${_id}-hint`} className="text-sm text-quiet">
-          {hint}
-        </p>
+      <Conditional when={hint}>
+        {(words) => (
+          <p id={`${_id}-hint`} className="text-sm text-quiet">
+            {words}
+          </p>
+        )}
       </Conditional>
     </div>
   )

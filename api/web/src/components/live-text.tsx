@@ -1,6 +1,6 @@
 import { useLayoutEffect, useRef, useState } from 'react'
-import { cn } from '../cn.ts'
 import { Conditional } from './conditional.tsx'
+import { Cursor } from './cursor.tsx'
 
 interface LiveTextProps {
   text: string
@@ -41,17 +41,13 @@ export const LiveText = ({ text, isWriting }: LiveTextProps) => {
         onScroll={handleScroll}
       >
         {text}
-        <Conditional isShown={isWriting}>
-          <span
-            aria-hidden="true"
-            data-testid="cursor"
-            className={cn('ml-px inline-block h-[1.1em] w-[0.5em] translate-y-[0.2em] bg-accent', 'animate-blink')}
-          />
+        <Conditional when={isWriting}>
+          <Cursor />
         </Conditional>
       </div>
 
       {/* Back to the end */}
-      <Conditional isShown={isWriting && !isFollowing}>
+      <Conditional when={isWriting && !isFollowing}>
         <button
           type="button"
           className="absolute right-3 bottom-3 rounded-full border border-edge bg-surface px-3 py-1 text-sm shadow-sm hover:bg-sunken"

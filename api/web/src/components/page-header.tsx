@@ -3,11 +3,15 @@ import { Conditional } from './conditional.tsx'
 
 interface PageHeaderProps {
   isSandbox: boolean
+  /** The name of the caller's own agent, where it is in use. */
+  agent: string | null
+  /** Said for a moment, after something was saved. */
+  notice: string | null
   onOpenAgent: () => void
 }
 
-export const PageHeader = ({ isSandbox, onOpenAgent }: PageHeaderProps) => (
-  <header className="border-b border-line bg-surface">
+export const PageHeader = ({ isSandbox, agent, notice, onOpenAgent }: PageHeaderProps) => (
+  <header className="border-b border-line bg-surface print:hidden">
     <div className="mx-auto flex max-w-6xl flex-wrap items-center gap-x-2 gap-y-1 px-4 py-2 sm:px-6">
       {/* Name */}
       <h1 className="flex items-center gap-2 text-base font-semibold">
@@ -20,7 +24,7 @@ export const PageHeader = ({ isSandbox, onOpenAgent }: PageHeaderProps) => (
       </h1>
 
       {/* Who answers */}
-      <Conditional isShown={isSandbox}>
+      <Conditional when={isSandbox}>
         <span
           title="Answers come from a local stand-in, not from Claude"
           className="rounded-full bg-warning-soft px-2.5 py-0.5 text-xs font-medium text-warning"
@@ -28,8 +32,14 @@ export const PageHeader = ({ isSandbox, onOpenAgent }: PageHeaderProps) => (
           Sandbox
         </span>
       </Conditional>
-      <Button kind="quiet" className="-mr-3 ml-auto" onClick={onOpenAgent}>
+      <p role="status" className={notice === null ? 'sr-only' : 'text-sm text-quiet'}>
+        {notice}
+      </p>
+      <Button kind="quiet" className="-mr-3 ml-auto min-w-0" onClick={onOpenAgent}>
         Your agent
+        <Conditional when={agent}>
+          {(name) => <span className="max-w-40 truncate font-semibold">: {name}</span>}
+        </Conditional>
       </Button>
     </div>
   </header>

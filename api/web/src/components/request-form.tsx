@@ -1,16 +1,13 @@
-import { type ChangeEvent, type FormEvent, type KeyboardEvent, useEffect, useMemo, useRef, useState } from 'react'
-import { focusFirstInvalid } from '../focus.ts'
+import type { ChangeEvent, FormEvent, KeyboardEvent } from 'react'
+import type { Options } from '../client/types.gen.ts'
 import {
   FEATURE_TYPES,
-  type FeatureType,
   type FieldProblem,
-  type Options,
   PRIORITY_LEVELS,
-  type PriorityLevel,
   SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS,
-  type SuggestFeatureRequest,
-} from '../types.gen.ts'
-import { fieldErrors, lengthProblem } from '../validation.ts'
+} from '../client/types.gen.ts'
+import { type Draft, problemsOf } from '../draft.ts'
+import { useFormErrors } from '../use-form-errors.ts'
 import { FEATURE_TYPE_WORDS, PRIORITY_WORDS } from '../words.ts'
 import { Button } from './button.tsx'
 import { Conditional } from './conditional.tsx'
@@ -18,32 +15,17 @@ import { Field } from './field.tsx'
 
 interface RequestFormProps {
   options: Options | null
-  /** What the job on the screen was asked for with; the form takes it over when it comes from elsewhere. */
-  request: SuggestFeatureRequest | null
+  draft: Draft
   isBusy: boolean
-  isCreating: boolean
+  /** Whether it is there to be filled in at once. */
+  isFirst: boolean
   /** What the server found wrong with the last request. */
   problems: readonly FieldProblem[]
-  onSubmit: (request: SuggestFeatureRequest) => void
-}
-
-interface Draft {
-  pageOrComponent: string
-  featureType: FeatureType
-  priorityLevel: PriorityLevel
-  additionalContext: string
-  /** Empty: whatever the server's default is. */
-  customModel: string
+  onChange: (changes: Partial<Draft>) => void
+  onSubmit: () => void
 }
 
 const FORM = 'request'
-const EMPTY: Draft = {
-  pageOrComponent: '',
-  featureType: 'enhancement',
-  priorityLevel: 'medium',
-  additionalContext: '',
-  customModel: '',
-}
 const LABELS = {
   pageOrComponent: 'Page or component',
   featureType: 'Feature type',
@@ -52,44 +34,21 @@ const LABELS = {
   customModel: 'Model',
 }
 
-export const RequestForm = ({ options, request, isBusy, isCreating, problems, onSubmit }: RequestFormProps) => {
-  const [draft, setDraft] = useState<Draft>(() => draftOf(request))
-  const [ownProblems, setOwnProblems] = useState<readonly FieldProblem[]>([])
-  /** Changed since they were found wrong. */
-  const [edited, setEdited] = useState<readonly string[]>([])
-  const [seenRequest, setSeenRequest] = useState(request)
-  const form = useRef<HTMLFormElement>(null)
+export const RequestForm = ({ options, draft, isBusy, isFirst, problems, onChange, onSubmit }: RequestFormProps) => {
+  const { form, errors: _errors, accept, change } = useFormErrors(LABELS, problems)
 
-  const _errors = useMemo(() => {
-    const standing = [...problems, ...ownProblems].filter(({ field }) => !edited.includes(field))
-    return fieldErrors(LABELS, standing)
-  }, [problems, ownProblems, edited])
   const _models = options?.models.filter((model) => model !== options.defaultModel) ?? []
   const _isUnknownModel = draft.customModel !== '' && !_models.includes(draft.customModel)
 
-  if (seenRequest !== request) {
-    setSeenRequest(request)
-    setDraft(request === null ? draft : draftOf(request))
-  }
-
-  useEffect(() => {
-    if (problems.length + ownProblems.length > 0) {
-      focusFirstInvalid(form.current)
-    }
-  }, [problems, ownProblems])
-
   const handleChange = ({ target }: ChangeEvent<HTMLInputElement | HTMLSelectElement | HTMLTextAreaElement>) => {
-    setDraft({ ...draft, [target.name]: target.value })
-    setEdited([...edited, target.name])
+    onChange({ [target.name]: target.value })
+    change(target.name)
   }
 
   const handleSubmit = (event: FormEvent) => {
     event.preventDefault()
-    const found = problemsOf(draft)
-    setOwnProblems(found)
-    setEdited([])
-    if (found.length === 0) {
-      onSubmit(requestOf(draft))
+    if (!isBusy && accept(problemsOf(draft))) {
+      onSubmit()
     }
   }
 
@@ -101,7 +60,15 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
   }
 
   return (
-    <form ref={form} noValidate aria-label="What to suggest features for" className="grid gap-4 sm:grid-cols-2 lg:grid-cols-1" onSubmit={handleSubmit}>
+    // oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions -- Ctrl+Enter sends it from any field
+    <form
+      ref={form}
+      noValidate
+      aria-label="What to suggest features for"
+      className="grid gap-4 sm:grid-cols-2 lg:grid-cols-1"
+      onSubmit={handleSubmit}
+      onKeyDown={handleKeyDown}
+    >
       {/* What it is about */}
       <Field
         name="pageOrComponent"
@@ -117,6 +84,8 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
             value={draft.pageOrComponent}
             placeholder="Checkout page"
             autoComplete="off"
+            // oxlint-disable-next-line jsx-a11y/no-autofocus -- it is what the page is for, and comes first in it
+            autoFocus={isFirst}
             required
             onChange={handleChange}
           />
@@ -156,8 +125,8 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
             </label>
           ))}
         </div>
-        <Conditional isShown={_errors['priorityLevel'] !== undefined}>
-          <p className="text-sm text-alarm">{_errors['priorityLevel']}</p>
+        <Conditional when={_errors['priorityLevel']}>
+          {(error) => <p className="text-sm text-alarm">{error}</p>}
         </Conditional>
       </fieldset>
 
@@ -179,7 +148,6 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
             value={draft.additionalContext}
             placeholder="Who uses it, what they struggle with, what has been tried"
             onChange={handleChange}
-            onKeyDown={handleKeyDown}
           />
         )}
       </Field>
@@ -188,7 +156,7 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
         {(control) => (
           <select {...control} className="control" value={draft.customModel} onChange={handleChange}>
             <option value="">{options ? `${options.defaultModel} (default)` : 'Default'}</option>
-            <Conditional isShown={_isUnknownModel}>
+            <Conditional when={_isUnknownModel}>
               <option>{draft.customModel}</option>
             </Conditional>
             {_models.map((model) => (
@@ -199,33 +167,8 @@ export const RequestForm = ({ options, request, isBusy, isCreating, problems, on
       </Field>
 
       <Button kind="primary" type="submit" className="min-h-10 self-end" disabled={isBusy}>
-        {isCreating ? 'Creating job…' : isBusy ? 'Working on it…' : 'Suggest features'}
+        {isBusy ? 'Working on it…' : 'Suggest features'}
       </Button>
     </form>
   )
-}
-
-const draftOf = (request: SuggestFeatureRequest | null): Draft =>
-  request === null
-    ? EMPTY
-    : {
-        ...request,
-        additionalContext: request.additionalContext ?? '',
-        customModel: request.customModel ?? '',
-      }
-
-const requestOf = (draft: Draft): SuggestFeatureRequest => ({
-  pageOrComponent: draft.pageOrComponent.trim(),
-  featureType: draft.featureType,
-  priorityLevel: draft.priorityLevel,
-  ...(draft.additionalContext === '' ? {} : { additionalContext: draft.additionalContext }),
-  ...(draft.customModel === '' ? {} : { customModel: draft.customModel }),
-})
-
-const problemsOf = (draft: Draft): FieldProblem[] => {
-  const texts = { pageOrComponent: draft.pageOrComponent.trim(), additionalContext: draft.additionalContext }
-  return Object.entries(texts).flatMap(([field, text]) => {
-    const message = lengthProblem(text, BOUNDS[field as keyof typeof texts])
-    return message === null ? [] : [{ field, message }]
-  })
 }

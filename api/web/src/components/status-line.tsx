@@ -1,74 +1,123 @@
-import type { ReactNode } from 'react'
-import { cn } from '../cn.ts'
+import { type ReactNode, useMemo } from 'react'
+import type { Job } from '../client/transcript.ts'
 import { progressOf } from '../progress.ts'
-import type { Phase } from '../session.ts'
-import type { Connection } from '../stream.ts'
-import { causeOf, type Job } from '../transcript.ts'
-import { CAUSE_WORDS, countWords, queueWords } from '../words.ts'
+import type { Session } from '../session.ts'
+import { statusWords } from '../status.ts'
+import { useNow, useSecondsUntil } from '../use-now.ts'
+import { CAUSE_WORDS, clockWords, queueWords, waitWords } from '../words.ts'
+import { writtenIn } from '../written.ts'
 import { Conditional } from './conditional.tsx'
 
 interface StatusLineProps {
-  phase: Phase
-  job: Job
-  connection: Connection
-  /** Stands at the end of the line. */
+  session: Session
+  /** How long an answer usually takes. */
+  usualMs: number
+  /** Stands at the end of the line once all is there. */
   children: ReactNode
 }
 
-const PHASE_WORDS: Partial<Record<Phase, string>> = {
-  creating: 'Creating job…',
-  connecting: 'Connecting to AI…',
-  streaming: 'Generating suggestions…',
-}
-
-export const StatusLine = ({ phase, job, connection, children }: StatusLineProps) => {
-  const _count = job.suggestions?.length ?? 0
-  const _words = phase === 'complete' ? countWords(_count, 'suggestion') : PHASE_WORDS[phase]
-  const _isBusy = phase !== 'complete' && phase !== 'error'
+export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
+  const { phase, job, connection, beganAt, clockOffsetMs } = session
+  const _words = useMemo(() => statusWords(phase, job), [phase, job])
+  const _isBusy = phase === 'creating' || phase === 'connecting' || phase === 'streaming'
   const _isStreaming = phase === 'streaming'
-  const _percent = progressOf(phase, job)
-  const _cause = causeOf(job)
-  const _queue = phase === 'connecting' ? queueWords(job) : null
-  const _isWaiting = _isBusy && connection.state === 'waiting'
-  const _reason = connection.state === 'waiting' ? connection.reason : null
+  const _wait = _isStreaming ? job.wait : null
 
   return (
-    <div className={cn('grid gap-2', phase === 'error' && 'sr-only')}>
-      {/* What is going on; one live region for all of it, so that changes are heard */}
-      <div className="flex items-baseline justify-between gap-3">
-        <p role="status" className="font-medium">
+    <div className="grid gap-2">
+      {/* What is going on; the height stays, so that nothing jumps at the end */}
+      <div className="flex min-h-9 flex-wrap items-center justify-between gap-x-3">
+        <p data-testid="status" className="font-medium">
           {_words}
         </p>
-        <Conditional isShown={_isStreaming}>
-          <span className="text-sm text-quiet tabular-nums">{_percent}%</span>
-        </Conditional>
+        <Conditional when={_isBusy && beganAt}>{(at) => <Elapsed since={at} />}</Conditional>
         {children}
       </div>
-      <Conditional isShown={_isBusy}>
-        <progress
-          aria-label={_isStreaming ? 'Progress of the answer' : 'Waiting'}
-          className="bar"
-          max={100}
-          {...(_isStreaming ? { value: _percent } : {})}
-        />
+      <Conditional when={_isStreaming}>
+        <StreamingBar session={session} usualMs={usualMs} />
+      </Conditional>
+      <Conditional when={_isBusy && !_isStreaming}>
+        <progress aria-label="Waiting" className="bar" max={100} />
+      </Conditional>
+      <Conditional when={phase === 'complete'}>
+        <div className="h-1.5 rounded-full bg-accent print:hidden" />
       </Conditional>
 
       {/* Why it takes time, or starts over */}
-      <Conditional isShown={_queue !== null}>
-        <p className="text-sm text-quiet">{_queue}</p>
+      <Conditional when={phase === 'connecting' && queueWords(job)}>
+        {(words) => <p className="text-sm text-quiet">{words}</p>}
       </Conditional>
-      <Conditional isShown={_isStreaming && _cause !== null}>
-        <p className="text-sm text-warning">
-          Attempt {job.attempt}. {_cause === null ? '' : CAUSE_WORDS[_cause]}
-        </p>
+      <Cause job={job} />
+      <Conditional when={_wait}>
+        {({ reason, until }) => <ProviderWait words={waitWords(reason)} until={until - clockOffsetMs} />}
       </Conditional>
-      <Conditional isShown={_isWaiting}>
-        <p role="status" className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
-          {_reason === null
-            ? 'The connection was lost. Reconnecting… Nothing is lost: it goes on where it was.'
-            : `${_reason} This goes on by itself when another one is closed.`}
+      <Conditional when={_isBusy && connection.state === 'waiting'}>
+        <p className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
+          {connection.state === 'waiting' && connection.isFull
+            ? 'This page is open in too many tabs at once. It goes on by itself when you close one of them.'
+            : 'The connection was lost. Reconnecting… Nothing is lost: it goes on where it was.'}
         </p>
       </Conditional>
     </div>
+  )
+}
+
+const Elapsed = ({ since }: { since: number }) => {
+  const now = useNow(true)
+
+  return (
+    <span data-testid="elapsed" className="text-sm text-quiet tabular-nums">
+      <span className="sr-only">Time so far: </span>
+      {clockWords(now - since)}
+    </span>
+  )
+}
+
+interface StreamingBarProps {
+  session: Session
+  usualMs: number
+}
+
+const StreamingBar = ({ session: { job, stepBeganAt }, usualMs }: StreamingBarProps) => {
+  const _isRunning = job.wait === null
+  const now = useNow(_isRunning)
+
+  const _whole = job.suggestions?.length ?? 0
+  const _isWriting = useMemo(() => writtenIn(job.text ?? '', _whole).draft !== null, [job.text, _whole])
+  const _percent = progressOf(_whole, _isWriting, now - (stepBeganAt ?? now), usualMs)
+
+  return <progress aria-label="Progress of the answer" className="bar" max={100} value={_percent} />
+}
+
+const Cause = ({ job: { started, answer } }: { job: Job }) => (
+  <Conditional when={started?.cause}>
+    {(cause) => (
+      <p className="text-sm text-warning">
+        Attempt {started?.attempt}. {CAUSE_WORDS[cause]}, so {goesOn(started, answer !== null)}.
+      </p>
+    )}
+  </Conditional>
+)
+
+/** What an attempt after the first begins with. */
+const goesOn = (started: Job['started'], isOver: boolean): string => {
+  const kept = (started as { turnsKept?: number } | null)?.turnsKept ?? 0
+  if (kept > 0) {
+    return isOver ? 'it went on from what it had already read' : 'it goes on from what it has already read'
+  }
+  return isOver ? 'the answer was started over' : 'the answer starts over'
+}
+
+const ProviderWait = ({ words, until }: { words: string; until: number }) => {
+  const seconds = useSecondsUntil(until)
+
+  return (
+    <p className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
+      {words}.{' '}
+      <span className="tabular-nums">
+        {seconds > 0 ? `It is asked again in ${seconds} s.` : 'It is being asked again…'}
+      </span>{' '}
+      Nothing is lost: your request goes on by itself.
+    </p>
   )
 }

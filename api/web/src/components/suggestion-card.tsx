@@ -1,58 +1,87 @@
-import { suggestionMarkdown } from '../markdown.ts'
-import type { Suggestion } from '../types.gen.ts'
+import { memo } from 'react'
+import { cn } from '../cn.ts'
+import type { SuggestionWithFiles } from '../client/second-version.ts'
 import { Conditional } from './conditional.tsx'
-import { CopyButton } from './copy-button.tsx'
+import { Cursor } from './cursor.tsx'
 import { Prose } from './prose.tsx'
+import { SuggestionFiles } from './suggestion-files.tsx'
+import { type CardActions, SuggestionTools } from './suggestion-tools.tsx'
 
 interface SuggestionCardProps {
-  suggestion: Suggestion
+  suggestion: SuggestionWithFiles
   number: number
+  /** Whether the model still writes it. */
+  isWriting: boolean
+  /** Null where nothing can be done with it, as in a comparison. */
+  actions: CardActions | null
 }
 
-export const SuggestionCard = ({ suggestion, number }: SuggestionCardProps) => {
-  const _considerations = suggestion.implementationConsiderations
-  const _id = `suggestion-${number}`
+export const SuggestionCard = memo(({ suggestion, number, isWriting, actions }: SuggestionCardProps) => {
+  const { title, rationale, description, implementationConsiderations: considerations, files = [] } = suggestion
+  const _lastPart = lastPartOf(suggestion)
+  const cursorAt = (part: string) => (isWriting && _lastPart === part ? <Cursor /> : null)
 
   return (
     <article
-      aria-labelledby={_id}
-      className="animate-appear rounded-lg border border-line bg-surface px-4 py-3.5 sm:px-5 sm:py-4"
+      aria-label={`Suggestion ${number}`}
+      aria-busy={isWriting}
+      className={cn(
+        'rounded-lg border bg-surface px-4 py-3.5 sm:px-5 sm:py-4 print:break-inside-avoid',
+        isWriting ? 'border-dashed border-edge' : 'border-line',
+      )}
     >
       {/* Title */}
-      <header className="flex items-start justify-between gap-3">
-        <h3 id={_id} className="text-base leading-snug font-semibold wrap-anywhere">
-          <span className="mr-2 text-accent tabular-nums">{number}</span>
-          <Prose text={suggestion.title} />
-        </h3>
-        <CopyButton
-          label="Copy"
-          accessibleLabel={`Copy suggestion ${number} as Markdown`}
-          text={() => suggestionMarkdown(suggestion)}
-          className="-mt-1.5 -mr-2 shrink-0"
-        />
-      </header>
+      <h3 className="text-base leading-snug font-semibold wrap-anywhere">
+        <span className="text-accent tabular-nums">{number}. </span>
+        <Prose text={title} />
+        {cursorAt('title')}
+      </h3>
 
       {/* Why, and what */}
-      <p className="mt-1.5 border-l-2 border-accent max-w-[76ch] pl-3 whitespace-pre-line text-quiet wrap-anywhere">
-        <span className="sr-only">Rationale: </span>
-        <Prose text={suggestion.rationale} />
-      </p>
-      <p className="mt-2.5 max-w-[76ch] whitespace-pre-line wrap-anywhere">
-        <Prose text={suggestion.description} />
-      </p>
+      <Conditional when={rationale !== ''}>
+        <p className="mt-1.5 max-w-[76ch] border-l-2 border-accent pl-3 whitespace-pre-line text-quiet wrap-anywhere">
+          <span className="sr-only">Why: </span>
+          <Prose text={rationale} />
+          {cursorAt('rationale')}
+        </p>
+      </Conditional>
+      <Conditional when={description !== ''}>
+        <p className="mt-2.5 max-w-[76ch] whitespace-pre-line wrap-anywhere">
+          <Prose text={description} />
+          {cursorAt('description')}
+        </p>
+      </Conditional>
 
-      {/* How */}
-      <Conditional isShown={_considerations.length > 0}>
-        <h4 className="mt-3 text-sm font-semibold">Implementation considerations</h4>
-        <ul className="mt-1 list-disc space-y-0.5 pl-5 text-sm marker:text-accent">
-          {_considerations.map((consideration, index) => (
+      {/* How, and where */}
+      <Conditional when={considerations.length > 0}>
+        <h4 className="mt-3 text-sm font-semibold">What to consider</h4>
+        <ul className="mt-1 max-w-[76ch] list-disc space-y-0.5 pl-5 text-sm marker:text-accent">
+          {considerations.map((consideration, index) => (
             // oxlint-disable-next-line react/no-array-index-key -- two of them may say the same
             <li key={index} className="wrap-anywhere">
               <Prose text={consideration} />
+              {index === considerations.length - 1 && cursorAt('considerations')}
             </li>
           ))}
         </ul>
       </Conditional>
+      <SuggestionFiles files={files} repositoryUrl={actions?.repositoryUrl ?? null} />
+
+      <Conditional when={!isWriting && actions}>
+        {(given) => <SuggestionTools suggestion={suggestion} number={number} actions={given} />}
+      </Conditional>
     </article>
   )
+})
+SuggestionCard.displayName = 'SuggestionCard'
+
+/** Where the model writes at present. */
+const lastPartOf = (suggestion: SuggestionWithFiles): string => {
+  if (suggestion.implementationConsiderations.length > 0) {
+    return 'considerations'
+  }
+  if (suggestion.description !== '') {
+    return 'description'
+  }
+  return suggestion.rationale === '' ? 'title' : 'rationale'
 }

@@ -1,25 +1,27 @@
-import { useEffect, useState } from 'react'
 import { cn } from '../cn.ts'
+import { webUrl } from '../repository.ts'
 import type { Trouble } from '../trouble.ts'
-import { Button } from './button.tsx'
+import { useSecondsUntil } from '../use-now.ts'
+import { Button, buttonClass } from './button.tsx'
 import { Conditional } from './conditional.tsx'
 
 interface TroubleNoticeProps {
   trouble: Trouble
   /** Said after the detail. */
   footnote?: string | undefined
+  signInUrl: string | null
   /** Null where there is nothing to ask again with. */
   onRetry: (() => void) | null
   onLookAgain: () => void
   onStartOver: () => void
 }
 
-export const TroubleNotice = ({ trouble, footnote, onRetry, onLookAgain, onStartOver }: TroubleNoticeProps) => {
-  const secondsLeft = useSecondsLeft(trouble.retryAfterMs ?? 0)
+export const TroubleNotice = ({ trouble, footnote, signInUrl, onRetry, onLookAgain, onStartOver }: TroubleNoticeProps) => {
+  const secondsLeft = useSecondsUntil(trouble.retryAt)
 
   const _isCalm = trouble.kind === 'cancelled'
-  const _isRetryShown = onRetry !== null && trouble.isRetryable
-  const _isForeign = trouble.kind === 'foreign' || trouble.kind === 'missing' || trouble.kind === 'job' || _isCalm
+  const _isSignedOut = trouble.kind === 'signed-out'
+  const _isWaitable = trouble.kind === 'timeout' || trouble.kind === 'lost'
 
   return (
     <div
@@ -37,43 +39,33 @@ export const TroubleNotice = ({ trouble, footnote, onRetry, onLookAgain, onStart
       </div>
 
       {/* What to do about it */}
-      <div className="mt-3 flex flex-wrap gap-2 empty:hidden">
-        <Conditional isShown={_isRetryShown}>
-          <Button kind="primary" disabled={secondsLeft > 0} onClick={() => onRetry?.()}>
-            {secondsLeft > 0 ? `Try again in ${secondsLeft} s` : 'Try again'}
+      <div className="mt-3 flex flex-wrap gap-2 empty:hidden print:hidden">
+        <Conditional when={_isWaitable}>
+          <Button kind="primary" onClick={onLookAgain}>
+            Look again
           </Button>
         </Conditional>
-        <Conditional isShown={trouble.kind === 'timeout'}>
-          <Button onClick={onLookAgain}>Look again</Button>
+        <Conditional when={trouble.isRetryable && onRetry}>
+          {(retry) => (
+            <Button kind={_isWaitable ? 'plain' : 'primary'} disabled={secondsLeft > 0} onClick={retry}>
+              {secondsLeft > 0 ? `Try again in ${secondsLeft} s` : 'Try again'}
+            </Button>
+          )}
         </Conditional>
-        <Conditional isShown={trouble.kind === 'signed-out'}>
-          <Button kind="primary" onClick={() => location.reload()}>
-            Reload the page
-          </Button>
+        <Conditional when={_isSignedOut && webUrl(signInUrl)}>
+          {(url) => (
+            <a href={url} className={buttonClass('primary')}>
+              Sign in
+            </a>
+          )}
         </Conditional>
-        <Conditional isShown={_isForeign}>
+        <Conditional when={_isSignedOut}>
+          <Button onClick={() => location.reload()}>Reload the page</Button>
+        </Conditional>
+        <Conditional when={!_isSignedOut && !_isWaitable}>
           <Button onClick={onStartOver}>New request</Button>
         </Conditional>
       </div>
     </div>
   )
-}
-
-/** Counts down from when it was first rendered. */
-const useSecondsLeft = (waitMs: number): number => {
-  const [until] = useState(() => Date.now() + waitMs)
-  const [now, setNow] = useState(Date.now)
-
-  const secondsLeft = Math.max(0, Math.ceil((until - now) / 1_000))
-  const isOver = secondsLeft === 0
-
-  useEffect(() => {
-    if (isOver) {
-      return undefined
-    }
-    const timer = setInterval(() => setNow(Date.now()), 250)
-    return () => clearInterval(timer)
-  }, [isOver])
-
-  return secondsLeft
 }

@@ -1,41 +1,19 @@
-/** The HTTP API, one function a call. Every error is an ApiError, or what `fetch` throws when nobody answers. */
+/** The HTTP API, one function a call. Every error is an ApiError, or what `fetch` throws when nobody answers in time. */
 
+import { ApiError } from './api-error.ts'
+import { boundedBy } from './timing.ts'
 import type {
-  FieldProblem,
   JobCreated,
   JobView,
   Options,
-  Problem,
   SuggestFeatureRequest,
   SuggestionAgent,
   SuggestionAgentBody,
 } from './types.gen.ts'
 
 const ROOT = '/api/feature-planner'
-
-/** An answer that is an error, as RFC 9457 has it. */
-export class ApiError extends Error {
-  override name = 'ApiError'
-  readonly status: number
-  readonly errors: readonly FieldProblem[]
-  /** How long the server asks us to wait. */
-  readonly retryAfterMs: number | null
-
-  constructor(status: number, detail: string, errors: readonly FieldProblem[] = [], retryAfterMs: number | null = null) {
-    super(detail)
-    this.status = status
-    this.errors = errors
-    this.retryAfterMs = retryAfterMs
-  }
-
-  static async from(response: Response): Promise<ApiError> {
-    const problem = await response.json().catch(() => null) as Partial<Problem> | null
-    const seconds = Number.parseFloat(response.headers.get('Retry-After') ?? '')
-    const detail = problem?.detail ?? `The server answered ${response.status}.`
-    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null
-    return new ApiError(response.status, detail, problem?.errors ?? [], retryAfterMs)
-  }
-}
+/** Nobody answers for this long: the call has failed. */
+const CALL_MS = 15_000
 
 export interface Creation {
   input: SuggestFeatureRequest
@@ -84,9 +62,11 @@ const call = async <Answer>(path: string, { method = 'GET', body, headers = {} }
     init.headers = { ...init.headers, 'Content-Type': 'application/json' }
     init.body = JSON.stringify(body)
   }
-  const response = await fetch(ROOT + path, init)
-  if (!response.ok) {
-    throw await ApiError.from(response)
-  }
-  return (response.status === 204 ? undefined : await response.json()) as Answer
+  return boundedBy(CALL_MS, async (signal) => {
+    const response = await fetch(ROOT + path, { ...init, signal })
+    if (!response.ok) {
+      throw await ApiError.from(response)
+    }
+    return (response.status === 204 ? undefined : await response.json()) as Answer
+  })
 }

@@ -1,10 +1,9 @@
 /** The fold: a job as it stands, from the events seen so far. Pure, and the same in Python (shared/contract/events.py). */
 
+import type { Answer, StreamEvent, Wait } from './second-version.ts'
 import type {
   Cause,
-  Complete,
   JobError,
-  JobEvent,
   JobStatus,
   Started,
   Suggestion,
@@ -35,7 +34,13 @@ export interface Job extends Transcript {
   started: Started | null
   totalLength: number
   tools: readonly ToolUse[]
-  answer: Complete | null
+  /** What the model says it is doing; the last one is the newest. */
+  notes: readonly string[]
+  /** The model's provider does not take requests now. */
+  wait: Wait | null
+  /** How long this attempt has waited for the provider so far, in milliseconds; its time limit stands still meanwhile. */
+  waitedMs: number
+  answer: Answer | null
 }
 
 export const EMPTY_JOB: Job = {
@@ -51,17 +56,28 @@ export const EMPTY_JOB: Job = {
   started: null,
   totalLength: 0,
   tools: [],
+  notes: [],
+  wait: null,
+  waitedMs: 0,
   answer: null,
 }
 
 /** The job after one more event. `started` forgets all that an earlier attempt showed. */
-export const fold = (job: Job, event: JobEvent, eventId: string | null = null): Job => {
-  const next = applied(job, event)
+export const fold = (job: Job, event: StreamEvent, eventId: string | null = null): Job => {
+  const next = applied(afterWait(job, event), event)
   const lastEventId = eventId ?? next.lastEventId
   return event.event === 'queued' ? { ...next, lastEventId } : { ...next, lastEventId, queuePosition: null, workers: null }
 }
 
-const applied = (job: Job, { event, data }: JobEvent): Job => {
+/** The next event of the job ends a wait; `connected` belongs to the connection. */
+const afterWait = (job: Job, { event, data }: StreamEvent): Job => {
+  if (job.wait === null || event === 'waiting' || event === 'connected') {
+    return job
+  }
+  return { ...job, wait: null, waitedMs: job.waitedMs + Math.max(0, data.timestamp - job.wait.timestamp) }
+}
+
+const applied = (job: Job, { event, data }: StreamEvent): Job => {
   switch (event) {
     case 'connected':
       return { ...job, status: data.status }
@@ -73,6 +89,11 @@ const applied = (job: Job, { event, data }: JobEvent): Job => {
       return { ...job, text: (job.text ?? '') + data.text, totalLength: data.totalLength }
     case 'tool':
       return { ...job, tools: [...job.tools, { name: data.name, input: data.input }] }
+    case 'waiting':
+      // The first of several tells since when.
+      return { ...job, wait: { ...data, timestamp: job.wait?.timestamp ?? data.timestamp } }
+    case 'note':
+      return { ...job, notes: [...job.notes, data.text] }
     case 'suggestion':
       return { ...job, suggestions: [...(job.suggestions ?? []), data.suggestion] }
     case 'complete':

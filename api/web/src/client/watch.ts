@@ -1,15 +1,16 @@
 /** The transport: one job's events, over as many connections as it takes. */
 
-import { createParser } from 'eventsource-parser'
-import { ApiError } from './api.ts'
-import { DEFAULT_RETRY_MS, GIVE_UP_MS, STALL_MS, waitMs } from './reconnect.ts'
+import { ApiError } from './api-error.ts'
+import { EventReader } from './event-reader.ts'
+import { DEFAULT_RETRY_MS, DOUBTFUL_MS, MOST_FAILURES, SIGN_IN_TRIES, STALL_MS, waitMs } from './reconnect.ts'
+import { Alarm, onWake, pause } from './timing.ts'
 import { FINAL_EVENTS, type JobEvent } from './types.gen.ts'
 
-/** How the connection is doing: `waiting` is between two tries, with what the server said if it said anything. */
+/** How the connection is doing: `waiting` is between two tries; `isFull` where the user has too many streams open. */
 export type Connection =
   | { state: 'connecting' }
   | { state: 'open' }
-  | { state: 'waiting'; reason: string | null }
+  | { state: 'waiting'; isFull: boolean }
 
 export interface Watch {
   url: string
@@ -19,46 +20,29 @@ export interface Watch {
   onConnection: (connection: Connection) => void
 }
 
-/** Nothing at all came for too long. */
+/** Nobody has answered for some ten minutes. */
 export class GaveUp extends Error {
   override name = 'GaveUp'
 }
 
 /** Statuses that another try would not change. */
-const LASTING = new Set([400, 401, 403, 404, 405, 406])
-
-/** Reads a stream of events, however its bytes are cut. */
-export class EventReader {
-  retryMs = DEFAULT_RETRY_MS
-  readonly #decoder = new TextDecoder()
-  readonly #parser
-
-  constructor(onEvent: Watch['onEvent']) {
-    this.#parser = createParser({
-      onEvent: ({ event, data, id }) => onEvent({ event, data: JSON.parse(data) } as JobEvent, id ?? null),
-      onRetry: (milliseconds) => {
-        this.retryMs = milliseconds
-      },
-    })
-  }
-
-  push(bytes: Uint8Array): void {
-    this.#parser.feed(this.#decoder.decode(bytes, { stream: true }))
-  }
-}
+const LASTING = new Set([400, 403, 404, 405, 406])
 
 /**
  * Resolves when the job's final event has come. Throws ApiError when the server will not show the job, GaveUp when
- * nothing has come for two minutes. All other trouble is a reason to wait a little and come back with the last id.
+ * nobody answers. All other trouble is a reason to wait a little and come back with the last id.
  */
 export const watch = async (options: Watch): Promise<void> => {
   const watcher = new Watcher(options)
+  const stopListening = onWake(() => watcher.wake())
   try {
     await watcher.run()
   } catch (error) {
     if (!options.signal.aborted) {
       throw error
     }
+  } finally {
+    stopListening()
   }
 }
 
@@ -67,8 +51,12 @@ class Watcher {
   #lastEventId: string | null = null
   #isOver = false
   #failures = 0
+  #unanswered = 0
+  #unauthorized = 0
   #retryMs = DEFAULT_RETRY_MS
   #heardAt = Date.now()
+  #connection: AbortController | null = null
+  #isWoken = false
 
   constructor(options: Watch) {
     this.#options = options
@@ -82,39 +70,59 @@ class Watcher {
       if (this.#isOver || signal.aborted) {
         return
       }
-      if (this.#patienceMs() <= 0) {
-        throw new GaveUp()
-      }
-      onConnection({ state: 'waiting', reason: refusal?.status === 429 ? refusal.message : null })
+      this.#count(refusal)
+      onConnection({ state: 'waiting', isFull: refusal?.status === 429 })
       const wait = Math.max(waitMs(this.#failures, this.#retryMs, Math.random()), refusal?.retryAfterMs ?? 0)
       this.#failures += 1
-      await pause(Math.min(wait, this.#patienceMs()), signal)
+      if (!this.#isWoken) {
+        await pause(wait, signal)
+      }
     }
   }
 
-  #patienceMs(): number {
-    return this.#heardAt + GIVE_UP_MS - Date.now()
+  /** The computer has slept, or the network was away: a connection that has been silent meanwhile is made anew. */
+  wake(): void {
+    this.#unanswered = 0
+    if (Date.now() - this.#heardAt > DOUBTFUL_MS) {
+      this.#isWoken = true
+      this.#failures = 0
+      this.#connection?.abort()
+    }
+  }
+
+  /** Throws when that was one failure too many. */
+  #count(refusal: ApiError | null): void {
+    this.#unauthorized = refusal?.status === 401 ? this.#unauthorized + 1 : 0
+    if (refusal !== null && this.#unauthorized >= SIGN_IN_TRIES) {
+      throw refusal
+    }
+    this.#unanswered = refusal === null ? this.#unanswered + 1 : 0
+    if (this.#unanswered > MOST_FAILURES) {
+      throw new GaveUp()
+    }
   }
 
   /** One connection, from its request to its end; the server's refusal, if that is what it was. */
   async #connect(): Promise<ApiError | null> {
     const connection = new AbortController()
-    const signal = AbortSignal.any([this.#options.signal, connection.signal])
-    const stall = new Alarm(() => connection.abort())
+    const abort = (): void => connection.abort()
+    const stall = new Alarm(abort)
+    // By hand: AbortSignal.any is missing in browsers of 2023.
+    this.#options.signal.addEventListener('abort', abort)
+    this.#connection = connection
+    this.#isWoken = false
     try {
-      stall.set(Math.min(STALL_MS, this.#patienceMs()))
-      const response = await fetch(this.#options.url, { headers: this.#headers(), signal, cache: 'no-store' })
-      await this.#read(await streamOf(response), stall)
+      stall.set(STALL_MS)
+      const init = { headers: this.#headers(), signal: connection.signal, cache: 'no-store' } as const
+      await this.#read(await streamOf(await fetch(this.#options.url, init)), stall)
     } catch (error) {
       if (error instanceof ApiError && LASTING.has(error.status)) {
         throw error
       }
-      if (error instanceof ApiError && error.status === 429) {
-        this.#heardAt = Date.now() // the server is there, and will have room when another tab closes
-      }
       return error instanceof ApiError ? error : null
     } finally {
       stall.clear()
+      this.#options.signal.removeEventListener('abort', abort)
       connection.abort()
     }
     return null
@@ -139,6 +147,7 @@ class Watcher {
         return
       }
       this.#heardAt = Date.now()
+      this.#unanswered = 0
       stall.set(STALL_MS)
       events.push(value)
       this.#retryMs = events.retryMs
@@ -169,36 +178,3 @@ const streamOf = async (response: Response): Promise<ReadableStream<Uint8Array> 
   }
   return response.body
 }
-
-/** One timer that is set again and again. */
-class Alarm {
-  readonly #onRing: () => void
-  #timer: ReturnType<typeof setTimeout> | undefined
-
-  constructor(onRing: () => void) {
-    this.#onRing = onRing
-  }
-
-  set(milliseconds: number): void {
-    this.clear()
-    this.#timer = setTimeout(this.#onRing, milliseconds)
-  }
-
-  clear(): void {
-    clearTimeout(this.#timer)
-  }
-}
-
-/** Waits, but not longer than it takes the network to come back. */
-const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => {
-    const finish = (): void => {
-      clearTimeout(timer)
-      globalThis.removeEventListener?.('online', finish)
-      signal.removeEventListener('abort', finish)
-      resolve()
-    }
-    const timer = setTimeout(finish, milliseconds)
-    globalThis.addEventListener?.('online', finish)
-    signal.addEventListener('abort', finish)
-  })

@@ -3,10 +3,14 @@
 /** Until the server says otherwise with `retry:`. */
 export const DEFAULT_RETRY_MS = 1_000
 export const LONGEST_WAIT_MS = 15_000
-/** Nothing at all has come for this long, keep-alives included: nobody is there. */
-export const GIVE_UP_MS = 120_000
 /** Three keep-alives missed: the connection is dead, although nobody said so. */
 export const STALL_MS = 45_000
+/** After waking up, a connection that has been silent for longer than a keep-alive is not trusted. */
+export const DOUBTFUL_MS = 20_000
+/** So many tries in a row that nobody answered are about ten minutes: as long as the server keeps an answer. */
+export const MOST_FAILURES = 40
+/** A token may have expired a second before the next one is there: a 401 is believed at the third time. */
+export const SIGN_IN_TRIES = 3
 
 /**
  * How long to wait before the next try. Never less than the server asks for; doubling with each failure in a row; and

@@ -1,0 +1,27 @@
+/** An answer that is an error, as RFC 9457 has it. */
+
+import type { FieldProblem, Problem } from './types.gen.ts'
+
+export class ApiError extends Error {
+  override name = 'ApiError'
+  readonly status: number
+  readonly errors: readonly FieldProblem[]
+  /** How long the server asks us to wait. */
+  readonly retryAfterMs: number | null
+
+  constructor(status: number, detail: string, errors: readonly FieldProblem[] = [], retryAfterMs: number | null = null) {
+    super(detail)
+    this.status = status
+    this.errors = errors
+    this.retryAfterMs = retryAfterMs
+  }
+
+  static async from(response: Response): Promise<ApiError> {
+    const problem = await response.json().catch(() => null) as Partial<Problem> | null
+    const seconds = Number.parseFloat(response.headers.get('Retry-After') ?? '')
+    const detail = problem?.detail ?? `The server answered ${response.status}.`
+    const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null
+    return new ApiError(response.status, detail, problem?.errors ?? [], retryAfterMs)
+  }
+}
+

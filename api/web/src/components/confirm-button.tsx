@@ -1,0 +1,41 @@
+import { useState } from 'react'
+import { Button } from './button.tsx'
+
+interface ConfirmButtonProps {
+  label: string
+  /** Asked before anything is done. */
+  question: string
+  isDisabled?: boolean
+  className?: string
+  onConfirm: () => void
+}
+
+/** For what cannot be undone: asks once, in place. */
+export const ConfirmButton = ({ label, question, isDisabled = false, className, onConfirm }: ConfirmButtonProps) => {
+  const [isAsking, setIsAsking] = useState(false)
+
+  const handleConfirm = () => {
+    setIsAsking(false)
+    onConfirm()
+  }
+
+  if (!isAsking) {
+    return (
+      <Button kind="quiet" className={`text-alarm ${className ?? ''}`} disabled={isDisabled} onClick={() => setIsAsking(true)}>
+        {label}
+      </Button>
+    )
+  }
+  return (
+    <span role="group" aria-label={question} className="flex flex-wrap items-center gap-2">
+      <span className="text-sm">{question}</span>
+      {/* oxlint-disable-next-line jsx-a11y/no-autofocus -- it stands where the button was that had the focus */}
+      <Button autoFocus onClick={() => setIsAsking(false)}>
+        Keep
+      </Button>
+      <Button className="text-alarm" disabled={isDisabled} onClick={handleConfirm}>
+        Delete
+      </Button>
+    </span>
+  )
+}

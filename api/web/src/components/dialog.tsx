@@ -1,0 +1,40 @@
+import { type ReactNode, type RefObject, useEffect } from 'react'
+import { cn } from '../cn.ts'
+import { Button } from './button.tsx'
+
+interface DialogProps {
+  /** Closing it by its own method gives the focus back to where it was. */
+  dialog: RefObject<HTMLDialogElement | null>
+  title: string
+  className?: string
+  onClose: () => void
+  children: ReactNode
+}
+
+export const Dialog = ({ dialog, title, className, onClose, children }: DialogProps) => {
+  useEffect(() => {
+    dialog.current?.showModal()
+  }, [dialog])
+
+  return (
+    <dialog
+      ref={dialog}
+      aria-labelledby="dialog-title"
+      className={cn(
+        'm-auto max-h-[calc(100dvh-1.5rem)] overflow-y-auto rounded-xl border border-line bg-surface p-4 text-ink shadow-xl backdrop:bg-black/50 sm:p-6',
+        className,
+      )}
+      onClose={onClose}
+    >
+      <div className="flex items-start justify-between gap-3">
+        <h2 id="dialog-title" className="text-lg font-semibold">
+          {title}
+        </h2>
+        <Button kind="quiet" className="-mt-1 -mr-2 text-xl leading-none" aria-label="Close" onClick={() => dialog.current?.close()}>
+          ×
+        </Button>
+      </div>
+      {children}
+    </dialog>
+  )
+}

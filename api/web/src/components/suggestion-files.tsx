@@ -1,0 +1,35 @@
+import type { FileNote } from '../client/second-version.ts'
+import { fileUrl } from '../repository.ts'
+import { Conditional } from './conditional.tsx'
+import { Prose } from './prose.tsx'
+
+interface SuggestionFilesProps {
+  files: readonly FileNote[]
+  repositoryUrl: string | null
+}
+
+export const SuggestionFiles = ({ files, repositoryUrl }: SuggestionFilesProps) => (
+  <Conditional when={files.length > 0}>
+    <h4 className="mt-3 text-sm font-semibold">Files</h4>
+    <ul className="mt-1 grid max-w-[76ch] gap-1 text-sm">
+      {files.map(({ path, why }) => (
+        <li key={path} className="wrap-anywhere">
+          <FilePath path={path} url={fileUrl(repositoryUrl, path)} />
+          <span className="text-quiet">
+            {' '}
+            <Prose text={why} />
+          </span>
+        </li>
+      ))}
+    </ul>
+  </Conditional>
+)
+
+const FilePath = ({ path, url }: { path: string; url: string | null }) =>
+  url === null ? (
+    <code className="font-mono text-[0.9em]">{path}</code>
+  ) : (
+    <a href={url} target="_blank" rel="noreferrer" className="font-mono text-[0.9em] text-accent underline">
+      {path}
+    </a>
+  )

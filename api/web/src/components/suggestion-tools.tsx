@@ -1,0 +1,105 @@
+import { type FormEvent, type ReactNode, useId, useState } from 'react'
+import type { SuggestionWithFiles } from '../client/second-version.ts'
+import type { Refinement } from '../draft.ts'
+import { suggestionMarkdown } from '../markdown.ts'
+import { fileUrl, issueLink } from '../repository.ts'
+import { Button, buttonClass } from './button.tsx'
+import { Conditional } from './conditional.tsx'
+import { CopyButton } from './copy-button.tsx'
+
+/** What a card needs to be of use. */
+export interface CardActions {
+  repositoryUrl: string | null
+  /** The page or component that was asked about. */
+  page: string | null
+  onRefine: (suggestion: SuggestionWithFiles, refinement: Refinement) => void
+}
+
+interface SuggestionToolsProps {
+  suggestion: SuggestionWithFiles
+  number: number
+  actions: CardActions
+}
+
+export const SuggestionTools = ({ suggestion, number, actions }: SuggestionToolsProps) => {
+  const [isRefining, setIsRefining] = useState(false)
+  const refinement = useId()
+
+  const { repositoryUrl, page, onRefine } = actions
+  const urlOf = (path: string) => fileUrl(repositoryUrl, path)
+
+  return (
+    <div className="mt-2 -mb-1.5 print:hidden">
+      <div className="-mx-3 flex flex-wrap gap-x-1">
+        <CopyButton
+          label="Copy"
+          accessibleLabel={`Copy suggestion ${number} as Markdown`}
+          text={() => suggestionMarkdown(suggestion, urlOf)}
+        />
+        <Button
+          kind="quiet"
+          aria-label={`Refine suggestion ${number}`}
+          aria-expanded={isRefining}
+          aria-controls={refinement}
+          onClick={() => setIsRefining(!isRefining)}
+        >
+          Refine…
+        </Button>
+        <Conditional when={issueLink(repositoryUrl, suggestion, page)}>
+          {({ host, url }) => (
+            <a href={url} target="_blank" rel="noreferrer" className={buttonClass('quiet')}>
+              Create issue<span className="sr-only"> on {host} from suggestion {number}</span>
+            </a>
+          )}
+        </Conditional>
+      </div>
+      <div id={refinement}>
+        <Conditional when={isRefining}>
+          <RefineForm number={number} onRefine={(wish) => onRefine(suggestion, wish)} />
+        </Conditional>
+      </div>
+    </div>
+  )
+}
+
+interface RefineFormProps {
+  number: number
+  onRefine: (refinement: Refinement) => void
+}
+
+const RefineForm = ({ number, onRefine }: RefineFormProps): ReactNode => {
+  const [words, setWords] = useState('')
+  const field = useId()
+
+  const handleSubmit = (event: FormEvent) => {
+    event.preventDefault()
+    onRefine({ kind: 'own', words })
+  }
+
+  return (
+    <div className="grid gap-2 pt-2 pb-1">
+      <div className="flex flex-wrap gap-2">
+        <Button onClick={() => onRefine({ kind: 'more' })}>More like this</Button>
+        <Button onClick={() => onRefine({ kind: 'narrower' })}>Narrower</Button>
+      </div>
+      <form className="flex flex-wrap gap-2" onSubmit={handleSubmit}>
+        <label htmlFor={field} className="sr-only">
+          What to change about suggestion {number}
+        </label>
+        <input
+          id={field}
+          className="control min-w-48 flex-1"
+          value={words}
+          maxLength={300}
+          placeholder="Or say it yourself: “for people on phones”"
+          autoComplete="off"
+          onChange={({ target }) => setWords(target.value)}
+        />
+        <Button type="submit" disabled={words.trim() === ''}>
+          Use
+        </Button>
+      </form>
+      <p className="text-sm text-quiet">This goes into the form as context; nothing is sent yet.</p>
+    </div>
+  )
+}

@@ -1,0 +1,72 @@
+/** What stands in the request form, as text. Pure. */
+
+import type { SuggestionWithFiles } from './client/second-version.ts'
+import {
+  type FeatureType,
+  type FieldProblem,
+  type PriorityLevel,
+  SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS,
+  type SuggestFeatureRequest,
+} from './client/types.gen.ts'
+import { lengthProblem } from './validation.ts'
+
+export interface Draft {
+  pageOrComponent: string
+  featureType: FeatureType
+  priorityLevel: PriorityLevel
+  additionalContext: string
+  /** Empty: whatever the server's default is. */
+  customModel: string
+}
+
+export const EMPTY_DRAFT: Draft = {
+  pageOrComponent: '',
+  featureType: 'enhancement',
+  priorityLevel: 'medium',
+  additionalContext: '',
+  customModel: '',
+}
+
+export const draftOf = (request: SuggestFeatureRequest): Draft => ({
+  pageOrComponent: request.pageOrComponent,
+  featureType: request.featureType,
+  priorityLevel: request.priorityLevel,
+  additionalContext: request.additionalContext ?? '',
+  customModel: request.customModel ?? '',
+})
+
+export const requestOf = (draft: Draft): SuggestFeatureRequest => ({
+  pageOrComponent: draft.pageOrComponent.trim(),
+  featureType: draft.featureType,
+  priorityLevel: draft.priorityLevel,
+  ...(draft.additionalContext === '' ? {} : { additionalContext: draft.additionalContext }),
+  ...(draft.customModel === '' ? {} : { customModel: draft.customModel }),
+})
+
+export const problemsOf = (draft: Draft): FieldProblem[] => {
+  const texts = { pageOrComponent: draft.pageOrComponent.trim(), additionalContext: draft.additionalContext }
+  return Object.entries(texts).flatMap(([field, text]) => {
+    const message = lengthProblem(text, BOUNDS[field as keyof typeof texts])
+    return message === null ? [] : [{ field, message }]
+  })
+}
+
+/** How a suggestion is taken further. */
+export type Refinement = { kind: 'more' } | { kind: 'narrower' } | { kind: 'own'; words: string }
+
+const REFINEMENT_WORDS = {
+  more: 'More suggestions in the direction of this one:',
+  narrower: 'Narrower: smaller first steps towards this suggestion, one by one:',
+}
+
+/** A new request's context out of a suggestion, as long as it may be. */
+export const refinedContext = (suggestion: SuggestionWithFiles, refinement: Refinement): string => {
+  const wish = refinement.kind === 'own' ? refinement.words.trim() : REFINEMENT_WORDS[refinement.kind]
+  const { title, rationale, description } = suggestion
+  return cut(`${wish}\n\n${title.trim()}\n${description.trim()}\nWhy: ${rationale.trim()}`, BOUNDS.additionalContext.greatest)
+}
+
+const cut = (text: string, most: number): string => {
+  const characters = [...text]
+  return characters.length <= most ? text : `${characters.slice(0, most - 1).join('').trimEnd()}…`
+}

@@ -1,0 +1,62 @@
+/** A request and what became of it, as this browser keeps it. Pure. */
+
+import type { Job } from '../client/transcript.ts'
+import { EMPTY_JOB } from '../client/transcript.ts'
+import type { SuggestFeatureRequest } from '../client/types.gen.ts'
+import { USUAL_MS } from '../progress.ts'
+
+export interface KeptRequest {
+  jobId: string
+  /** When it was asked or first seen, by this computer's clock. */
+  createdAt: number
+  input: SuggestFeatureRequest
+  /** As it ended; as it was last seen where the end has not come. */
+  job: Job
+}
+
+/** This many; the oldest go first. */
+export const MOST_KEPT = 200
+
+export const asked = (jobId: string, input: SuggestFeatureRequest, createdAt: number): KeptRequest => ({
+  jobId,
+  createdAt,
+  input,
+  job: EMPTY_JOB,
+})
+
+export const isOver = ({ job }: KeptRequest): boolean =>
+  job.status === 'completed' || job.status === 'failed' || job.status === 'cancelled'
+
+export const outcomeWords = ({ job }: KeptRequest): string => {
+  switch (job.status) {
+    case 'completed':
+      return `${job.suggestions?.length ?? 0} suggestions`
+    case 'failed':
+      return 'Failed'
+    case 'cancelled':
+      return 'Cancelled'
+    default:
+      return 'Not finished yet'
+  }
+}
+
+const LEAST_SAMPLES = 3
+
+/** How long answers have usually taken here: the middle one of those kept, in milliseconds. */
+export const usualMs = (kept: readonly KeptRequest[]): number => {
+  const times = kept.flatMap(({ job }) => (job.answer === null ? [] : [job.answer.executionTimeMs])).toSorted((a, b) => a - b)
+  return times.length < LEAST_SAMPLES ? USUAL_MS : (times[Math.floor(times.length / 2)] ?? USUAL_MS)
+}
+
+const DAY_MS = 86_400_000
+
+/** "14:05" for today, else the day. */
+export const timeWords = (at: number, now: number): string => {
+  const date = new Date(at)
+  const isToday = date.toDateString() === new Date(now).toDateString()
+  if (isToday) {
+    return date.toLocaleTimeString(undefined, { hour: '2-digit', minute: '2-digit' })
+  }
+  const isRecent = now - at < 180 * DAY_MS
+  return date.toLocaleDateString(undefined, isRecent ? { day: 'numeric', month: 'short' } : { dateStyle: 'medium' })
+}

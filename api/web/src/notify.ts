@@ -1,0 +1,44 @@
+/** A notification when an answer is there; only for those who asked for it. */
+
+import { remember, remembered } from './storage.ts'
+
+const NAME = 'notify'
+
+/** `off`: can be asked for; `blocked`: the browser or the person said no, and is not asked again. */
+export type NotifyState = 'on' | 'off' | 'blocked'
+
+export const notifyState = (): NotifyState => {
+  if (!('Notification' in globalThis) || !isSecureContext || Notification.permission === 'denied') {
+    return 'blocked'
+  }
+  return Notification.permission === 'granted' && remembered(NAME) === true ? 'on' : 'off'
+}
+
+/** Asks the browser, which asks the person once. */
+export const turnOn = async (): Promise<NotifyState> => {
+  if ((await Notification.requestPermission()) === 'granted') {
+    remember(NAME, true)
+  }
+  return notifyState()
+}
+
+export const turnOff = (): NotifyState => {
+  remember(NAME, null)
+  return notifyState()
+}
+
+/** Says so, unless the page is being looked at. */
+export const notify = (title: string, body: string): void => {
+  if (notifyState() !== 'on' || document.visibilityState === 'visible') {
+    return
+  }
+  try {
+    const shown = new Notification(title, { body, tag: 'feature-planner' })
+    shown.addEventListener('click', () => {
+      window.focus()
+      shown.close()
+    })
+  } catch {
+    // Chrome on Android allows notifications from service workers alone.
+  }
+}

@@ -1,0 +1,51 @@
+/** When a job is called late: never by the clock alone, the server is asked first. */
+
+import { ApiError } from './client/api-error.ts'
+import { pause } from './client/timing.ts'
+import type { JobView } from './client/types.gen.ts'
+
+/** The server ends a late job itself; its word for that may be on the way. */
+const GRACE_MS = 2_000
+const UNREACHABLE_PAUSE_MS = 5_000
+
+export interface Waiting {
+  /** By this computer's clock. */
+  deadline: number
+  attempt: number | null
+  signal: AbortSignal
+  look: () => Promise<JobView>
+}
+
+/**
+ * Resolves some time after the deadline: `late` where the server says, twice, that it is still at it; `elsewhere` where
+ * the stream should have told another thing by now. While the server cannot be reached nothing is known, so nothing is said.
+ */
+export const lateness = async ({ deadline, attempt, signal, look }: Waiting): Promise<'late' | 'elsewhere' | 'aborted'> => {
+  while (!signal.aborted && Date.now() < deadline) {
+    await pause(deadline - Date.now(), signal)
+  }
+  let looks = 0
+  while (!signal.aborted) {
+    const isAtIt = await isAtWork(attempt, look)
+    looks += isAtIt === true ? 1 : 0
+    if (looks > 1) {
+      return signal.aborted ? 'aborted' : 'late'
+    }
+    await pause(isAtIt === null ? UNREACHABLE_PAUSE_MS : GRACE_MS, signal)
+    if (isAtIt === false && !signal.aborted) {
+      return 'elsewhere'
+    }
+  }
+  return 'aborted'
+}
+
+/** Whether the server still works on that attempt; null where it does not say. */
+const isAtWork = async (attempt: number | null, look: () => Promise<JobView>): Promise<boolean | null> => {
+  try {
+    const job = await look()
+    const isWaiting = Boolean((job as { waiting?: unknown }).waiting)
+    return job.status === 'in_progress' && job.attempt === attempt && !isWaiting
+  } catch (error) {
+    return error instanceof ApiError && (error.status === 404 || error.status === 403) ? false : null
+  }
+}
