@@ -1,7 +1,5 @@
 """For everybody: what axe finds, motion, narrow screens; and the settings of the agent."""
 
-import re
-
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect

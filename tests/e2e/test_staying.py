@@ -124,6 +124,7 @@ def test_a_finished_job_comes_back_after_reload_in_a_second_tab_and_through_the_
 def test_the_text_follows_its_end_until_the_reader_scrolls_up(visit: Visit) -> None:
     visitor = visit()
     visitor.ask("Scrolled page, long and slow")
+    visitor.waits_for_text(1)
     pane = visitor.live_text
     distance = "pane => pane.scrollHeight - pane.clientHeight - pane.scrollTop"
     visitor.waits(lambda: pane.evaluate("pane => pane.scrollHeight > 2 * pane.clientHeight"))

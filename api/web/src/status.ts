@@ -86,15 +86,15 @@ const NAME = 'Feature planner'
 
 /** The title of the tab. */
 export const tabTitle = ({ phase, job }: Session, page: string | null): string => {
-  const about = page === null ? NAME : `${page} – ${NAME}`
+  const about = page === null ? NAME : `${page} · ${NAME}`
   switch (phase) {
     case 'idle':
       return NAME
     case 'complete':
-      return `✓ ${statusWords(phase, job)} – ${about}`
+      return `✓ ${statusWords(phase, job)} · ${about}`
     case 'error':
-      return `${job.status === 'cancelled' ? 'Cancelled' : '! Not finished'} – ${about}`
+      return `${job.status === 'cancelled' ? 'Cancelled' : '! Not finished'} · ${about}`
     default:
-      return `… ${statusWords(phase, job).replace('…', '')} – ${about}`
+      return `… ${statusWords(phase, job).replace('…', '')} · ${about}`
   }
 }

@@ -59,8 +59,8 @@ describe('the status', () => {
 
   it('is in the title of the tab', () => {
     expect(tabTitle(IDLE, null)).toBe('Feature planner')
-    expect(tabTitle({ ...IDLE, phase: 'streaming', job: working({}) }, 'Checkout')).toBe('… Waiting for Claude – Checkout – Feature planner')
-    expect(tabTitle({ ...IDLE, phase: 'complete', job: working({ suggestions: [SUGGESTION] }) }, 'Checkout')).toMatch(/^✓ 1 suggestion – Checkout/u)
+    expect(tabTitle({ ...IDLE, phase: 'streaming', job: working({}) }, 'Checkout')).toBe('… Waiting for Claude · Checkout · Feature planner')
+    expect(tabTitle({ ...IDLE, phase: 'complete', job: working({ suggestions: [SUGGESTION] }) }, 'Checkout')).toMatch(/^✓ 1 suggestion · Checkout/u)
     expect(tabTitle({ ...IDLE, phase: 'error' }, 'Checkout')).toMatch(/^! Not finished/u)
   })
 })
