@@ -139,7 +139,7 @@ export const App = () => {
         onOpenAgent={() => setIsAgentOpen(true)}
       />
       <Announcer session={feature} />
-      <main className="mx-auto grid max-w-6xl items-start gap-6 px-4 py-5 sm:px-6 lg:grid-cols-[21rem_minmax(0,1fr)] lg:grid-rows-[auto_1fr] lg:gap-x-8">
+      <main className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] items-start gap-6 px-4 py-5 sm:px-6 lg:grid-cols-[21rem_minmax(0,1fr)] lg:grid-rows-[auto_1fr] lg:gap-x-8">
         {/* What to ask */}
         <div className="print:hidden">
           <Conditional when={_isFolded}>
