@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from shared import sentinel_url
+
 _PRINTABLE = re.compile(r"[!-~]+")
 _HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
 _DATABASE = re.compile(r"/?|/\d{1,9}/?")
@@ -125,8 +127,13 @@ def origin(value: str) -> str:
 
 def redis_url(value: str) -> str:
     """An address as redis-py takes it, of which nothing would be ignored or change how the processes work."""
+    if sentinel_url.is_sentinel(value):
+        sentinels = sentinel_url.parse(value)
+        for url in (*sentinels.nodes, sentinels.primary):
+            redis_url(url)
+        return value
     if not value.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must start with redis://, rediss:// or unix://")
+        raise ValueError("must start with redis://, rediss://, unix:// or redis+sentinel://")
     try:
         parts = urlsplit(value)
         port = parts.port

@@ -57,7 +57,8 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     redis_url: Annotated[str, AfterValidator(setting_rules.redis_url)]
-    """`redis://`, `rediss://` or `unix://`, with password and database as usual."""
+    """`redis://`, `rediss://` or `unix://`, with password and database as usual; `redis+sentinel://host:port,host:port/service/0`
+    for a primary that Sentinels name."""
 
     claude_model: Name = "claude-sonnet-5-5"
     """Model for jobs without `customModel`; `sandbox` when the sandbox answers."""

@@ -11,15 +11,12 @@ from contextlib import suppress
 from uuid import uuid4
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from shared.errors import SettingsError
 from shared.settings import WorkerSettings, load
 from shared.state.agent_store import AgentStore
-from shared.state.connections import connect
+from shared.state.connections import connect, connect_async
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
@@ -124,12 +121,8 @@ def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None
 
 
 async def _writer(settings: WorkerSettings) -> LogWriter:
-    redis = AsyncRedis.from_url(
-        settings.redis_url,
-        socket_timeout=REDIS_TIMEOUT_SECONDS,
-        socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        retry=AsyncRetry(NoBackoff(), 0),  # the writer tries again by itself, as long as it takes
-    )
+    # The writer tries again by itself, as long as it takes.
+    redis = connect_async(settings.redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
     with suppress(RedisError):
         await redis.ping()  # connects, so that the first event need not
     writer = LogWriter(redis)

@@ -16,8 +16,9 @@ from typing import Any, Generic, TypeVar
 import gevent
 import hiredis
 from gevent.event import Event as Signal
-from redis.connection import BlockingConnectionPool
 from redis.exceptions import ConnectionError, RedisError
+
+from shared.state.connections import open_connection
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +134,7 @@ class Channel(Generic[T]):
             gevent.sleep(RECONNECT_SECONDS)
 
     def _connect(self) -> None:
-        # By way of a pool, which knows what in the URL is for itself.
-        pool = BlockingConnectionPool.from_url(self._url)
-        pool.connection_kwargs |= {"protocol": 2, "socket_timeout": CONNECT_TIMEOUT_SECONDS}
-        connection: Any = pool.make_connection()
-        connection.connect()
+        connection = open_connection(self._url, timeout_seconds=CONNECT_TIMEOUT_SECONDS)
         self._connection, self._sock = connection, connection._get_socket()
         self._sock.settimeout(0)
         self._replies = hiredis.Reader()
@@ -207,6 +204,8 @@ class Channel(Generic[T]):
             gevent.sleep(PING_SECONDS)
             if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
                 self._lose(TimeoutError("Redis is silent"))
+            elif self._sock is not None and self._connection.is_outdated:
+                self._lose(ConnectionError("the primary was demoted"))
             self._send("PING")
 
 

@@ -1,9 +1,14 @@
 """Connections to Redis with bounds on everything, and which of its errors are outages."""
 
 import re
+from typing import Any
 
 from redis import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool as AsyncConnectionPool
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import (
     ClusterDownError,
     ConnectionError,
@@ -15,7 +20,11 @@ from redis.exceptions import (
     TimeoutError,
     TryAgainError,
 )
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
+
+from shared import sentinel_url
+from shared.state import primary, sentinels
 
 _OUTAGES = (
     ClusterDownError,
@@ -32,6 +41,8 @@ _OUTAGE_TEXT = re.compile(
     r"(?:^|[\s:-])(?:BUSY|MISCONF|NOREPLICAS|OOM command not allowed|READONLY You|LOADING Redis|MASTERDOWN) ?"
 )
 
+_NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
+
 
 def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0, kind: type[Redis] = Redis) -> Redis:
     """A client that connects lazily, answers in bytes and never waits for long.
@@ -39,15 +50,53 @@ def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0
     One retry, and only where the connection broke: a pooled one may be stale, while a Redis that is
     silent would only double the wait, and a command that timed out may have been carried out.
     """
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=timeout_seconds,
+    return kind(connection_pool=_pool(url, timeout_seconds, max_connections=max_connections, timeout=timeout_seconds))
+
+
+def open_connection(url: str, *, timeout_seconds: float) -> Any:
+    """One connection by itself, made, which speaks RESP2: for who reads its socket without redis-py.
+
+    `is_outdated` says of it later that it may lead to a primary that was demoted. Raises redis.RedisError.
+    """
+    # By way of a pool, which knows what in the URL is for itself.
+    connection: Any = _pool(url, timeout_seconds, protocol=2).make_connection()
+    connection.connect()
+    return connection
+
+
+def connect_async(url: str, *, timeout_seconds: float) -> AsyncRedis:
+    """A client for an event loop. It never tries again by itself."""
+    pool = AsyncConnectionPool(
+        **_options(url, is_async=True),
+        socket_timeout=timeout_seconds,
+        socket_connect_timeout=timeout_seconds,
+        retry=AsyncRetry(NoBackoff(), 0),
+    )
+    return AsyncRedis.from_pool(pool)
+
+
+def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectionPool:
+    return BlockingConnectionPool(
+        **_options(url, is_async=False),
         socket_timeout=timeout_seconds,
         socket_connect_timeout=timeout_seconds,
         retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
+        **options,
     )
-    return kind(connection_pool=pool)
+
+
+def _options(url: str, *, is_async: bool) -> dict[str, Any]:
+    """What a pool has to know of an address, the kind of its connections included."""
+    # With these notifications on, redis-py would not look whether answers are left over on a connection.
+    options: dict[str, Any] = {} if url.startswith("unix:") else {"maint_notifications_config": _NO_NOTIFICATIONS}
+    if sentinel_url.is_sentinel(url):
+        sentinel = sentinel_url.parse(url)
+        options["sentinel"] = sentinel
+        url = sentinel.primary
+        kinds = sentinels.ASYNC_KINDS if is_async else sentinels.KINDS
+    else:
+        kinds = primary.ASYNC_KINDS if is_async else primary.KINDS
+    return {**parse_url(url), **options, "connection_class": kinds[url.partition(":")[0]]}
 
 
 def is_outage(error: RedisError) -> bool:

