@@ -66,26 +66,16 @@ def open_connection(url: str, *, timeout_seconds: float) -> Any:
 
 def connect_async(url: str, *, timeout_seconds: float) -> AsyncRedis:
     """A client for an event loop. It never tries again by itself."""
-    pool = AsyncConnectionPool(
-        **_options(url, is_async=True),
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=AsyncRetry(NoBackoff(), 0),
-    )
-    return AsyncRedis.from_pool(pool)
+    options = _options(url, timeout_seconds, is_async=True)
+    return AsyncRedis.from_pool(AsyncConnectionPool(**options, retry=AsyncRetry(NoBackoff(), 0)))
 
 
 def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectionPool:
-    return BlockingConnectionPool(
-        **_options(url, is_async=False),
-        socket_timeout=timeout_seconds,
-        socket_connect_timeout=timeout_seconds,
-        retry=Retry(NoBackoff(), 1, supported_errors=(ConnectionError,)),
-        **options,
-    )
+    retry = Retry(NoBackoff(), 1, supported_errors=(ConnectionError,))
+    return BlockingConnectionPool(**{**_options(url, timeout_seconds, is_async=False), **options, "retry": retry})
 
 
-def _options(url: str, *, is_async: bool) -> dict[str, Any]:
+def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, Any]:
     """What a pool has to know of an address, the kind of its connections included."""
     # With these notifications on, redis-py would not look whether answers are left over on a connection.
     options: dict[str, Any] = {} if url.startswith("unix:") else {"maint_notifications_config": _NO_NOTIFICATIONS}
@@ -96,7 +86,9 @@ def _options(url: str, *, is_async: bool) -> dict[str, Any]:
         kinds = sentinels.ASYNC_KINDS if is_async else sentinels.KINDS
     else:
         kinds = primary.ASYNC_KINDS if is_async else primary.KINDS
-    return {**parse_url(url), **options, "connection_class": kinds[url.partition(":")[0]]}
+    # The processes' own bounds go before what the address says.
+    times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
+    return {**parse_url(url), **options, **times, "connection_class": kinds[url.partition(":")[0]]}
 
 
 def is_outage(error: RedisError) -> bool:
