@@ -58,7 +58,7 @@ export const KeptList = memo(({ kept, jobId, onOpen }: KeptListProps) => {
       </Conditional>
 
       {/* The requests, the newest first */}
-      <ul className="-mx-2 mt-1 grid gap-0.5">
+      <ul className="-mx-2 mt-1 grid grid-cols-[minmax(0,1fr)] gap-0.5">
         {_shown.map((request) => (
           <KeptItem
             key={request.jobId}

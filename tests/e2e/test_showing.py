@@ -1,0 +1,187 @@
+"""What is seen: on a phone, zoomed, printed, in chosen colours; and states that are fed to the page."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Route, expect
+
+from tests.e2e.conftest import Visit
+from tests.e2e.system import Visitor
+
+STREAM = re.compile("/suggest-feature/[^/]+$")
+NOW = 1_800_000_000_000
+SUGGESTION = {
+    "title": "Undo",
+    "rationale": "People err.",
+    "description": "A way back.",
+    "implementationConsiderations": ["Delay it"],
+    "files": [{"path": "app/pay ment.ts", "why": "holds the button"}],
+}
+USAGE = {"inputTokens": 1, "outputTokens": 2, "cacheReadTokens": 3, "cacheCreationTokens": 4, "totalTokens": 10}
+COMPLETE = {
+    "suggestions": [SUGGESTION] * 3,
+    "context": None,
+    "isPartial": True,
+    "tokenUsage": USAGE,
+    "model": "claude-sonnet-5-5",
+    "executionTimeMs": 61_000,
+    "retryCount": 0,
+}
+STARTED = {"attempt": 1, "model": "claude-sonnet-5-5", "agent": "default", "cause": None, "turnsKept": 0}
+
+
+def feed(visitor: Visitor, *events: tuple[str, dict[str, Any]]) -> None:
+    """Has the page read these events; then the stream breaks off, and nobody answers for a long time."""
+    lines = ["retry: 600000\n\n"]
+    timed = [("connected", {"jobId": "x", "status": "in_progress"}), *events]
+    for number, (name, data) in enumerate(timed):
+        lines.append(f"id: 1-{number}\nevent: {name}\ndata: {json.dumps({'timestamp': NOW, **data})}\n\n")
+
+    def answer(route: Route) -> None:
+        if "event-stream" in route.request.headers["accept"]:
+            route.fulfill(content_type="text/event-stream", body="".join(lines))
+        else:
+            route.continue_()
+
+    visitor.page.route(STREAM, answer)
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [
+        pytest.param({"viewport": {"width": 360, "height": 640}, "has_touch": True}, id="phone"),
+        # What a window of 1280 by 800 is at 200 % zoom.
+        pytest.param({"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}, id="zoomed"),
+    ],
+)
+def test_the_answer_comes_into_view_on_a_small_screen(visit: Visit, screen: dict[str, Any]) -> None:
+    visitor = visit(**screen)
+    page = visitor.page
+    visitor.ask("Small page fast")
+    expect(page.get_by_role("heading", level=2, name="Small page fast")).to_be_in_viewport()
+    expect(page.get_by_test_id("status")).to_be_in_viewport()
+    visitor.waits_for_the_answer()
+    expect(page.get_by_role("heading", level=2, name="Small page fast")).to_be_in_viewport()
+    expect(page.get_by_label("Page or component")).to_be_hidden()
+    page.get_by_role("button", name="Change it, or ask something else").click()
+    expect(page.get_by_label("Page or component")).to_be_focused()
+    expect(page.get_by_label("Page or component")).to_be_in_viewport()
+
+
+def test_waiting_for_the_provider_is_told_with_a_countdown_and_keeps_what_was_there(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    feed(
+        visitor,
+        ("started", STARTED),
+        ("delta", {"text": "About it.\n\n1. Undo\nWhy: People", "totalLength": 31}),
+        ("waiting", {"reason": "rate_limited", "until": NOW + 40_000}),
+    )
+    visitor.ask("Waiting page")
+    expect(page.get_by_text("lets us wait our turn")).to_be_visible()
+    expect(page.get_by_text(re.compile(r"asked again in [23]\d s"))).to_be_visible()
+    expect(page.get_by_role("article")).to_contain_text("Undo")
+
+
+def test_notes_and_what_is_read_are_told_in_plain_words(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    feed(
+        visitor,
+        ("started", STARTED),
+        ("note", {"text": "I look for where the payment step is."}),
+        ("tool", {"name": "Grep", "input": {"pattern": r"def\s+[Cc]heckout\b"}}),
+        ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}),
+    )
+    visitor.ask("Noted page")
+    expect(page.get_by_text("I look for where the payment step is.")).to_be_visible()
+    expect(page.get_by_text("Searching for “def” and “checkout”")).to_be_visible()
+    expect(page.get_by_test_id("status")).to_have_text("Looking at the project: 1 file")
+
+
+def test_an_answer_that_was_cut_short_says_so_and_its_files_and_issues_are_linked(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+
+    def with_repository(route: Route) -> None:
+        answer = route.fetch()
+        url = "https://github.com/acme/shop/blob/main/"
+        route.fulfill(response=answer, json={**answer.json(), "repositoryUrl": url, "agent": "Ada"})
+
+    page.route(re.compile("/options$"), with_repository)
+    feed(visitor, ("started", STARTED), ("complete", COMPLETE))
+    visitor.ask("Short page")
+    expect(page.get_by_test_id("status")).to_have_text("3 suggestions, cut short")
+    expect(page.get_by_text("The model was cut short")).to_be_visible()
+    file = page.get_by_role("link", name="app/pay ment.ts").first
+    expect(file).to_have_attribute("href", "https://github.com/acme/shop/blob/main/app/pay%20ment.ts")
+    issue = page.get_by_role("link", name="Create issue on GitHub from suggestion 1")
+    expect(issue).to_have_attribute("href", re.compile(r"^https://github\.com/acme/shop/issues/new\?title=Undo&body="))
+    expect(page.get_by_text("10 tokens (8 read, 2 written)")).to_be_visible()
+    expect(page.get_by_role("button", name="Your agent : Ada")).to_be_visible()
+
+
+def test_a_failure_after_whole_suggestions_keeps_them_and_does_not_say_there_are_none(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    error = {"message": "The model broke off.", "code": "MODEL_UNAVAILABLE", "retryable": True}
+    feed(visitor, ("started", STARTED), ("suggestion", {"index": 0, "suggestion": SUGGESTION}), ("error", error))
+    visitor.ask("Broken page")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("The answer broke off")
+    expect(alert).to_contain_text("1 suggestion was whole")
+    expect(page.get_by_role("article")).to_have_count(1)
+    expect(page.get_by_role("button", name="Try again")).to_be_enabled()
+
+
+def test_print_shows_the_answer_alone(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    visitor.ask("Printed page fast")
+    visitor.waits_for_the_answer()
+    page.emulate_media(media="print")
+    expect(visitor.cards.first).to_be_visible()
+    for hidden in (
+        page.get_by_label("Page or component"),
+        page.get_by_role("button"),
+        page.get_by_text("Your requests"),
+    ):
+        expect(hidden.first).to_be_hidden()
+
+
+def test_chosen_colours_leave_the_bar_and_the_cursor_to_be_seen(visit: Visit) -> None:
+    visitor = visit(forced_colors="active")
+    page = visitor.page
+    feed(visitor, ("started", STARTED), ("delta", {"text": "1. Undo", "totalLength": 7}))
+    visitor.ask("Coloured page")
+    expect(page.get_by_role("progressbar")).to_have_css("appearance", "auto")
+    expect(page.get_by_test_id("cursor")).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+
+
+def test_a_notification_is_asked_for_once_and_only_by_who_wants_it(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.add_init_script(
+        """
+        window.asked = 0; window.shown = [];
+        window.Notification = class { static permission = 'default';
+          static requestPermission = async () => { window.asked += 1; return Notification.permission = 'granted' }
+          constructor(title, { body }) { window.shown.push(body) }
+          addEventListener() {} close() {} };
+        Object.defineProperty(document, 'visibilityState', { get: () => window.isHidden ? 'hidden' : 'visible' });
+        """
+    )
+    visitor.ask("Notified page slow")
+    assert page.evaluate("asked") == 0
+    page.get_by_role("button", name="Notify me when it is done").click()
+    expect(page.get_by_role("button", name="You will be notified")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+    page.evaluate("window.isHidden = true")
+    visitor.fill("Notified page fast")
+    page.get_by_role("button", name="Suggest features").click()
+    visitor.waits_for_the_answer()
+    visitor.waits(lambda: page.evaluate("shown.length") == 1)
+    assert page.evaluate("asked") == 1 and page.evaluate("shown")[0].startswith("Notified page fast: ")
