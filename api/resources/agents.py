@@ -1,8 +1,11 @@
 """The caller's own suggestion agent."""
 
+from typing import Literal
+
 from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
+from pydantic import BaseModel, Field
 
 from api.auth.middleware import PREFIX, SECURITY
 from api.http.json_responses import json_response
@@ -20,11 +23,20 @@ blueprint = APIBlueprint(
 )
 
 
-@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, **problem_responses(404)})
-def read_agent() -> Response:
+class AgentQuery(BaseModel):
+    """How an agent is asked for."""
+
+    none: Literal["204"] | None = Field(None, description="answer 204, not 404, where there is no agent")
+
+
+@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, 204: None, **problem_responses(404)})
+def read_agent(query: AgentQuery) -> Response:
     """The caller's agent"""
     agent = services().agents.get(g.user_id)
     if agent is None:
+        # Browsers write every 404 of a page to its console as an error, and having no agent is none.
+        if query.none is not None:
+            return Response(status=204)
         raise ApiProblem(404, "You have no suggestion agent of your own.")
     return json_response(agent)
 

@@ -33,17 +33,9 @@ export const cancelJob = (jobId: string): Promise<JobView> =>
 
 export const readOptions = (): Promise<Options> => call('/options')
 
-/** The caller's own agent, or null. */
-export const readAgent = async (): Promise<SuggestionAgent | null> => {
-  try {
-    return await call<SuggestionAgent>('/suggestion-agent')
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) {
-      return null
-    }
-    throw error
-  }
-}
+/** The caller's own agent, or null; asked so that having none is no error in the browser's console. */
+export const readAgent = async (): Promise<SuggestionAgent | null> =>
+  (await call<SuggestionAgent | undefined>('/suggestion-agent?none=204')) ?? null
 
 export const putAgent = (body: SuggestionAgentBody): Promise<SuggestionAgent> =>
   call('/suggestion-agent', { method: 'PUT', body })
