@@ -55,6 +55,7 @@ graceful_timeout = 10  # seconds
 limit_request_line = 8190  # bytes
 limit_request_field_size = 8190  # bytes a header; a token or a set of cookies fits
 limit_request_fields = 64  # headers
+forwarder_headers = ""  # none: a path that a header changes gets round a proxy's rules
 control_socket_disable = True  # one path a user: a second server would collide
 loglevel = settings.log_level.lower()
 

@@ -122,7 +122,7 @@ class ApiSettings(Settings):
     max_queued_jobs: Count = 1000
     """Jobs that may wait; the next one is answered 503."""
     max_connections: Annotated[int, Field(gt=0, lt=10_000)] = 9500
-    """Open connections a process; the next one is answered 503."""
+    """Open connections a process; the next takes the place of one without a request, else it is answered 503."""
     # Fewer than gunicorn's own bound, which would leave the next one waiting, unseen.
     request_seconds: PreciseSeconds = 15
     """A request has to arrive whole within this time of its first byte; then 408, or hung up."""

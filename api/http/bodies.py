@@ -4,6 +4,7 @@ import json
 from typing import Any, NoReturn
 
 from flask import Flask, Request, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import ClientDisconnected
 
 from api.http.problems import ApiProblem, invalid_fields
@@ -57,18 +58,23 @@ def _read(request: Request) -> bytes:
     try:
         body = request.get_data(cache=False) if (request.content_length or 0) <= BODY_MAX_BYTES else None
     except ClientDisconnected:
-        _refuse_late(request)
+        _refuse_cut(request)
         raise
-    _refuse_late(request)
+    except ParseException:
+        raise ApiProblem(400, "The body's chunks are malformed.", headers={"Connection": "close"}) from None
+    _refuse_cut(request)
     if body is None or len(body) > BODY_MAX_BYTES:
         raise ApiProblem(413, f"The body must have at most {BODY_MAX_BYTES} bytes.")
     return body
 
 
-def _refuse_late(request: Request) -> None:
-    """Raises ApiProblem 408 where the server gave up waiting for the rest of the body."""
-    if getattr(request.environ.get("gunicorn.socket"), "timed_out", False):
+def _refuse_cut(request: Request) -> None:
+    """Raises ApiProblem 408 or 413 where the server gave up reading the rest of the body."""
+    sock = request.environ.get("gunicorn.socket")
+    if getattr(sock, "timed_out", False):
         raise ApiProblem(408, "The request took too long to arrive.", headers={"Connection": "close"})
+    if getattr(sock, "is_too_large", False):
+        raise ApiProblem(413, "The request has too many bytes.", headers={"Connection": "close"})
 
 
 def _parse(body: bytes) -> Any:

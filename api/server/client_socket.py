@@ -4,21 +4,42 @@ Loaded by gunicorn's master, before gevent patches the workers: import nothing h
 """
 
 import errno
+import socket
 import time
+from contextlib import suppress
 from typing import Any
 
+import gevent
 import gevent.socket
 
 from api.server.protocols import ServedStream
 
 SEND_SECONDS = 60.0
 """An answer has to be taken in this time. Streams have their own bounds: they never wait."""
+MAX_REQUEST_BYTES = 256 * 1024
+"""A request may have this many bytes as they come: the head, a body of 16 KiB and what says where its chunks end."""
+QUICK_READS, READ_PAUSE_SECONDS = 16, 0.01
+"""Further reads of one request wait a moment each, so that who sends byte by byte wakes the process seldom."""
+GOODBYE_SECONDS, GOODBYE_BYTES = 1.0, 256 * 1024
+"""A client that still sends may take this long to read why it was refused, and send this much."""
 
 
 class ClientSocket(gevent.socket.socket):
-    """Times a request from its first byte on; before that it may be idle."""
+    """Times a request from its first byte on, and counts its bytes; before that it may be idle."""
 
-    __slots__ = ("_deadline", "_idle_seconds", "_request_seconds", "_unread", "listener", "timed_out", "viewer")
+    __slots__ = (
+        "_deadline",
+        "_idle_seconds",
+        "_reads",
+        "_received",
+        "_request_seconds",
+        "_unread",
+        "is_too_large",
+        "listener",
+        "may_still_send",
+        "timed_out",
+        "viewer",
+    )
 
     def __init__(
         self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float, unread: bytes = b""
@@ -27,8 +48,13 @@ class ClientSocket(gevent.socket.socket):
         self._idle_seconds = idle_seconds
         self._request_seconds = request_seconds
         self._deadline: float | None = None
+        self._reads = self._received = 0
         self.timed_out = False
         """The request did not arrive in time: the connection cannot be used again."""
+        self.is_too_large = False
+        """The request has more bytes than are read of any: the connection cannot be used again."""
+        self.may_still_send = False
+        """The client has sent more than was read: closing has to wait until it has our answer."""
         self.listener: Any = None
         """The socket it came by."""
         self.viewer: ServedStream | None = None
@@ -41,11 +67,13 @@ class ClientSocket(gevent.socket.socket):
         self._deadline = time.monotonic() + seconds
 
     def clear_deadline(self) -> None:
-        """The request has been answered; the next one has its own time."""
+        """The request has been answered; the next one has its own time and its own bytes."""
         self._deadline = None
+        self._reads = self._received = 0
 
     def recv(self, *args: Any) -> bytes:
-        """What has come; nothing, as if the client had hung up, when its time is over."""
+        """What has come; nothing, as if the client had hung up, when its time or its bytes are over."""
+        self._give_others_a_turn()
         now = time.monotonic()
         if self._unread:
             unread, self._unread = self._unread, b""
@@ -64,7 +92,24 @@ class ClientSocket(gevent.socket.socket):
             self.settimeout(SEND_SECONDS)
         if self._deadline is None:
             self._deadline = time.monotonic() + self._request_seconds
+        self._received += len(received)
+        if self._received > MAX_REQUEST_BYTES:
+            self.is_too_large = True
+            return b""
         return received
+
+    def _give_others_a_turn(self) -> None:
+        """Reading what has come already does not wait: a client that sends fast would otherwise be alone."""
+        self._reads += 1
+        if self._reads > 1:
+            gevent.sleep(READ_PAUSE_SECONDS if self._reads > QUICK_READS else 0)
+
+    def send(self, data: Any, flags: int = 0, **options: Any) -> int:
+        try:
+            return super().send(data, flags, **options)
+        except TimeoutError:
+            # gunicorn takes this for a client that has gone; a time-out it would report as an error.
+            raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         if self.viewer is not None:
@@ -77,6 +122,25 @@ class ClientSocket(gevent.socket.socket):
         except TimeoutError:
             # gunicorn takes this for a client that has gone; a time-out it would report as an error.
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None
+
+    def close(self) -> None:
+        if self.may_still_send:
+            self.may_still_send = False
+            with suppress(OSError):
+                self._take_leave()
+        super().close()
+
+    def _take_leave(self) -> None:
+        """Closing with something unread would be a reset, which takes our answer away from the client."""
+        self.shutdown(socket.SHUT_WR)
+        deadline, left = time.monotonic() + GOODBYE_SECONDS, GOODBYE_BYTES
+        while left > 0 and (seconds := deadline - time.monotonic()) > 0:
+            self.settimeout(seconds)
+            received = super().recv(65_536)
+            if not received:
+                return
+            left -= len(received)
+            gevent.sleep(READ_PAUSE_SECONDS)
 
     def _too_late(self) -> bytes:
         self.timed_out = True

@@ -7,14 +7,34 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from gunicorn.http import errors
+
 _DETAILS = {
     400: "The request could not be understood.",
+    404: "There is nothing here.",
     414: "The request line is too long.",
     431: "The request's headers are too large.",
+    417: "The expectation of the Expect header cannot be met.",
     500: "Something went wrong on our side. Please try again.",
+    501: "The transfer coding is not one that is understood.",
     503: "Too many connections are open. Please try again in a moment.",
 }
 RETRY_AFTER_SECONDS = 5
+_OURS = (errors.InvalidResponseHeader, errors.InvalidResponseHeaderName)
+_STATUSES: dict[type[Exception], int] = {
+    errors.LimitRequestLine: 414,
+    errors.LimitRequestHeaders: 431,
+    errors.ExpectationFailed: 417,
+    errors.UnsupportedTransferCoding: 501,
+    errors.ConfigurationProblem: 404,  # a path outside of SCRIPT_NAME, where the operator has set it
+}
+
+
+def status_of(error: BaseException) -> int | None:
+    """The status for a request that breaks HTTP or its bounds; None where the error is ours."""
+    if not isinstance(error, errors.ParseException) or isinstance(error, _OURS):
+        return None
+    return _STATUSES.get(type(error), 400)
 
 
 def write(sock: Any, status: int, *_reason_and_message: str) -> None:

@@ -18,9 +18,11 @@ import gevent
 import gevent.socket
 from gevent.server import StreamServer
 from gunicorn import util
+from gunicorn.http.parser import RequestParser
 from gunicorn.workers.ggevent import GeventWorker
 
 from api.server import error_response
+from api.server.bounded_request import BoundedRequest
 from api.server.client_socket import ClientSocket
 from api.server.protocols import ServedApp, ServedStream
 
@@ -31,12 +33,12 @@ LISTENER_SECONDS = 1.5
 send its client back to us."""
 SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
 """The streams end over this time, so that their clients do not all come back at once; a sleep a stream would add up."""
+SAME_SIGNAL_SECONDS = 1.0
+"""Signals that are this close together are one."""
 
 ACCEPTS_AT_ONCE = 8
 """Connections taken in one turn of the loop. With gevent's hundred, those of a storm that have begun wait for ever more
 that begin; with one or two little would travel to Redis together."""
-GOODBYE_SECONDS = 1.0
-"""A client that is refused may take this long to read why."""
 
 
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
@@ -44,7 +46,9 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._open: set[ClientSocket | ServedStream] = set()
         """A connection each: at a request, or a stream."""
-        self._idle: set[ClientSocket] = set()
+        self._idle: dict[ClientSocket, None] = {}
+        """Connections without a request, the one that has been so for longest first."""
+        self._drain_began: float | None = None
         self._has_drained = False
 
     @property
@@ -55,6 +59,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         # gunicorn answers what is no HTTP itself, and has no other way to change what it writes.
         util.write_error = error_response.write
+        RequestParser.mesg_class = BoundedRequest
         StreamServer.max_accept = ACCEPTS_AT_ONCE
         super().init_process()
 
@@ -73,7 +78,22 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: not ready any more, nothing new, then the streams end, each with a time to come back after."""
         super().handle_exit(sig, frame)
-        gevent.spawn(self._drain)
+        self._start_draining()
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """SIGINT, and SIGQUIT from a master that was interrupted: like SIGTERM; a second one ends the process at once.
+
+        After Ctrl-C in a terminal both come, at the same time.
+        """
+        if self._drain_began is None or time.monotonic() - self._drain_began < SAME_SIGNAL_SECONDS:
+            self.handle_exit(sig, frame)
+        else:
+            super().handle_quit(sig, frame)
+
+    def _start_draining(self) -> None:
+        if self._drain_began is None:
+            self._drain_began = time.monotonic()
+            gevent.spawn(self._drain)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """None of gunicorn's: it counts from the last answer, whether the next request has begun or not."""
@@ -85,41 +105,63 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             client, idle_seconds=self.cfg.keepalive, request_seconds=settings.request_seconds, unread=unread
         )
         sock.listener = listener
-        if len(self._open) >= settings.max_connections:
+        if len(self._open) >= settings.max_connections and not self._evict():
             self._refuse(sock)
             return
         self._open.add(sock)
-        self._idle.add(sock)
+        self._idle[sock] = None
         try:
             super().handle(listener, sock, addr)
         finally:
-            self._idle.discard(sock)
+            self._idle.pop(sock, None)
             self._open.discard(sock)
 
     def _refuse(self, sock: ClientSocket) -> None:
         """Answers 503; otherwise the client would wait in a queue that nobody looks at."""
         self._planner.count_refused_connection()
+        sock.may_still_send = True
         with suppress(OSError), sock:
             error_response.write(sock, 503)
-            sock.shutdown(socket.SHUT_WR)
-            # Closing with the request unread would be a reset, which takes our answer away from the client.
-            sock.set_deadline(GOODBYE_SECONDS)
-            while sock.recv(8192) and not sock.timed_out:
-                pass
+
+    def _evict(self) -> bool:
+        """Hangs up on the connection that has been without a request for longest; False where there is none."""
+        sock = next(iter(self._idle), None)
+        if sock is None:
+            return False
+        del self._idle[sock]
+        self._open.discard(sock)
+        _hang_up(sock)
+        return True
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Answers a request that is no HTTP, or more than is taken; gunicorn would log what it holds."""
+        client.may_still_send = True
+        status = error_response.status_of(exc)
+        if status is None:
+            super().handle_error(req, client, addr, exc)
+            return
+        log.info("a request was refused", extra={"status": status, "reason": type(exc).__name__})
+        with suppress(OSError):
+            error_response.write(client, status)
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> Any:
-        self._idle.discard(sock)
+        self._idle.pop(sock, None)
         try:
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
             if sock.viewer is not None:
                 self._hijack(sock, sock.viewer, req, addr)
             else:
-                self._idle.add(sock)
+                sock.may_still_send = not req.is_read
+                self._idle[sock] = None
                 sock.clear_deadline()
+        if not self.alive:  # also where gunicorn itself decided so (--max-requests)
+            self._start_draining()
         if sock.viewer is not None or sock.timed_out or not self.alive:
             # gunicorn's way of saying that the connection is not to be kept.
             raise StopIteration
+        # A client that sends requests without a pause is not alone here.
+        gevent.sleep(0)
         return answer
 
     def _hijack(self, sock: ClientSocket, viewer: ServedStream, req: Any, addr: Any) -> None:
@@ -150,9 +192,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         self._planner.stop_being_ready()
         gevent.sleep(LISTENER_SECONDS)
         for client in tuple(self._idle):
-            # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
-            with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
-                twin.shutdown(socket.SHUT_RD)
+            _hang_up(client)
         viewers = self._planner.start_draining()
         log.info("ending the open streams", extra={"streams": len(viewers)})
         random.shuffle(viewers)
@@ -162,6 +202,13 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
                 self._planner.send_away(viewer)
             gevent.sleep(SPREAD_SECONDS / steps)
         self._has_drained = True
+
+
+def _hang_up(client: ClientSocket) -> None:
+    """Ends what the client's greenlet waits for, as if the client had hung up."""
+    # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
+    with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
+        twin.shutdown(socket.SHUT_RD)
 
 
 def _has_body(req: Any) -> bool:

@@ -63,6 +63,17 @@ def trickle(sock: socket.socket, data: bytes) -> bytes:
     return received + rest_of(sock)
 
 
+def open_stream(stack: Stack, name: str, job_id: str) -> socket.socket:
+    """A connection with a stream."""
+    sock = connect(stack)
+    credential = f"Authorization: Bearer {token(name)}\r\nAccept: text/event-stream\r\n"
+    sock.sendall(f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: localhost\r\n{credential}\r\n".encode())
+    received = b""
+    while b"connected" not in received:
+        received += sock.recv(65536)
+    return sock
+
+
 def head(*lines: str) -> bytes:
     start = f"PUT {AGENT} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\nContent-Type: application/json\r\n"
     return (start + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode()
@@ -125,10 +136,10 @@ def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impat
             return rest_of(sock).startswith(b"HTTP/1.1 200")
 
     wait_until(is_free)
-    taken = [connect(impatient) for _ in range(3)]
-    for sock in taken:
-        sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert sock.recv(65536).startswith(b"HTTP/1.1 200")
+    person = Person(impatient, "busy")
+    job_id = person.ask()
+    person.close()
+    taken = [open_stream(impatient, "busy", job_id) for _ in range(3)]
     with pytest.raises(httpx.HTTPStatusError) as refused:
         httpx.get(f"http://127.0.0.1:{impatient.web_port}/healthz").raise_for_status()
     answer = refused.value.response

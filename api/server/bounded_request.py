@@ -1,0 +1,64 @@
+"""A request as gunicorn parses it, with bounds on what it costs.
+
+Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+"""
+
+import re
+from typing import Any
+
+from gunicorn.http.body import LengthReader
+from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
+from gunicorn.http.message import Request
+
+MAX_HEAD_BYTES = 32 * 1024
+"""The request line and all headers; one header may have 8,190 bytes."""
+_END = b"\r\n\r\n"
+_BARE_LINE_FEED = re.compile(rb"(?:\A|[^\r])\n")
+
+
+class BoundedRequest(Request):  # type: ignore[misc]
+    """gunicorn allows 64 headers of 8 KB each, and looks through all of them again with every byte that comes."""
+
+    headers: list[tuple[str, str]]
+
+    def parse(self, unreader: Any) -> bytes:
+        """Parses the head once it is whole. Returns what came after it. Raises gunicorn's errors."""
+        unreader.unread(_read_head(unreader))
+        rest: bytes = super().parse(unreader)
+        self.headers = _with_one_cookie_header(self.headers)
+        return rest
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the next bytes of the connection belong to the next request."""
+        if self.body is None:
+            return True
+        reader = self.body.reader
+        return bool(reader.length == 0 if isinstance(reader, LengthReader) else reader.parser is None)
+
+    def should_close(self) -> bool:
+        """Also where the body was not read: gunicorn would read the rest of it, however long it is."""
+        return bool(super().should_close()) or not self.is_read
+
+
+def _read_head(unreader: Any) -> bytes:
+    """What has come of a request, its whole head included, unless the client stops before or sends no HTTP."""
+    head = bytearray()
+    while piece := unreader.read():
+        seen = len(head)
+        head += piece
+        if head.find(_END, max(0, seen - len(_END) + 1)) >= 0:
+            break
+        if _BARE_LINE_FEED.search(head[max(0, seen - 1) :]):
+            break  # which gunicorn refuses
+        if len(head) > MAX_HEAD_BYTES:
+            raise LimitRequestHeaders("head") if b"\r\n" in head else LimitRequestLine(len(head), MAX_HEAD_BYTES)
+    return bytes(head)
+
+
+def _with_one_cookie_header(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Joins what a proxy has split, which HTTP/2 allows for cookies; gunicorn would join by a comma."""
+    cookies = [value for name, value in headers if name == "COOKIE"]
+    if len(cookies) < 2:
+        return headers
+    return [*(header for header in headers if header[0] != "COOKIE"), ("COOKIE", "; ".join(cookies))]
