@@ -11,6 +11,7 @@ from typing import Literal
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.browsers import NoBrowser, launched
+from tests.e2e.fed import COMPLETE, NOW, STARTED, feed, options
 from tests.e2e.system import System, Visitor, visitor
 from tests.stack import ROOT, Person
 
@@ -120,6 +121,41 @@ def complete_with_the_text(visitor: Visitor) -> None:
     visitor.ask("Profile page unicode fast")
     visitor.waits_for_the_answer()
     assert visitor.text()
+
+
+@state
+def waiting_for_the_provider(visitor: Visitor) -> None:
+    text = "1. Undo\nWhy: People err"
+    wait = ("waiting", {"reason": "overloaded", "until": NOW + 90_000})
+    feed(visitor, ("started", STARTED), ("delta", {"text": text, "totalLength": 23}), wait)
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_text("asked again in")).to_be_visible()
+
+
+@state
+def cut_short_with_files(visitor: Visitor) -> None:
+    options(visitor, repositoryUrl="https://github.com/acme/shop/blob/main/", agent="Accessibility advocate")
+    feed(visitor, ("started", STARTED), ("complete", COMPLETE))
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_text("The model was cut short")).to_be_visible()
+    visitor.page.get_by_role("button", name="Refine suggestion 1").click()
+
+
+@state
+def kept_and_chosen(visitor: Visitor) -> None:
+    for page in ("Checkout page fast", "Search results of everything there is in the shop fast", "Orders rejected"):
+        visitor.ask(page)
+        expect(visitor.page.get_by_role("button", name="Suggest features")).to_be_enabled()
+    visitor.page.get_by_role("button", name="Compare…").click()
+    for box in visitor.page.get_by_role("checkbox").all():
+        box.check()
+
+
+@state
+def compared(visitor: Visitor) -> None:
+    kept_and_chosen(visitor)
+    visitor.page.get_by_role("button", name="Compare", exact=True).click()
+    expect(visitor.page.get_by_role("dialog")).to_be_visible()
 
 
 @state

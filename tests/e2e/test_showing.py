@@ -1,51 +1,14 @@
 """What is seen: on a phone, zoomed, printed, in chosen colours; and states that are fed to the page."""
 
-import json
 import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.system import Visitor
-
-STREAM = re.compile("/suggest-feature/[^/]+$")
-NOW = 1_800_000_000_000
-SUGGESTION = {
-    "title": "Undo",
-    "rationale": "People err.",
-    "description": "A way back.",
-    "implementationConsiderations": ["Delay it"],
-    "files": [{"path": "app/pay ment.ts", "why": "holds the button"}],
-}
-USAGE = {"inputTokens": 1, "outputTokens": 2, "cacheReadTokens": 3, "cacheCreationTokens": 4, "totalTokens": 10}
-COMPLETE = {
-    "suggestions": [SUGGESTION] * 3,
-    "context": None,
-    "isPartial": True,
-    "tokenUsage": USAGE,
-    "model": "claude-sonnet-5-5",
-    "executionTimeMs": 61_000,
-    "retryCount": 0,
-}
-STARTED = {"attempt": 1, "model": "claude-sonnet-5-5", "agent": "default", "cause": None, "turnsKept": 0}
-
-
-def feed(visitor: Visitor, *events: tuple[str, dict[str, Any]]) -> None:
-    """Has the page read these events; then the stream breaks off, and nobody answers for a long time."""
-    lines = ["retry: 600000\n\n"]
-    timed = [("connected", {"jobId": "x", "status": "in_progress"}), *events]
-    for number, (name, data) in enumerate(timed):
-        lines.append(f"id: 1-{number}\nevent: {name}\ndata: {json.dumps({'timestamp': NOW, **data})}\n\n")
-
-    def answer(route: Route) -> None:
-        if "event-stream" in route.request.headers["accept"]:
-            route.fulfill(content_type="text/event-stream", body="".join(lines))
-        else:
-            route.continue_()
-
-    visitor.page.route(STREAM, answer)
+from tests.e2e.fed import COMPLETE, NOW, STARTED, SUGGESTION, feed, options
+from tests.stack import ROOT
 
 
 @pytest.mark.parametrize(
@@ -105,12 +68,7 @@ def test_an_answer_that_was_cut_short_says_so_and_its_files_and_issues_are_linke
     visitor = visit()
     page = visitor.page
 
-    def with_repository(route: Route) -> None:
-        answer = route.fetch()
-        url = "https://github.com/acme/shop/blob/main/"
-        route.fulfill(response=answer, json={**answer.json(), "repositoryUrl": url, "agent": "Ada"})
-
-    page.route(re.compile("/options$"), with_repository)
+    options(visitor, repositoryUrl="https://github.com/acme/shop/blob/main/", agent="Ada")
     feed(visitor, ("started", STARTED), ("complete", COMPLETE))
     visitor.ask("Short page")
     expect(page.get_by_test_id("status")).to_have_text("3 suggestions, cut short")
@@ -185,3 +143,50 @@ def test_a_notification_is_asked_for_once_and_only_by_who_wants_it(visit: Visit)
     visitor.waits_for_the_answer()
     visitor.waits(lambda: page.evaluate("shown.length") == 1)
     assert page.evaluate("asked") == 1 and page.evaluate("shown")[0].startswith("Notified page fast: ")
+
+
+def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.clock.install()
+    options(visitor, limits={"jobTimeoutSeconds": 600})
+    visitor.ask("Patient page silent")
+    status = page.get_by_test_id("status")
+    expect(status).to_have_text("Waiting for the sandbox")
+    page.clock.fast_forward("09:50")
+    page.wait_for_timeout(3000)
+    expect(status).to_have_text("Waiting for the sandbox")
+    page.clock.fast_forward("00:11")
+    expect(page.get_by_role("alert")).to_contain_text("Request timed out after 10 minutes")
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+
+
+def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.add_init_script(
+        """
+        window.delays = [];
+        const observer = new PerformanceObserver((list) => {
+          for (const entry of list.getEntries()) if (entry.name === 'keydown') window.delays.push(entry.duration);
+        });
+        observer.observe({ type: 'event', durationThreshold: 16 });
+        """
+    )
+    visitor.ask("Long page long")
+    visitor.waits_for_text(2000)
+    page.get_by_label("Additional context").focus()
+    for _ in range(60):
+        page.keyboard.press("a")
+    visitor.waits_for_the_answer(30)
+    assert len(visitor.text()) > 25_000
+    # A busy machine may hold up one or two of the sixty; the page would hold up most.
+    late = [delay for delay in page.evaluate("delays") if delay > 100]
+    assert len(late) <= 2, late
+
+
+def test_the_scripts_of_the_page_are_small() -> None:
+    scripts = list((ROOT / "api/static").rglob("*.js.gz"))
+    assert scripts and sum(script.stat().st_size for script in scripts) < 110_000

@@ -83,6 +83,28 @@ def test_after_two_minutes_without_an_end_the_page_gives_up(visit: Visit) -> Non
     assert visitor.read(job_id)["status"] == "cancelled"
 
 
+def test_an_answer_that_came_while_the_computer_slept_is_shown_and_not_called_late(
+    visit: Visit, system: System
+) -> None:
+    visitor = visit(port=system.proxy.port)
+    visitor.expects_console(NO_CONNECTION)
+    page = visitor.page
+    page.clock.install()
+    job_id = visitor.ask("Slept over page")
+    expect(page.get_by_test_id("cursor")).to_be_visible()
+    system.proxy.cut()
+    visitor.waits(lambda: visitor.read(job_id)["status"] == "completed")
+    # The lid is opened: timers ring late and all at once, before the network is there.
+    page.clock.fast_forward("09:00")
+    expect(page.get_by_text(RECONNECTING)).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    system.proxy.mend()
+    page.evaluate("dispatchEvent(new Event('online'))")
+    visitor.waits_for_the_answer()
+    visitor.shows_the_answer_once(job_id)
+    assert len(visitor.creations) == 1
+
+
 def test_a_reload_in_the_middle_goes_on_where_it_was(visit: Visit) -> None:
     visitor = visit()
     job_id = visitor.ask("Reloaded page")
