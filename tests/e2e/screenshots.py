@@ -145,7 +145,9 @@ def cut_short_with_files(visitor: Visitor) -> None:
 def kept_and_chosen(visitor: Visitor) -> None:
     for page in ("Checkout page fast", "Search results of everything there is in the shop fast", "Orders rejected"):
         visitor.ask(page)
-        expect(visitor.page.get_by_role("button", name="Suggest features")).to_be_enabled()
+        newest = visitor.page.get_by_role("region", name="Your requests").get_by_role("listitem").first
+        expect(newest).to_contain_text(page)
+        expect(newest).to_contain_text(re.compile(r"\d suggestions|Failed"))
     visitor.page.get_by_role("button", name="Compare…").click()
     for box in visitor.page.get_by_role("checkbox").all():
         box.check()

@@ -78,7 +78,7 @@ def test_an_answer_that_was_cut_short_says_so_and_its_files_and_issues_are_linke
     issue = page.get_by_role("link", name="Create issue on GitHub from suggestion 1")
     expect(issue).to_have_attribute("href", re.compile(r"^https://github\.com/acme/shop/issues/new\?title=Undo&body="))
     expect(page.get_by_text("10 tokens (8 read, 2 written)")).to_be_visible()
-    expect(page.get_by_role("button", name="Your agent : Ada")).to_be_visible()
+    expect(page.get_by_role("button", name="Your agent: Ada")).to_be_visible()
 
 
 def test_a_failure_after_whole_suggestions_keeps_them_and_does_not_say_there_are_none(visit: Visit) -> None:

@@ -36,10 +36,16 @@ export const PageHeader = ({ isSandbox, agent, notice, onOpenAgent }: PageHeader
         {notice}
       </p>
       <Button kind="quiet" className="-mr-3 ml-auto min-w-0" onClick={onOpenAgent}>
-        Your agent
-        <Conditional when={agent}>
-          {(name) => <span className="max-w-40 truncate font-semibold">: {name}</span>}
-        </Conditional>
+        <span className="max-w-64 truncate">
+          Your agent
+          <Conditional when={agent}>
+            {(name) => (
+              <>
+                : <span className="font-semibold">{name}</span>
+              </>
+            )}
+          </Conditional>
+        </span>
       </Button>
     </div>
   </header>

@@ -1,4 +1,5 @@
 import { type ReactNode, useMemo } from 'react'
+import { cn } from '../cn.ts'
 import type { Job } from '../client/transcript.ts'
 import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
@@ -24,7 +25,7 @@ export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
   const _wait = _isStreaming ? job.wait : null
 
   return (
-    <div className="grid gap-2">
+    <div className={cn('grid gap-2', phase === 'error' && 'hidden')}>
       {/* What is going on; the height stays, so that nothing jumps at the end */}
       <div className="flex min-h-9 flex-wrap items-center justify-between gap-x-3">
         <p data-testid="status" className="font-medium">
