@@ -92,14 +92,19 @@ def streaming_at_first(visitor: Visitor) -> None:
 @state
 def streaming_with_cards(visitor: Visitor) -> None:
     visitor.ask("Search results slow")
-    expect(visitor.cards).to_have_count(2, timeout=40_000)
+    expect(visitor.page.get_by_role("button", name="Copy suggestion 1")).to_be_visible(timeout=40_000)
 
 
 @state
 def second_attempt(visitor: Visitor) -> None:
-    visitor.ask("Checkout page error event once slow")
-    expect(visitor.page.get_by_text(re.compile("Attempt 2"))).to_be_visible(timeout=40_000)
-    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
+    text = "1. Undo\nWhy: People err"
+    feed(
+        visitor,
+        ("started", {**STARTED, "attempt": 2, "cause": "model_error"}),
+        ("delta", {"text": text, "totalLength": 23}),
+    )
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_text(re.compile("Attempt 2"))).to_be_visible()
 
 
 @state
