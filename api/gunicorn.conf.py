@@ -17,6 +17,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from shared.errors import SettingsError
+from shared.file_limit import raise_file_limit
 from shared.settings import ApiSettings, load
 from shared.telemetry.logs import formatter
 
@@ -26,8 +27,27 @@ def _fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-try:
+OTHER_FILES = 100
+"""What a process has open beside its clients' connections: those to Redis, its metrics, its log."""
+
+
+def _load() -> ApiSettings:
+    """Returns the settings, with no more connections than the process may open; the workers read the same ones."""
     settings = load(ApiSettings)
+    files = raise_file_limit(settings.max_connections + OTHER_FILES)
+    if files < 2 * OTHER_FILES:
+        raise SettingsError(f"only {files} files may be open (ulimit -n); at least {2 * OTHER_FILES} are needed")
+    if (most := files - OTHER_FILES) < settings.max_connections:
+        print(
+            f"web: MAX_CONNECTIONS is lowered to {most}, since only {files} files may be open (ulimit -n)", flush=True
+        )
+        os.environ["MAX_CONNECTIONS"] = str(most)
+        return load(ApiSettings)
+    return settings
+
+
+try:
+    settings = _load()
 except SettingsError as error:
     _fail(str(error))
 
@@ -69,6 +89,8 @@ class logger_class(Logger):  # type: ignore[misc]
 
 def on_starting(server: Arbiter) -> None:
     """Fails at once when the port is taken; gunicorn itself would try for five seconds."""
+    if server.cfg.is_ssl:
+        _fail("--certfile and --keyfile are not supported: let the proxy in front speak TLS")
     if server.master_pid:  # an upgrade in place: the port is taken by ourselves
         return
     with socket.socket() as probe:
@@ -79,6 +101,24 @@ def on_starting(server: Arbiter) -> None:
         except OSError as error:
             reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             _fail(f"PORT {settings.port} {reason}")
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Stops the master, when it starts, where Redis says that it will never serve as it is configured.
+
+    In the worker, after gevent has patched it. A Redis that is merely away does not matter: it may come.
+    """
+    if worker.age > worker.cfg.workers:  # takes the place of one that has died: the settings were good once
+        return
+    from shared.state.diagnosis import refuse_what_lasts
+
+    try:
+        problem = refuse_what_lasts(settings.redis_url)
+    except SettingsError as error:
+        print(f"web: {error}", file=sys.stderr, flush=True)
+        sys.exit(Arbiter.APP_LOAD_ERROR)
+    if problem:
+        worker.log.warning(problem)
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:

@@ -155,6 +155,26 @@ def redis_url(value: str) -> str:
     return value
 
 
+def without_secrets(url: str) -> str:
+    """What of an address may be shown: its scheme, host and port; the path of a socket, the number of a database."""
+    hidden = "the address (not shown: it is malformed)"
+    if sentinel_url.is_sentinel(url):
+        return "the primary that the Sentinels name"
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port is not None else ""
+    except ValueError:
+        return hidden
+    # An @ behind the host is the end of a password that has a / ? or # in it: what looks like the host is a part of it.
+    if "@" in parts.path + parts.query + parts.fragment or (parts.scheme != "unix" and not parts.hostname):
+        return hidden
+    if parts.scheme == "unix":
+        return f"unix://{parts.path}"
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else parts.hostname
+    database = parts.path.rstrip("/") if parts.scheme.startswith("redis") and _DATABASE.fullmatch(parts.path) else ""
+    return f"{parts.scheme}://{host}{port}{database}"
+
+
 def _check_redis_options(parts: SplitResult) -> None:
     try:
         options = parse_qsl(parts.query, strict_parsing=True, keep_blank_values=True) if parts.query else []

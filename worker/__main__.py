@@ -2,8 +2,10 @@
 
 import argparse
 import gc
+import itertools
 import logging
 import os
+import signal
 import socket
 import sys
 import time
@@ -14,9 +16,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import SettingsError
+from shared.file_limit import raise_file_limit
 from shared.settings import WorkerSettings, load
 from shared.state.agent_store import AgentStore
 from shared.state.connections import connect, connect_async
+from shared.state.diagnosis import describe, diagnose
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
@@ -38,6 +42,8 @@ one of them."""
 LEASE_CONNECTIONS = 2
 """For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
 REDIS_TIMEOUT_SECONDS = 5.0
+FILES_A_JOB, OTHER_FILES = 5, 200
+"""A job has a connection to the model, and at times the pipes of a search."""
 
 
 def main() -> int:
@@ -48,8 +54,20 @@ def main() -> int:
         return 2
     set_up_logging(settings)
     sentry.start(settings, trusts_parent_sampling=True)
+    # A process with the id 1, as in a container, ignores the signals that it does not handle; RQ takes over later.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
+    wanted = FILES_A_JOB * settings.worker_concurrency + OTHER_FILES
+    if (files := raise_file_limit(wanted)) < wanted:
+        log.warning(
+            "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
+        )
     rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
-    _wait_for(rq_pool)
+    try:
+        _wait_for(rq_pool, settings.redis_url)
+    except SettingsError as error:
+        print(f"worker: {error}", file=sys.stderr)
+        return 2
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
@@ -98,14 +116,18 @@ def _redis(settings: WorkerSettings, connections: int) -> Redis:
     return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
 
-def _wait_for(redis: Redis) -> None:
-    """A worker that comes up before Redis waits for it."""
-    while True:
+def _wait_for(redis: Redis, url: str) -> None:
+    """A worker that comes up before Redis waits for it. Raises SettingsError where waiting would not help."""
+    for seconds in itertools.count():
         try:
             redis.ping()
             return
         except RedisError as error:
-            log.warning("waiting for Redis: %s", type(error).__name__)
+            diagnosis = diagnose(error)
+            if diagnosis.is_lasting:
+                raise SettingsError(describe(url, diagnosis)) from None
+            if seconds % 10 == 0:
+                log.warning("waiting for Redis: %s", describe(url, diagnosis))
             time.sleep(1)
 
 

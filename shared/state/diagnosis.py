@@ -1,0 +1,125 @@
+"""Says in a line what is wrong with REDIS_URL, or with the Redis behind it, and shows no part of a secret."""
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    InvalidResponse,
+    NoPermissionError,
+    RedisError,
+    TimeoutError,
+)
+
+from shared.errors import SettingsError
+from shared.setting_rules import without_secrets
+from shared.state.connections import connect
+
+
+class Diagnosis(NamedTuple):
+    """What an error of Redis says about the way to it."""
+
+    reason: str
+    is_lasting: bool
+    """Whether it will be so for as long as the settings are these: waiting does not help."""
+
+
+_ANSWERS = (
+    ("DB index is out of range", "has no database of that number"),
+    ("SELECT is not allowed in cluster mode", "runs in cluster mode, which has no databases and is not supported"),
+    ("without any password configured", "has no password, but one is given"),
+    ("invalid password", "refuses the password"),
+    ("WRONGPASS", "refuses the user or the password"),
+    ("invalid username-password pair", "refuses the user or the password"),
+    ("HELLO must be called", "wants a password, and none is given"),
+    ("Authentication required", "wants a password, and none is given"),
+)
+"""What Redis says in words; redis-py has no class of its own for each."""
+
+
+def diagnose(error: Exception) -> Diagnosis:
+    """Explains an error that a connection or a command of redis-py raised."""
+    for cause in _chain(error):
+        if isinstance(cause, ssl.SSLError):
+            return _tls(cause)
+    for text, reason in _ANSWERS:
+        if text in str(error):
+            return Diagnosis(reason, True)
+    if isinstance(error, NoPermissionError):
+        command = re.search(r"run the '([a-z|]+)' command", str(error))
+        return Diagnosis(f"does not let this user run {command[1] if command else 'what is needed'}", True)
+    if isinstance(error, AuthenticationError):
+        return Diagnosis("refuses the user or the password", True)
+    if isinstance(error, InvalidResponse):
+        return Diagnosis("answers, but not as a Redis does", True)
+    if isinstance(error, BusyLoadingError):
+        return Diagnosis("is loading its data", False)
+    return Diagnosis(_outage(error), False)
+
+
+def _outage(error: Exception) -> str:
+    for cause in _chain(error):
+        if isinstance(cause, socket.gaierror):
+            return "has a host name that is not known"
+        if isinstance(cause, ConnectionRefusedError):
+            return "refuses the connection"
+        if isinstance(cause, FileNotFoundError | PermissionError):
+            return f"cannot be opened: {cause.strerror}"
+        if "handshake operation timed out" in str(cause):
+            return "does not answer the TLS handshake (a port without TLS does so: redis://)"
+    if isinstance(error, TimeoutError):
+        return "does not answer in time"
+    if "closed by server" in str(error) or any(isinstance(cause, ConnectionResetError) for cause in _chain(error)):
+        return "closes the connection (a port that speaks TLS does so: rediss://)"
+    return f"does not answer ({type(error).__name__})"
+
+
+def _tls(error: ssl.SSLError) -> Diagnosis:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Diagnosis(f"has a certificate that is not trusted: {error.verify_message.rstrip('.')}", True)
+    reason = (error.reason or "").replace("_", " ").lower()
+    if reason in ("wrong version number", "record layer failure", "packet length too long"):
+        return Diagnosis("does not speak TLS on this port: redis://", True)
+    if "certificate required" in reason or "handshake failure" in reason:
+        return Diagnosis("wants a certificate of ours: ssl_certfile and ssl_keyfile", True)
+    if "unexpected eof" in reason:
+        return Diagnosis("closes the connection during the TLS handshake", False)
+    if reason in ("no certificate or crl found", "no start line", "key values mismatch", "pem lib") or "pem" in reason:
+        return Diagnosis(f"cannot be reached with these certificates and keys: {reason}", True)
+    return Diagnosis(f"fails at TLS: {reason or 'unknown reason'}", False)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields the error and what led to it."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def probe(url: str, timeout_seconds: float = 2.0) -> Diagnosis | None:
+    """Asks the Redis of a URL for a sign of life, once. Returns what is wrong, or None."""
+    try:
+        with connect(url, max_connections=1, timeout_seconds=timeout_seconds) as redis:
+            redis.ping()
+    except (RedisError, OSError) as error:
+        return diagnose(error)
+    return None
+
+
+def describe(url: str, diagnosis: Diagnosis) -> str:
+    """Returns the line for an operator: which setting, which address, what is wrong."""
+    return f"REDIS_URL: {without_secrets(url)} {diagnosis.reason}"
+
+
+def refuse_what_lasts(url: str) -> str | None:
+    """Raises SettingsError where Redis can never serve as it is configured. Returns what else is wrong, or None."""
+    diagnosis = probe(url)
+    if diagnosis is None:
+        return None
+    if diagnosis.is_lasting:
+        raise SettingsError(describe(url, diagnosis))
+    return describe(url, diagnosis)
