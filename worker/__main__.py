@@ -27,7 +27,7 @@ from shared.telemetry.logs import set_up_logging
 from worker import checks, metrics, warm_up
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.model_client import model_client
-from worker.agent.tools import Project
+from worker.agent.project import Project
 from worker.jobs.concurrent_worker import ConcurrentWorker
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_runner import JobRunner

@@ -7,7 +7,7 @@ import anthropic
 
 from shared.checks import Finding, Verdict, check_redis, run, shown_url
 from shared.settings import WorkerSettings
-from worker.agent.tools import ripgrep_path
+from worker.agent.project import RULE, ripgrep_path
 
 TIMEOUT_SECONDS = 10.0
 
@@ -51,7 +51,11 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
     yield Finding("ok", "ripgrep", version.stdout.splitlines()[0])
     # Lists what the agent could see; the first file is enough.
     with subprocess.Popen(  # noqa: S603
-        [ripgrep, "--no-config", "--files", settings.project_root], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [ripgrep, *RULE, "--files", "./"],
+        cwd=settings.project_root,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     ) as files:
         assert files.stdout is not None
         first = files.stdout.readline()

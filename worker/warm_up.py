@@ -18,7 +18,7 @@ from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLe
 from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import script
 from worker.agent.feature_agent import FeatureAgent
-from worker.agent.tools import Project
+from worker.agent.project import Project
 from worker.agent.turn import Wrote
 from worker.publishing.log_writer import Append, LogWriter
 from worker.publishing.publisher import Lifetimes, Publisher

@@ -16,8 +16,10 @@ from worker.agent import prompts
 from worker.agent.event_reader import EventReader, JsonObject
 from worker.agent.model_call import ModelCall
 from worker.agent.model_errors import as_attempt_failure
+from worker.agent.project import Project
+from worker.agent.tool_arguments import ALL_TOOLS
 from worker.agent.toolbox import Toolbox
-from worker.agent.tools import ALL_TOOLS, Project
+from worker.agent.tools import make_tools
 from worker.agent.turn import Spent, Turn, UsedTool, Wrote
 
 MAX_TOKENS = 16_384
@@ -120,7 +122,7 @@ class FeatureAgent:
     def _toolbox(self, agent: SuggestionAgent | None) -> Toolbox:
         if self._project is None:
             return Toolbox([])
-        return Toolbox(self._project.tools(agent.tools if agent is not None else ALL_TOOLS))
+        return Toolbox(make_tools(self._project.open(), agent.tools if agent is not None else ALL_TOOLS))
 
 
 def _answer(turn: Turn) -> Answer:

@@ -1,46 +1,81 @@
-"""The tools of one run, by name: what the model is told of them, and what its calls give."""
+"""The tools of one job, by name: what the model is told of them, and what its calls give."""
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from anthropic.lib.tools import ToolError
 
 from worker.agent.event_reader import JsonObject
-from worker.agent.tools import Tool
+from worker.agent.tool import ToolAnswer
 
 log = logging.getLogger(__name__)
 
-MAX_PROBLEM_CHARACTERS = 4096
+MAX_PROBLEM_CHARACTERS = 2_000
+MAX_AT_ONCE = 4
+"""One job leaves room for the others."""
+MAX_CALLS = 40
+"""Of one attempt; later ones are told that there are no more, so that the model answers."""
+
+
+class CallableTool(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    async def call(self, given: object) -> ToolAnswer: ...
 
 
 class Toolbox:
     """A call that goes wrong is an answer too: the model reads what was wrong with it, and goes on."""
 
-    def __init__(self, tools: Iterable[Tool]) -> None:
-        self._tools = {tool.name: tool for tool in tools}
+    def __init__(self, tools: Iterable[CallableTool]) -> None:
+        self._tools = {tool.name.lower(): tool for tool in tools}
+        self._calls_left = MAX_CALLS
+        self._permits = asyncio.Semaphore(MAX_AT_ONCE)
+        self.seen: set[str] = set()
+        """The files of the project that the answers so far have shown to the model."""
 
     @property
     def definitions(self) -> list[Any]:
         return [tool.to_dict() for tool in self._tools.values()]
 
-    async def results(self, calls: Sequence[JsonObject]) -> list[JsonObject]:
-        """A result for each `tool_use` block, one after the other."""
-        return [await self._result(call) for call in calls]
+    @property
+    def is_used_up(self) -> bool:
+        """Whether no further call is answered."""
+        return self._calls_left <= 0
 
-    async def _result(self, call: JsonObject) -> JsonObject:
+    async def results(self, calls: Sequence[JsonObject]) -> list[JsonObject]:
+        """A result for each `tool_use` block, in their order; the calls run side by side."""
+        allowed, self._calls_left = self._calls_left, self._calls_left - len(calls)
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._result(call, number < allowed)) for number, call in enumerate(calls)]
+        return [task.result() for task in tasks]
+
+    async def _result(self, call: JsonObject, is_allowed: bool) -> JsonObject:
         result = {"type": "tool_result", "tool_use_id": call["id"]}
-        tool = self._tools.get(call["name"])
         try:
-            if tool is None:
-                raise ToolError(f"there is no tool {call['name']}")
-            return {**result, "content": _sendable(str(await tool.call(call["input"])))}
+            if not is_allowed:
+                raise ToolError("no further tool calls are possible; answer with what you have")
+            async with self._permits:
+                answer = await self._tool(str(call["name"])).call(call["input"])
+            self.seen |= answer.paths
+            return {**result, "content": _sendable(answer.text)}
         except ToolError as error:
             problem = str(error)
-        except Exception as error:
+        except Exception:
             log.exception("the tool %s raised", call["name"])
-            problem = repr(error)
+            problem = "this tool failed on our side; go on without it"
         return {**result, "content": _sendable(problem)[:MAX_PROBLEM_CHARACTERS], "is_error": True}
+
+    def _tool(self, name: str) -> CallableTool:
+        tool = self._tools.get(name.strip().lower())
+        if tool is None:
+            known = ", ".join(each.name for each in self._tools.values()) or "none"
+            raise ToolError(f"there is no tool {name[:50]}; there are: {known}")
+        return tool
 
 
 def _sendable(text: str) -> str:

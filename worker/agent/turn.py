@@ -8,7 +8,7 @@ from shared.contract.schemas import ErrorCode, TokenUsage, ToolName
 from shared.errors import AttemptFailed
 from worker.agent.event_reader import JsonObject
 from worker.agent.model_errors import of_error_event
-from worker.agent.tools import ALL_TOOLS
+from worker.agent.tool_arguments import as_shown, tool_name
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,8 @@ class Turn:
                 block[kind] += written
             case "tool_use":
                 block["input"] = _read_input(written)
-                return UsedTool(block["name"], block["input"]) if block["name"] in ALL_TOOLS else None
+                name = tool_name(block["name"])
+                return UsedTool(name, as_shown(name, block["input"])) if name else None
         return None
 
     def _count(self, usage: JsonObject) -> Spent:

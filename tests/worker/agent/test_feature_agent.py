@@ -19,7 +19,7 @@ from tests.sandboxes import Sandbox
 from worker.agent import feature_agent as agent_module
 from worker.agent.feature_agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
 from worker.agent.model_client import model_client
-from worker.agent.tools import Project
+from worker.agent.project import Project
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.sandbox.faults import FAULTS
 from worker.sandbox.usage import PromptCache
@@ -339,7 +339,7 @@ def test_a_run_cancelled_inside_a_tool_ends_at_once(
     stuck, mark = tmp_path / "rg", tmp_path / "began"
     stuck.write_text(f"#!/bin/sh\necho $$ > {mark}.new && mv {mark}.new {mark}\nexec sleep 60\n")
     stuck.chmod(0o755)
-    monkeypatch.setattr(project, "_ripgrep", str(stuck))
+    monkeypatch.setattr(project, "ripgrep", str(stuck))
 
     async def run() -> float:
         async with opened(sandbox, project) as asked:

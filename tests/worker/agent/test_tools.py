@@ -1,267 +1,102 @@
-"""The tools of the agent on a real project: what they show, and what they never do."""
+"""The tools of the agent: what they find, and how they say it. What they never show is in `test_project.py`."""
 
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
-from anthropic.lib.tools import ToolError
 
 from tests.conftest import wait_until
-from worker.agent.tools import MAX_OUTPUT_CHARACTERS, MAX_PATHS, Project, ripgrep_path
+from tests.worker.agent.projects import FILES, answer, children, lines, make_project, refusal, run, text, write
+from worker.agent import grep_tool, processes
+from worker.agent.project import Project
+from worker.agent.tool import MAX_OUTPUT_CHARACTERS, ToolAnswer
+from worker.agent.tool_arguments import ALL_TOOLS, as_shown, tool_name
+from worker.agent.tools import make_tools
 
-T = TypeVar("T")
-SECRET = "canary-of-a-secret"
-QUICK_SECONDS = 3.0
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A project, with things beside it that are none of its business."""
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "secret.txt").write_text(f"{SECRET}\n")
-    root = tmp_path / "project"
-    for path, text in {
-        "src/Checkout.tsx": "export function CheckoutPage() {\n  return null\n}\n",
-        "src/cart.ts": "import { CheckoutPage } from './Checkout'\n// größer 😀\n",
-        "docs/guide.md": "# Checkout\n",
-        ".env": f"KEY={SECRET}\n",
-        ".env.local": f"KEY={SECRET}\n",
-        ".ENV": f"KEY={SECRET}\n",
-        "config/.env": f"KEY={SECRET}\n",
-        ".env.example": "KEY=put yours here\n",
-        ".git/config": f"[remote]\n url = {SECRET}\n",
-        ".ssh/id_rsa": f"{SECRET}\n",
-        "certs/server.pem": f"{SECRET}\n",
-        "certs/server.key": f"{SECRET}\n",
-        ".npmrc": f"//registry/:_authToken={SECRET}\n",
-    }.items():
-        (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
-    (root / "link.txt").symlink_to(outside / "secret.txt")
-    (root / "linked").symlink_to(outside)
-    (root / "src" / "up").symlink_to("../../outside")
-    (root / "loop").symlink_to("loop")
-    (root / "inner.txt").symlink_to("docs/guide.md")
-    (root / "env-link").symlink_to(".env")
-    return root
+MARGIN = 300
+"""Characters that notes may add to an answer."""
 
 
 @pytest.fixture
-def project(folder: Path) -> Project:
-    return Project(str(folder))
+def root(tmp_path: Path) -> Path:
+    return make_project(tmp_path)
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    began = time.monotonic()
-    try:
-        return asyncio.run(coroutine)
-    finally:
-        assert time.monotonic() - began < QUICK_SECONDS, "a tool must not keep its job waiting"
+def stuck(root: Path, script: str) -> Project:
+    """A project whose ripgrep is this script."""
+    path = root.parent / "rg"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    project = Project(str(root))
+    project.ripgrep = str(path)
+    return project
 
 
-def call(project: Project, name: str, **arguments: object) -> str:
-    """What a tool answers when the SDK calls it."""
-    [tool] = [tool for tool in project.tools(("Read", "Grep", "Glob")) if tool.name == name]
-    answer = run(tool.call(arguments))
-    assert isinstance(answer, str)
-    return answer
+# Read
 
 
-def refusal(project: Project, name: str, **arguments: object) -> str:
-    """What the model is told when a tool refuses."""
-    with pytest.raises((ToolError, ValueError)) as refused:
-        call(project, name, **arguments)
-    told = str(refused.value)
-    assert SECRET not in told
-    return told
-
-
-def rg_processes() -> set[int]:
-    """The ripgreps that this process has started and not yet buried."""
-    found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
-        except OSError:
-            continue
-        if name == "rg" and int(rest.split()[1]) == os.getpid():
-            found.add(int(stat.parent.name))
-    return found
-
-
-def test_ripgrep_is_the_one_that_is_installed_with_the_worker() -> None:
-    path = ripgrep_path()
-    assert path is not None and Path(path).exists()
-
-
-def test_the_tools_show_paths_that_are_relative_to_the_project(project: Project, folder: Path) -> None:
-    shown = [
-        call(project, "Glob", pattern="**/*.ts*"),
-        call(project, "Grep", pattern="CheckoutPage"),
-        call(project, "Grep", pattern="checkout", path="docs") + call(project, "Grep", pattern="(?i)x", path="src"),
-        call(project, "Glob", pattern="*", path=str(folder / "src")),
-        call(project, "Grep", pattern="CheckoutPage", path=str(folder / "src" / "cart.ts")),
-    ]
-    assert shown[0].splitlines() == ["src/Checkout.tsx", "src/cart.ts"]
-    assert shown[1].splitlines() == [
-        "src/Checkout.tsx:1:export function CheckoutPage() {",
-        "src/cart.ts:1:import { CheckoutPage } from './Checkout'",
-    ]
-    assert shown[3].splitlines() == ["src/Checkout.tsx", "src/cart.ts"]
-    assert shown[4] == "src/cart.ts:1:import { CheckoutPage } from './Checkout'"
-    assert str(folder) not in "".join(shown)
-
-
-def test_a_file_is_read_by_its_relative_or_absolute_path(project: Project, folder: Path) -> None:
-    text = (folder / "src/cart.ts").read_text()
-    for path in ("src/cart.ts", "./src/cart.ts", "src/../src/cart.ts", str(folder / "src/cart.ts")):
-        assert call(project, "Read", file_path=path) == text
-    assert call(project, "Read", file_path="inner.txt") == "# Checkout\n"
+def test_a_file_is_read_by_its_relative_or_absolute_path(root: Path) -> None:
+    for path in ("src/cart.ts", "./src/cart.ts", "src/../src/cart.ts", "/src/cart.ts", f"{root}/src/cart.ts"):
+        found = answer(root, "Read", file_path=path)
+        assert found.text == FILES["src/cart.ts"].removesuffix("\n")
+        assert found.paths == {"src/cart.ts"}
 
 
 @pytest.mark.parametrize(
     ("view_range", "expected"),
     [
-        ([1, 1], "1"),
-        ([2, 3], "2\n3"),
-        ([3, 99], "3\n4\n5\n"),
-        ([4, -1], "4\n5\n"),
-        ([0, 2], "1\n2"),
-        ([99, 100], ""),
-        ([], "1\n2\n3\n4\n5\n"),
-        (None, "1\n2\n3\n4\n5\n"),
+        ([1, 1], "1\n[the file goes on: view_range [2, ...]]"),
+        ([2, 3], "2\n3\n[the file goes on: view_range [4, ...]]"),
+        ([3, 99], "3\n4\n5"),
+        ([5, 5], "5"),
+        ([4, -1], "4\n5"),
+        ("[4, -1]", "4\n5"),
+        ([0, 2], "1\n2\n[the file goes on: view_range [3, ...]]"),
+        ([99, 100], "[the file has only 5 lines]"),
+        (None, "1\n2\n3\n4\n5"),
     ],
 )
-def test_a_part_of_a_file_can_be_read(
-    project: Project, folder: Path, view_range: list[int] | None, expected: str
-) -> None:
-    (folder / "lines.txt").write_text("1\n2\n3\n4\n5\n")
-    assert call(project, "Read", file_path="lines.txt", view_range=view_range) == expected
+def test_a_part_of_a_file_can_be_read(root: Path, view_range: object, expected: str) -> None:
+    write(root / "lines.txt", "1\n2\n3\n4\n5\n")
+    assert text(root, "Read", file_path="lines.txt", view_range=view_range) == expected
 
 
-@pytest.mark.parametrize("view_range", [[1], [1, 2, 3], "1-2", ["a", "b"], {"from": 1}])
-def test_a_part_that_makes_no_sense_is_refused(project: Project, view_range: object) -> None:
-    refusal(project, "Read", file_path="src/cart.ts", view_range=view_range)
+def test_a_part_may_be_asked_for_as_other_tools_do(root: Path) -> None:
+    write(root / "lines.txt", "1\n2\n3\n4\n5\n")
+    assert lines(root, "Read", file_path="lines.txt", offset=2, limit=2)[:2] == ["2", "3"]
 
 
-OUTSIDE = (
-    "..",
-    "../outside/secret.txt",
-    "src/../../outside/secret.txt",
-    "src/../../../../../../../../etc/passwd",
-    "/etc/passwd",
-    "/",
-    "/proc/self/environ",
-    "/proc/1/root",
-    "/proc/self/cwd/README.md",
-    "/dev/stdin",
-    "link.txt",
-    "linked",
-    "linked/secret.txt",
-    "linked/../secret.txt",
-    "src/up/secret.txt",
-    "loop",
-    "~/.ssh/id_rsa",
-    "~root",
-    "src/cart.ts\0.txt",
-    "\0",
-    "",
-    "x" * 5000,
-)
-SECRETS = (
-    ".env",
-    "./.env",
-    ".env.local",
-    ".ENV",
-    "config/.env",
-    "config/../.env",
-    ".git/config",
-    ".git",
-    ".ssh/id_rsa",
-    "certs/server.pem",
-    "certs/server.key",
-    ".npmrc",
-    "env-link",
-)
-
-
-@pytest.mark.parametrize("path", OUTSIDE, ids=lambda path: ascii(path)[:40])
-def test_nothing_outside_the_project_is_read(project: Project, folder: Path, path: str) -> None:
-    told = refusal(project, "Read", file_path=path)
-    assert str(folder) not in told
-
-
-@pytest.mark.parametrize("path", [path for path in OUTSIDE if path])
-def test_nothing_outside_the_project_is_searched(project: Project, folder: Path, path: str) -> None:
-    for name, arguments in (("Grep", {"pattern": "."}), ("Glob", {"pattern": "*"})):
-        try:
-            answer = call(project, name, path=path, **arguments)
-        except (ToolError, ValueError) as refused:
-            answer = str(refused)
-        assert SECRET not in answer and "root:x:" not in answer and str(folder) not in answer
-        assert path in ("linked/../secret.txt", "~/.ssh/id_rsa", "~root") or "secret.txt" not in answer.replace(
-            path, ""
-        )
-
-
-@pytest.mark.parametrize("path", SECRETS)
-def test_secrets_are_neither_read_nor_searched(project: Project, path: str) -> None:
-    refusal(project, "Read", file_path=path)
-    refusal(project, "Grep", pattern=".", path=path)
-    refusal(project, "Read", file_path=path, view_range=[1, 1])
-
-
-@pytest.mark.parametrize("pattern", [SECRET, ".", "KEY=", "(?s).*", "TOKEN|canary"])
-@pytest.mark.parametrize("path", [None, ".", "certs", "config"])
-def test_a_search_of_the_project_does_not_show_its_secrets(project: Project, pattern: str, path: str | None) -> None:
-    try:
-        assert SECRET not in call(project, "Grep", pattern=pattern, path=path)
-    except ToolError as refused:
-        assert SECRET not in str(refused)
+@pytest.mark.parametrize("view_range", [[1], [1, 2, 3], "1-2", ["a", "b"], {"from": 1}, []])
+def test_a_part_that_makes_no_sense_is_refused_by_name(root: Path, view_range: object) -> None:
+    assert "`view_range" in refusal(root, "Read", file_path="src/cart.ts", view_range=view_range)
 
 
 @pytest.mark.parametrize(
-    "pattern", ["**", "**/*", ".*", "**/.*", ".env", "**/.env*", ".git/**", "*.pem", "{.env,.git/*}"]
+    ("content", "expected", "word"),
+    [
+        ("größer\nx\n".encode("latin-1"), "größer\nx", "Latin-1"),
+        ("größer\nx\n".encode("utf-16"), "größer\nx", "UTF-16"),
+        ("\ufeffgrößer\nx\n".encode("utf-16-be"), "größer\nx", "UTF-16"),
+        ("plain text of some length\nx\n".encode("utf-16-le"), "plain text of some length\nx", "UTF-16"),
+        ("größer\r\nx\r\n".encode(), "größer\nx", ""),
+        ("größer\nx".encode("utf-8-sig"), "größer\nx", ""),
+        (b"", "", "the file is empty"),
+        (b"\n\n", "\n", ""),
+        (("ä" * 5000 + "\n").encode(), "ä" * 2000 + " [3000 more characters in this line]", ""),
+        (b"a" * 20_000 + "\nö".encode("latin-1"), "a" * 2000 + " [18000 more characters in this line]\nö", "Latin-1"),
+    ],
 )
-def test_a_list_of_files_shows_no_way_out(project: Project, pattern: str) -> None:
-    paths = call(project, "Glob", pattern=pattern).splitlines()
-    assert not any(path.startswith(("/", "..")) or "secret.txt" in path for path in paths)
-
-
-def test_an_example_of_a_secret_is_none(project: Project) -> None:
-    assert call(project, "Read", file_path=".env.example") == "KEY=put yours here\n"
-    assert "put yours" in call(project, "Grep", pattern="KEY", path=".env.example")
-
-
-@pytest.mark.parametrize("pattern", ["../*", "../outside/*", "src/../../**", "/etc/*", "/**", "..", "a/../../b"])
-def test_a_glob_that_leads_out_is_refused(project: Project, pattern: str) -> None:
-    assert "inside" in refusal(project, "Glob", pattern=pattern)
-
-
-def test_a_pipe_is_refused_and_does_not_hang(project: Project, folder: Path) -> None:
-    os.mkfifo(folder / "src" / "pipe")
-    for name, arguments in (
-        ("Read", {"file_path": "src/pipe"}),
-        ("Grep", {"pattern": "x", "path": "src/pipe"}),
-        ("Glob", {"pattern": "*", "path": "src/pipe"}),
-    ):
-        refusal(project, name, **arguments)
-    assert "src/cart.ts" in call(project, "Grep", pattern="größer")
-    assert "src/cart.ts" in call(project, "Glob", pattern="**/*.ts")
-
-
-def test_a_socket_is_refused(project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import socket
-
-    monkeypatch.chdir(folder)
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind("socket")
-        refusal(project, "Read", file_path="socket")
+def test_text_is_read_in_any_encoding_with_a_word_about_it(
+    root: Path, content: bytes, expected: str, word: str
+) -> None:
+    write(root / "some.txt", content)
+    found = text(root, "Read", file_path="some.txt")
+    body, _, note = found.rpartition("\n[") if word else (found, "", "")
+    assert (body or found.partition("[")[0]) == expected
+    assert word in note or word in found
 
 
 @pytest.mark.parametrize(
@@ -270,192 +105,376 @@ def test_a_socket_is_refused(project: Project, folder: Path, monkeypatch: pytest
         ("image.png", b"\x89PNG\r\n\x1a\n" + bytes(100)),
         ("paper.pdf", b"%PDF-1.7\n" + bytes(100)),
         ("program", b"\x7fELF\xff\xfe\x00\x01"),
-        ("latin.txt", "größer".encode("latin-1")),
+        ("noise", bytes(range(1, 32)) * 10),
+        ("zeros", bytes(10_000)),
     ],
 )
-def test_what_is_no_text_is_not_read(project: Project, folder: Path, name: str, content: bytes) -> None:
-    (folder / name).write_bytes(content)
-    assert str(folder) not in refusal(project, "Read", file_path=name)
-    assert "Checkout.tsx" in call(project, "Grep", pattern="CheckoutPage")
+def test_what_is_no_text_is_not_read(root: Path, name: str, content: bytes) -> None:
+    write(root / name, content)
+    assert "not a text file" in refusal(root, "Read", file_path=name)
+    assert "Checkout.tsx" in text(root, "Grep", pattern="CheckoutPage")
 
 
-def test_an_empty_image_is_no_text_either(project: Project, folder: Path) -> None:
-    (folder / "empty.png").write_bytes(b"")
-    refusal(project, "Read", file_path="empty.png")
+def test_a_long_file_comes_in_parts_that_join_without_a_gap(root: Path) -> None:
+    expected = [f"line {n}" for n in range(1, 20_001)]
+    write(root / "long.log", "\n".join(expected))
+    found: list[str] = []
+    while len(found) < len(expected):
+        part = lines(root, "Read", file_path="long.log", view_range=[len(found) + 1, -1])
+        assert sum(map(len, part)) <= MAX_OUTPUT_CHARACTERS + MARGIN
+        found += [line for line in part if not line.startswith("[")]
+    assert found == expected
 
 
-def test_a_folder_and_what_is_not_there_are_refused(project: Project, folder: Path) -> None:
-    for path in ("src", ".", "src/missing.ts", "src/cart.ts/x", "x" * 300):
-        assert str(folder) not in refusal(project, "Read", file_path=path)
+def test_the_end_of_a_huge_file_can_be_read(root: Path) -> None:
+    write(root / "huge.log", "".join(f"line {n}\n" for n in range(1, 3_000_001)))
+    assert lines(root, "Read", file_path="huge.log", view_range=[2_999_999, -1]) == ["line 2999999", "line 3000000"]
 
 
-def test_a_huge_file_is_refused_whole_and_read_in_parts(project: Project, folder: Path) -> None:
-    (folder / "huge.log").write_text("".join(f"line {n}\n" for n in range(1, 400_001)))
-    told = refusal(project, "Read", file_path="huge.log")
-    assert "view_range" in told
-    assert call(project, "Read", file_path="huge.log", view_range=[2, 3]).splitlines() == ["line 2", "line 3"]
-    whole = call(project, "Read", file_path="huge.log", view_range=[1, 9000])
-    assert len(whole) <= MAX_OUTPUT_CHARACTERS + 100
+def test_ten_reads_of_a_huge_file_do_not_keep_another_one_waiting(root: Path) -> None:
+    write(root / "huge.log", b"x" * 60_000_000)
+    project = Project(str(root))
+
+    async def race() -> list[str]:
+        done: list[str] = []
+
+        async def one(path: str) -> None:
+            [tool] = make_tools(project.open(), ("Read",))
+            await tool.call({"file_path": path})
+            done.append(path)
+
+        await asyncio.gather(*(one("huge.log") for _ in range(10)), one("docs/guide.md"))
+        return done
+
+    began = time.monotonic()
+    assert sorted(run(race())) == ["docs/guide.md", *["huge.log"] * 10]
+    assert time.monotonic() - began < 20
 
 
-def test_answers_are_clipped(project: Project, folder: Path) -> None:
-    (folder / "many").mkdir()
-    for n in range(MAX_PATHS + 50):
-        (folder / "many" / f"file-{n:04}.txt").write_text("needle " + "x" * 1000 + "\n" * 3)
-    (folder / "wide.txt").write_text("needle " + "y" * 200_000)
-    for answer in (
-        call(project, "Read", file_path="wide.txt"),
-        call(project, "Grep", pattern="needle"),
-        call(project, "Grep", pattern="needle", path="wide.txt"),
-        call(project, "Grep", pattern="(?m)^"),
-    ):
-        assert 0 < len(answer) <= MAX_OUTPUT_CHARACTERS + 100
-    paths = call(project, "Glob", pattern="many/*").splitlines()
-    assert len(paths) == MAX_PATHS + 1 and paths[-1] == "[50 more]"
+def test_a_folder_and_what_is_not_there_are_told_with_what_may_have_been_meant(root: Path) -> None:
+    assert "is a folder" in refusal(root, "Read", file_path="src")
+    assert "is a folder" in refusal(root, "Read", file_path=".")
+    assert "did you mean src/cart.ts?" in refusal(root, "Read", file_path="lib/Cart.ts")
+    assert "no such file" in refusal(root, "Read", file_path="src/missing.ts")
 
 
-def test_a_list_that_is_too_long_for_one_answer_still_counts_what_is_missing(project: Project, folder: Path) -> None:
-    deep = folder / "many" / ("d" * 200)
-    deep.mkdir(parents=True)
-    for n in range(400):
-        (deep / f"file-{n:04}.txt").touch()
-    paths = call(project, "Glob", pattern="**/file-*").splitlines()
-    assert len(paths) <= MAX_PATHS + 1 and paths[0].endswith("file-0000.txt") and paths[-1].startswith("[")
+# Glob
 
 
-@pytest.mark.parametrize("pattern", ["(", "[", "*", "a{2,1}", "(?P<x", "\\", "(?<=a)b", "x" * 100_000 + "("])
-def test_a_bad_pattern_is_told_and_not_raised(project: Project, folder: Path, pattern: str) -> None:
-    told = refusal(project, "Grep", pattern=pattern)
-    assert len(told) < 500 and str(folder) not in told
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"pattern": "**/*.ts*"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        ({"pattern": "*.ts", "path": "src"}, ["src/cart.ts"]),
+        ({"pattern": "src/*.ts"}, ["src/cart.ts"]),
+        ({"pattern": "/src/*.ts"}, ["src/cart.ts"]),
+        ({"pattern": "./src/*.ts"}, ["src/cart.ts"]),
+        ({"pattern": "src/*.ts", "path": "src"}, ["no matches"]),
+        ({"pattern": "src"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        ({"pattern": "src/"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        ({"pattern": "*", "path": "docs/"}, ["docs/guide.md"]),
+        ({"pattern": "*", "path": "/docs"}, ["docs/guide.md"]),
+        ({"pattern": "*.{md,tsx}"}, ["docs/guide.md", "src/Checkout.tsx"]),
+        ({"pattern": "*.zebra"}, ["no matches"]),
+        ({"pattern": "checkout*"}, ["src/Checkout.tsx", "[nothing in that case; these match in another one]"]),
+        ({"pattern": "cart.ts", "path": "src/cart.ts"}, ["no matches"]),
+    ],
+)
+def test_a_glob_is_relative_to_its_folder_and_shows_paths_from_the_root(
+    root: Path, arguments: dict[str, Any], expected: list[str]
+) -> None:
+    assert lines(root, "Glob", **arguments) == expected
 
 
-def test_a_pattern_with_a_nul_is_refused(project: Project) -> None:
-    refusal(project, "Grep", pattern="a\0b")
-    refusal(project, "Glob", pattern="a\0b")
+def test_a_glob_may_name_the_project_s_own_folder(root: Path) -> None:
+    assert lines(root, "Glob", pattern=f"{root}/src/*.ts") == ["src/cart.ts"]
+    assert lines(root, "Glob", pattern="*.ts", path=f"{root}/src") == ["src/cart.ts"]
 
 
-def test_a_pattern_that_stops_other_engines_is_quick(project: Project, folder: Path) -> None:
-    (folder / "evil.txt").write_text("a" * 50_000 + "!\n")
+BRACKETED = "app/users/[id]/page.tsx"
+
+
+def test_folders_with_brackets_are_found_searched_and_read(root: Path) -> None:
+    for path in (BRACKETED, "app/(shop)/[[...slug]]/page.tsx", "app/users/i/page.tsx", "app/{x}/a b!#.tsx"):
+        write(root / path, "needle\n")
+        assert lines(root, "Read", file_path=path) == ["needle"]
+        assert text(root, "Grep", pattern="needle", path=path) == f"{path}:1:needle"
+        assert text(root, "Grep", pattern="needle", path=path.rpartition("/")[0]) == f"{path}:1:needle"
+    assert lines(root, "Glob", pattern="app/users/[id]/*") == ["app/users/[id]/page.tsx", "app/users/i/page.tsx"]
+    assert lines(root, "Glob", pattern="*", path="app/users/[id]") == [BRACKETED]
+    assert lines(root, "Glob", pattern="**/[[...slug]]/**") == ["app/(shop)/[[...slug]]/page.tsx"]
+    assert BRACKETED in text(root, "Grep", pattern="needle", glob="**/[id]/*.tsx")
+
+
+def test_a_long_list_shows_something_of_every_folder_and_counts_the_rest(root: Path) -> None:
+    for folder, count in (("a", 500), ("m", 300), ("z", 3)):
+        for n in range(count):
+            write(root / folder / f"file-{n:03}.txt", "")
+    found = lines(root, "Glob", pattern="**/file-*")
+    assert len(found) == 201 and sum(line.startswith("z/") for line in found) == 3
+    assert sum(line.startswith("m/") for line in found) in range(95, 105)
+    assert found[-1].startswith("[603 more: a: ")
+
+
+# Grep
+
+
+def test_matches_are_shown_with_path_and_line(root: Path) -> None:
+    found = answer(root, "Grep", pattern="CheckoutPage")
+    assert found.text.splitlines() == [
+        "src/Checkout.tsx:1:export function CheckoutPage() {",
+        "src/cart.ts:1:import { CheckoutPage } from './Checkout'",
+    ]
+    assert found.paths == {"src/Checkout.tsx", "src/cart.ts"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ({"mode": "files"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        ({"output_mode": "files_with_matches"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        ({"mode": "counts"}, ["src/Checkout.tsx:1", "src/cart.ts:1"]),
+        ({"glob": "*.ts", "mode": "files"}, ["src/cart.ts"]),
+        ({"glob": "src/*.{ts,js}", "mode": "files"}, ["src/cart.ts"]),
+        ({"glob": "**/*.tsx", "path": "src", "mode": "files"}, ["src/Checkout.tsx"]),
+        ({"glob": "*.tsx", "path": "docs"}, ["no matches"]),
+        ({"path": "src/cart.ts", "mode": "counts"}, ["src/cart.ts:1"]),
+        ({"pattern": "checkoutpage", "mode": "files"}, ["no matches"]),
+        ({"pattern": "checkoutpage", "-i": True, "mode": "files"}, ["src/Checkout.tsx", "src/cart.ts"]),
+        (
+            {"pattern": "return", "context": 1},
+            [
+                "src/Checkout.tsx-1-export function CheckoutPage() {",
+                "src/Checkout.tsx:2:  return null",
+                "src/Checkout.tsx-3-}",
+            ],
+        ),
+    ],
+)
+def test_a_search_has_modes_filters_and_context(root: Path, arguments: dict[str, Any], expected: list[str]) -> None:
+    assert lines(root, "Grep", **{"pattern": "CheckoutPage", **arguments}) == expected
+
+
+def test_a_limit_is_shared_out_over_the_files_instead_of_dropping_the_alphabet_s_end(root: Path) -> None:
+    for name in "abcz":
+        write(root / "many" / f"{name}.txt", f"needle {name}\n" * (3 if name == "z" else 400))
+    found = lines(root, "Grep", pattern="needle", head_limit=33)
+    assert [sum(line.startswith(f"many/{name}") for line in found) for name in "abcz"] == [10, 10, 10, 3]
+    assert found[-1].startswith("[33 of 1203 lines, from 4 of 4 files")
+    files = lines(root, "Grep", pattern="needle", mode="files", head_limit=2)
+    assert files == ["many/a.txt", "many/c.txt", "[2 more files match; narrow the search]"]
+
+
+def test_long_lines_are_cut_and_answers_bounded(root: Path) -> None:
+    for n in range(300):
+        write(root / "many" / f"file-{n:03}.txt", ("needle " + "x" * 5000 + "\n") * 3)
+    write(root / "wide.txt", "needle " + "y" * 1_000_000)
+    for arguments in ({"head_limit": 500}, {"path": "wide.txt"}, {"pattern": "(?m)^"}, {"context": 20}):
+        found = text(root, "Grep", **{"pattern": "needle", **arguments})
+        assert 0 < len(found) <= MAX_OUTPUT_CHARACTERS + MARGIN
+
+
+def test_the_end_of_a_line_is_found_before_crlf_and_lf(root: Path) -> None:
+    write(root / "dos.txt", "first\r\nlast needle\r\n")
+    assert text(root, "Grep", pattern="needle$") == "dos.txt:2:last needle"
+
+
+def test_a_file_in_another_encoding_is_searched_with_a_word_about_it(root: Path) -> None:
+    write(root / "latin.txt", "needle größer\n".encode("latin-1"))
+    write(root / "wide.txt", "needle größer\n".encode("utf-16"))
+    found = lines(root, "Grep", pattern="needle")
+    assert found[:2] == ["latin.txt:1:needle größer", "wide.txt:1:needle größer"]
+    assert found[2] == "[latin.txt is not UTF-8; shown as Latin-1]"
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(", "[", "*", "a{2,1}", "(?P<x", "\\", "(?<=a)b", "x" * 100_000 + "(", "a\0b", ""]
+)
+def test_a_bad_pattern_is_told_and_not_raised(root: Path, pattern: str) -> None:
+    assert "pattern" in refusal(root, "Grep", pattern=pattern) and "/" not in refusal(root, "Grep", pattern="(")
+
+
+def test_a_pattern_that_stops_other_engines_is_quick(root: Path) -> None:
+    write(root / "evil.txt", "a" * 50_000 + "!\n")
+    began = time.monotonic()
     for pattern in ("(a+)+$", "(a|a)*$", "^(a?){50}a{50}$"):
-        call(project, "Grep", pattern=pattern)
+        text(root, "Grep", pattern=pattern)
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
     "pattern", ["--files", "-e", "-", "--", "--pre=cat", "-f/etc/passwd", "--hidden", "--no-ignore", "--follow"]
 )
-def test_a_pattern_is_never_an_option(project: Project, folder: Path, pattern: str) -> None:
-    (folder / "options.txt").write_text(f"use {pattern} here\n")
-    assert f"options.txt:1:use {pattern} here" in call(project, "Grep", pattern=pattern)
-    assert call(project, "Glob", pattern=pattern) == "no matches"
-    if pattern != "-":  # that is standard input, where nothing is
-        refusal(project, "Grep", pattern="x", path=pattern)
-        refusal(project, "Glob", pattern="*", path=pattern)
+def test_a_pattern_is_never_an_option(root: Path, pattern: str) -> None:
+    write(root / "options.txt", f"use {pattern} here\n")
+    assert f"options.txt:1:use {pattern} here" in text(root, "Grep", pattern=pattern)
+    assert text(root, "Glob", pattern=pattern) == text(root, "Grep", pattern="use", glob=pattern) == "no matches"
+    refusal(root, "Grep", pattern="x", path=pattern)
+    refusal(root, "Glob", pattern="*", path=pattern)
 
 
-def test_what_is_not_found_is_said(project: Project) -> None:
-    assert call(project, "Grep", pattern="zebra") == call(project, "Glob", pattern="*.zebra") == "no matches"
+def test_a_pattern_and_a_file_in_any_script(root: Path) -> None:
+    write(root / "größer 😀.md", "שלום\n")
+    assert text(root, "Grep", pattern="שלום") == "größer 😀.md:1:שלום"
+    assert text(root, "Glob", pattern="*😀*") == "größer 😀.md"
+    assert text(root, "Read", file_path="größer 😀.md") == "שלום"
 
 
-@pytest.mark.parametrize("name", ["Grep", "Glob"])
-def test_a_path_that_is_not_there_is_not_called_a_bad_pattern(project: Project, name: str) -> None:
-    assert "pattern" not in refusal(project, name, pattern="x", path="missing")
+def test_what_was_found_is_kept_when_time_is_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = (
+        r"""case "$*" in *--files\ *|*--files) echo ;; *) printf './src/cart.ts\0001:one\n'; exec sleep 60 ;; esac"""
+    )
+    monkeypatch.setattr(grep_tool, "SEARCH_SECONDS", 1.0)
+    found = answer(stuck(root, script), "Grep", pattern="one")
+    assert found.text.splitlines()[0] == "src/cart.ts:1:one" and "stopped after" in found.text
+    assert found.paths == {"src/cart.ts"}
 
 
-@pytest.mark.parametrize(("name", "pattern"), [("Grep", "CheckoutPage"), ("Glob", "**/*"), ("Glob", "**/*.js")])
-def test_what_git_ignores_is_left_out(project: Project, folder: Path, name: str, pattern: str) -> None:
-    (folder / ".gitignore").write_text("node_modules/\n")
-    (folder / "node_modules").mkdir()
-    (folder / "node_modules" / "bundle.js").write_text("CheckoutPage")
-    assert "node_modules" not in call(project, name, pattern=pattern)
+# All of them
 
 
-def test_a_pattern_and_a_file_in_any_script(project: Project, folder: Path) -> None:
-    (folder / "größer 😀.md").write_text("שלום\n")
-    assert call(project, "Grep", pattern="שלום") == "größer 😀.md:1:שלום"
-    assert call(project, "Glob", pattern="*😀*") == "größer 😀.md"
-    assert call(project, "Read", file_path="größer 😀.md") == "שלום\n"
+def test_a_hundred_thousand_files_are_listed_and_searched_in_time(tmp_path: Path) -> None:
+    root = make_project(tmp_path, {"a.txt": "needle\n"})
+    for folder in range(100):
+        path = root / f"folder-{folder:03}" / "src"
+        path.mkdir(parents=True)
+        for n in range(1000):
+            (path / f"file-{n:03}.ts").touch()
+    write(root / "folder-099" / "src" / "file-999.ts", "needle\n")
+    project, times = Project(str(root)), []
+    for name, arguments in (
+        ("Glob", {"pattern": "**/file-999.ts"}),
+        ("Grep", {"pattern": "needle"}),
+        ("Read", {"file_path": "folder-050/src/file-000.ts"}),
+    ):
+        began = time.monotonic()
+        assert text(project, name, **arguments)
+        times.append(time.monotonic() - began)
+    assert text(project, "Grep", pattern="needle", mode="files") == "a.txt\nfolder-099/src/file-999.ts"
+    # 0.4, 0.6 and 0.1 s on a quiet machine of two cores; the goal is 2 s.
+    assert max(times) < 20
 
 
-def test_arguments_of_the_wrong_kind_are_refused(project: Project) -> None:
-    bad: list[tuple[str, dict[str, object]]] = [
-        ("Read", {}),
-        ("Read", {"file_path": 1}),
-        ("Grep", {"pattern": ["x"]}),
-        ("Grep", {"pattern": "x", "path": 5}),
-        ("Glob", {"pattern": None}),
-        ("Glob", {"pattern": "*", "more": 1}),
-    ]
-    for name, arguments in bad:
-        refusal(project, name, **arguments)
-
-
-@pytest.mark.parametrize("name", ["Grep", "Glob"])
-def test_a_cancelled_search_leaves_no_process(
-    project: Project, folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "arguments", "told"),
+    [
+        ("Read", {}, "`file_path` is missing"),
+        ("Read", {"file_path": 1}, "`file_path` is wrong"),
+        ("Read", {"file_path": ""}, "`file_path` is wrong"),
+        ("Grep", {"pattern": ["x"]}, "`pattern` is wrong"),
+        ("Grep", {"pattern": "x", "path": 5}, "`path` is wrong"),
+        ("Grep", {"pattern": "x", "mode": "all"}, "'lines', 'files' or 'counts'"),
+        ("Grep", {"pattern": "x", "context": 1000}, "`context` is wrong"),
+        ("Grep", {"pattern": "x", "head_limit": 0}, "`head_limit` is wrong"),
+        ("Glob", {"pattern": None}, "`pattern` is missing"),
+        ("Glob", {"pattern": "*", "more": 1}, "there is no argument `more`. It takes `pattern`, and optionally `path`"),
+    ],
+)
+def test_a_wrong_argument_is_told_in_words_the_model_can_act_on(
+    root: Path, name: str, arguments: dict[str, Any], told: str
 ) -> None:
-    # A ripgrep that never ends.
-    stuck = folder.parent / "rg"
-    stuck.write_text("#!/bin/sh\nexec -a rg sleep 60\n".replace("exec -a rg", "exec"))
-    stuck.chmod(0o755)
-    monkeypatch.setattr(project, "_ripgrep", str(stuck))
-    pids: list[int] = []
-    start = asyncio.create_subprocess_exec
+    refused = refusal(root, name, **arguments)
+    assert told in refused and "ValidationError" not in refused and "pydantic" not in refused
 
-    async def noted(*arguments: Any, **options: Any) -> asyncio.subprocess.Process:
-        process = await start(*arguments, **options)
-        pids.append(process.pid)
-        return process
 
-    monkeypatch.setattr(asyncio, "create_subprocess_exec", noted)
-    [tool] = [tool for tool in project.tools(("Grep", "Glob")) if tool.name == name]
+@pytest.mark.parametrize("given", ["src/cart.ts", ["src/cart.ts"], None])
+def test_an_input_that_is_no_object_is_refused(root: Path, given: object) -> None:
+    from anthropic.lib.tools import ToolError
+
+    async def call() -> ToolAnswer:
+        [tool] = make_tools(Project(str(root)).open(), ("Read",))
+        return await tool.call(given)
+
+    with pytest.raises(ToolError, match="JSON object"):
+        run(call())
+
+
+@pytest.mark.parametrize("name", ["file_path", "filePath", "FILE_PATH", "File-Path", "path", "Path", "file"])
+def test_an_argument_is_taken_whatever_its_case(root: Path, name: str) -> None:
+    assert text(root, "Read", **{name: "docs/guide.md"}) == "# Checkout"
+    assert as_shown("Read", {name: "docs/guide.md", "limit": None}) == {"file_path": "docs/guide.md"}
+
+
+@pytest.mark.parametrize(("given", "name"), [("read", "Read"), ("GREP", "Grep"), (" Glob ", "Glob"), ("Bash", None)])
+def test_a_tool_is_known_whatever_the_case_of_its_name(given: str, name: str | None) -> None:
+    assert tool_name(given) == name
+
+
+@pytest.mark.parametrize("name", ["Grep", "Glob", "Read"])
+def test_a_cancelled_call_leaves_no_process(root: Path, name: str) -> None:
+    project = stuck(root, f"echo $$ > {root.parent}/began\nexec sleep 60")
+    [tool] = make_tools(project.open(), (name,))  # type: ignore[arg-type]
+    before = children()
 
     async def cancelled() -> None:
-        task = asyncio.create_task(tool.call({"pattern": "x"}))
-        while not pids:
-            await asyncio.sleep(0)
+        task = asyncio.create_task(tool.call({"file_path": "src/cart.ts"} if name == "Read" else {"pattern": "x"}))
+        while not (root.parent / "began").exists():
+            await asyncio.sleep(0.01)
+        assert children() - before
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
 
     run(cancelled())
-    wait_until(lambda: not Path(f"/proc/{pids[0]}").exists(), seconds=1)
+    wait_until(lambda: children() <= before, seconds=10)
 
 
-def test_a_search_that_takes_too_long_is_given_up(
-    project: Project, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stuck = folder.parent / "rg"
-    stuck.write_text("#!/bin/sh\nexec sleep 60\n")
-    stuck.chmod(0o755)
-    monkeypatch.setattr(project, "_ripgrep", str(stuck))
-    monkeypatch.setattr("worker.agent.tools.SEARCH_SECONDS", 0.1)
-    assert "longer" in refusal(project, "Grep", pattern="x")
+def test_a_process_that_takes_too_long_is_ended(root: Path) -> None:
+    async def late() -> processes.Output:
+        command = ["/bin/sh", "-c", "echo some; exec sleep 60"]
+        return await processes.run(command, folder=str(root), max_bytes=100, seconds=0.5)
+
+    before = children()
+    output = run(late())
+    assert (output.data, output.is_late, output.exit_code) == (b"some\n", True, None)
+    assert children() <= before
 
 
-def test_searches_leave_no_process_behind(project: Project, folder: Path) -> None:
-    for n in range(300):
-        (folder / f"big-{n}.txt").write_text("needle " * 300)
-    calls: list[Callable[[], str]] = [
-        lambda: call(project, "Grep", pattern="needle"),
-        lambda: call(project, "Glob", pattern="*"),
-        lambda: refusal(project, "Grep", pattern="("),
-    ]
-    for made in calls:
-        made()
-    assert rg_processes() == set()
+def test_a_process_that_says_too_much_is_ended(root: Path) -> None:
+    output = run(processes.run(["/bin/cat", "/dev/zero"], folder=str(root), max_bytes=1000, seconds=30))
+    assert (output.data, output.is_cut, output.is_late) == (bytes(1000), True, False)
 
 
-def test_only_the_tools_asked_for_are_made_and_each_once(project: Project) -> None:
-    assert [tool.name for tool in project.tools(("Glob", "Read", "Glob"))] == ["Glob", "Read"]
-    assert project.tools(()) == []
-    for tool in project.tools(("Read", "Grep", "Glob")):
-        schema = dict(tool.to_dict())["input_schema"]
-        assert isinstance(schema, dict) and schema["additionalProperties"] is False
+def test_a_process_sees_nothing_of_our_environment(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "canary")
+    output = run(processes.run(["/usr/bin/env"], folder=str(root), max_bytes=10_000, seconds=30))
+    assert output.data and b"canary" not in output.data
 
 
-def test_a_project_may_be_named_by_a_symlink(folder: Path) -> None:
-    link = folder.parent / "by-link"
-    link.symlink_to(folder)
-    project = Project(str(link))
-    assert call(project, "Read", file_path="docs/guide.md") == "# Checkout\n"
-    assert call(project, "Glob", pattern="docs/*") == "docs/guide.md"
+def test_calls_leave_no_process_behind(root: Path) -> None:
+    before = children()
+    text(root, "Grep", pattern="a")
+    text(root, "Glob", pattern="*")
+    text(root, "Read", file_path="src/cart.ts")
+    refusal(root, "Grep", pattern="(")
+    assert children() <= before
+
+
+def test_a_project_that_is_gone_is_told(root: Path) -> None:
+    project = Project(str(root.parent / "gone"))
+    for name, arguments in (("Grep", {"pattern": "x"}), ("Glob", {"pattern": "*"}), ("Read", {"file_path": "x"})):
+        refusal(project, name, **arguments)
+
+
+def test_only_the_tools_asked_for_are_made_and_each_once(root: Path) -> None:
+    project = Project(str(root)).open()
+    assert [tool.name for tool in make_tools(project, ("Glob", "Read", "Glob"))] == ["Glob", "Read"]
+    assert make_tools(project, ()) == []
+
+
+def test_what_the_model_is_told_of_the_tools_is_short_and_strict(root: Path) -> None:
+    for tool in make_tools(Project(str(root)).open(), ALL_TOOLS):
+        definition = tool.to_dict()
+        schema = definition["input_schema"]
+        assert schema["additionalProperties"] is False and set(schema["required"]) <= set(schema["properties"])
+        assert all(
+            set(each) <= {"type", "description", "enum", "items", "minItems", "maxItems"}
+            for each in schema["properties"].values()
+        )
+        assert len(str(definition)) < 1200
+
+
+def test_a_name_that_has_no_encoding_harms_nobody(root: Path) -> None:
+    write(Path(os.fsdecode(os.fsencode(root) + b"/src/\xff.txt")), "needle\n")
+    assert "src/cart.ts" in text(root, "Glob", pattern="src/*")
+    assert "needle" in text(root, "Grep", pattern="needle")

@@ -1,0 +1,87 @@
+"""A project for the tests of the tools, and a way to call them."""
+
+import asyncio
+import os
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from anthropic.lib.tools import ToolError
+
+from worker.agent.project import Project
+from worker.agent.tool import ToolAnswer
+from worker.agent.tool_arguments import ALL_TOOLS
+from worker.agent.tools import make_tools
+
+T = TypeVar("T")
+
+SECRET = "canary-of-a-secret"
+
+FILES = {
+    "src/Checkout.tsx": "export function CheckoutPage() {\n  return null\n}\n",
+    "src/cart.ts": "import { CheckoutPage } from './Checkout'\n// größer 😀\n",
+    "docs/guide.md": "# Checkout\n",
+}
+
+
+def make_project(folder: Path, files: dict[str, str | bytes] | None = None) -> Path:
+    """Writes these files, those of `FILES` by default, below a new folder `project`; returns it."""
+    root = folder / "project"
+    for path, content in (FILES if files is None else files).items():
+        write(root / path, content)
+    return root
+
+
+def write(path: Path, content: str | bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def run(coroutine: Coroutine[Any, Any, T], seconds: float = 30) -> T:
+    async def bounded() -> T:
+        async with asyncio.timeout(seconds):
+            return await coroutine
+
+    return asyncio.run(bounded())
+
+
+def answer(root: Path | Project, name: str, **arguments: object) -> ToolAnswer:
+    """What a tool answers to a call of the model."""
+    project = root if isinstance(root, Project) else Project(str(root))
+
+    async def call() -> ToolAnswer:
+        [tool] = [tool for tool in make_tools(project.open(), ALL_TOOLS) if tool.name == name]
+        return await tool.call(arguments)
+
+    return run(call())
+
+
+def text(root: Path | Project, name: str, **arguments: object) -> str:
+    return answer(root, name, **arguments).text
+
+
+def lines(root: Path | Project, name: str, **arguments: object) -> list[str]:
+    return text(root, name, **arguments).splitlines()
+
+
+def refusal(root: Path | Project, name: str, **arguments: object) -> str:
+    """What the model is told when a tool refuses."""
+    with pytest.raises(ToolError) as refused:
+        answer(root, name, **arguments)
+    told = str(refused.value)
+    assert SECRET not in told and str(root) not in told and len(told) < 1000
+    return told
+
+
+def children() -> set[int]:
+    """The processes that this one has started and not yet buried."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid():
+            found.add(int(stat.parent.name))
+    return found

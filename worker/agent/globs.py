@@ -1,0 +1,100 @@
+"""Glob patterns as regular expressions over paths, in ripgrep's reading, with two kindnesses for a model.
+
+A pattern without a slash matches a name at any depth; `*` and `?` stop at slashes, `**` does not; `{a,b}` is either.
+`[id]` is a character class, and the folder of that name as well: frameworks call folders so.
+"""
+
+import re
+from functools import lru_cache
+
+MAX_PATTERN_CHARACTERS = 500
+MAX_ALTERNATIVES = 64
+
+
+class BadGlob(ValueError):
+    """The pattern cannot be read; the message says why."""
+
+
+@lru_cache(maxsize=1000)
+def compile_glob(pattern: str, *, ignores_case: bool = False) -> re.Pattern[str]:
+    """The expression that a relative path must match as a whole. Raises BadGlob."""
+    if len(pattern) > MAX_PATTERN_CHARACTERS:
+        raise BadGlob(f"the pattern is longer than {MAX_PATTERN_CHARACTERS} characters")
+    readings = []
+    for plain in _without_braces(pattern.removeprefix("./")):
+        anchored = plain if "/" in plain else f"**/{plain}"
+        if anchored.endswith("/"):
+            anchored += "**"
+        readings += [_translated(anchored, has_classes=False)]
+        if "[" in anchored:
+            readings += [_translated(anchored, has_classes=True)]
+    try:
+        return re.compile("|".join(dict.fromkeys(readings)), re.DOTALL | (re.IGNORECASE if ignores_case else 0))
+    except re.error as error:
+        raise BadGlob(f"not a valid glob pattern: {error.msg}") from None
+
+
+def last_names(pattern: str) -> list[str]:
+    """The last component of each reading, as globs for ripgrep that match at least as much; empty for any name."""
+    names = []
+    for plain in _without_braces(pattern):
+        name = plain.rpartition("/")[2]
+        if not name or "**" in name or "\\" in name:
+            return []
+        names += [name, re.sub(r"([\[\]])", r"[\1]", name)] if "[" in name else [name]
+    return names
+
+
+def static_prefix(pattern: str) -> str:
+    """The folders that the pattern begins with, before anything that is not plain text; '' for none."""
+    folders = []
+    for folder in pattern.removeprefix("./").split("/")[:-1]:
+        if re.search(r"[*?\[\]{}\\]", folder) or folder in ("", ".", ".."):
+            break
+        folders.append(folder)
+    return "/".join(folders)
+
+
+def _without_braces(pattern: str) -> list[str]:
+    found, done = [pattern], []
+    while found:
+        plain = found.pop()
+        match = re.search(r"\{([^{}]*)\}", plain)
+        if match is None:
+            done.append(plain)
+        else:
+            found += [plain[: match.start()] + each + plain[match.end() :] for each in match[1].split(",")]
+        if len(found) + len(done) > MAX_ALTERNATIVES:
+            raise BadGlob(f"the pattern has more than {MAX_ALTERNATIVES} alternatives")
+    return sorted(done)
+
+
+def _translated(pattern: str, *, has_classes: bool) -> str:
+    # Runs of stars would make the expression try every way of sharing a text between them.
+    pattern = re.sub(r"\*{3,}", "**", pattern)
+    pattern = re.sub(r"(\*\*/)+", "**/", pattern)
+    expression, position = "", 0
+    while position < len(pattern):
+        rest = pattern[position:]
+        if rest.startswith("**/"):
+            piece, length = "(?:[^/]+/)*", 3
+        elif rest.startswith("**"):
+            piece, length = ".*", 2
+        elif rest[0] == "*":
+            piece, length = "[^/]*", 1
+        elif rest[0] == "?":
+            piece, length = "[^/]", 1
+        elif has_classes and (found := re.match(r"\[([!^]?)(\]?[^\]/]*)\]", rest)):
+            negation = "^/" if found[1] else ""
+            piece, length = f"(?!/)[{negation}{_class(found[2])}]", found.end()
+        elif rest[0] == "\\" and len(rest) > 1:
+            piece, length = re.escape(rest[1]), 2
+        else:
+            piece, length = re.escape(rest[0]), 1
+        expression, position = expression + piece, position + length
+    return expression
+
+
+def _class(members: str) -> str:
+    """The members of a character class, of which only a dash between two keeps its meaning."""
+    return re.sub(r"([\\\[\]^&~|])", r"\\\1", members)

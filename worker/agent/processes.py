@@ -1,0 +1,101 @@
+"""Runs the short processes that look at the project: each bounded in bytes and time, and killed when it is not needed.
+
+Whatever touches the project's files runs in one: a slow disk or a huge file then costs the job that asked, and not
+the loop that all jobs of a worker share, nor its end at SIGTERM.
+"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+MAX_PROCESSES = 16
+"""At once, for all jobs of this worker."""
+KILL_SECONDS = 1.0
+"""A process that hangs in the kernel does not die; after this long nobody waits for it any more."""
+_MAX_PROBLEM_BYTES = 4096
+_PIECE_BYTES = 65_536
+
+_permits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a process wrote."""
+
+    data: bytes
+    problem: str
+    """The beginning of its standard error."""
+    exit_code: int | None
+    """None where it was killed before its end."""
+    is_cut: bool = False
+    """It had more to say than was asked for."""
+    is_late: bool = False
+    """Its time was up; `data` is what it had said by then."""
+
+
+async def run(
+    command: Sequence[str | bytes], *, folder: str, given: bytes = b"", max_bytes: int, seconds: float
+) -> Output:
+    """Runs the command in the folder with `given` on its standard input. Raises OSError where it cannot be started.
+
+    Cancelling kills the process.
+    """
+    async with _permit():
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=folder,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        data, is_late = bytearray(), False
+        try:
+            async with asyncio.timeout(seconds):
+                problem, _ = await asyncio.gather(_collect(process, data, max_bytes), _give(process, given))
+        except TimeoutError:
+            problem, is_late = "", True
+        finally:
+            code = process.returncode
+            if code is None:
+                await _kill(process)
+        is_cut = len(data) > max_bytes
+        return Output(bytes(data[:max_bytes]), problem, None if is_cut or is_late else code, is_cut, is_late)
+
+
+async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError, ConnectionResetError):
+        process.stdin.write(given)
+        await process.stdin.drain()
+    process.stdin.close()
+
+
+async def _collect(process: asyncio.subprocess.Process, data: bytearray, max_bytes: int) -> str:
+    """Fills `data` until the process has ended or the bound is passed; returns what it said on standard error."""
+    assert process.stdout is not None and process.stderr is not None
+    while len(data) <= max_bytes and (piece := await process.stdout.read(_PIECE_BYTES)):
+        data += piece
+    if len(data) > max_bytes:
+        return ""
+    problem = await process.stderr.read(_MAX_PROBLEM_BYTES)
+    await process.wait()
+    return problem.decode(errors="replace")
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(KILL_SECONDS):
+            await process.wait()
+
+
+@asynccontextmanager
+async def _permit() -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    async with _permits.setdefault(loop, asyncio.Semaphore(MAX_PROCESSES)):
+        yield

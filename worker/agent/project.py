@@ -1,0 +1,173 @@
+"""The project's directory, and the one rule for what of it may be read.
+
+The agent reads what `rg --files` lists in the root, less hidden files, less those whose names say that they hold
+secrets (`secret_names`), less what is not a regular file with a single name (`file_access`). Ignore files are heeded
+whether or not there is a `.git`; none of them can open what is hidden or secret. Read, Grep, Glob and the card of the
+project all go by this module.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import sys
+from pathlib import Path, PurePosixPath
+
+from anthropic.lib.tools import ToolError
+
+from worker.agent import file_access, processes
+from worker.agent.processes import Output
+from worker.agent.secret_names import is_hidden, is_secret
+
+LISTING_SECONDS = 10.0
+MAX_LISTING_BYTES = 40_000_000
+KEEP_SECONDS = 5.0
+MAX_PATH_CHARACTERS = 1_000
+MAX_NEIGHBOURS = 5
+
+RULE = (
+    "--no-config",
+    "--no-messages",
+    "--color=never",
+    "--no-require-git",
+    # Goes before everything that an ignore file may say.
+    "--glob=!.*",
+)
+_SPECIAL = re.compile(r"([\\*?\[\]{}!# ])")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def ripgrep_path() -> str | None:
+    """Where ripgrep is: beside this Python, else on the PATH."""
+    beside = Path(sys.executable).parent / "rg"
+    return str(beside) if beside.exists() else shutil.which("rg")
+
+
+class Project:
+    """The directory the agent may read, as it is configured."""
+
+    def __init__(self, root: str) -> None:
+        self._configured = root
+        self.ripgrep = ripgrep_path() or "rg"
+
+    @property
+    def root(self) -> Path:
+        """Where the directory is now: a root that is a link may lead elsewhere for the next job."""
+        return Path(self._configured).resolve()
+
+    def open(self) -> "OpenProject":
+        """The project for one job, which sees one root from its beginning to its end."""
+        return OpenProject(str(self.root), self._configured, self.ripgrep)
+
+
+class OpenProject:
+    """The project as one job reads it. Paths are relative to the root, with slashes and without a leading `./`."""
+
+    def __init__(self, root: str, configured: str, ripgrep: str) -> None:
+        self.root = root
+        self._prefixes = tuple(dict.fromkeys(prefix.rstrip("/") for prefix in (root, configured)))
+        self._ripgrep = ripgrep
+
+    def relative(self, path: str) -> str:
+        """The path relative to the root, '' for the root itself. Raises ToolError for one that leads out of it."""
+        if len(path) > MAX_PATH_CHARACTERS or _UNPRINTABLE.search(path):
+            raise ToolError(f"{shown(path)}: not a path of the project")
+        for prefix in self._prefixes:
+            if path == prefix or path.startswith(f"{prefix}/"):
+                path = path[len(prefix) :]
+                break
+        parts: list[str] = []
+        for part in PurePosixPath(path).parts:
+            if part == "..":
+                if not parts:
+                    raise ToolError(f"{shown(path)}: outside the project; paths are relative to its root")
+                parts.pop()
+            elif part != "/":
+                parts.append(part)
+        return "/".join(parts)
+
+    async def files(self, inside: str = "") -> list[str]:
+        """The files that may be read in this folder, or this one file; empty where there is none.
+
+        The order is ripgrep's, which is none.
+        """
+        if inside and (is_hidden(inside) or is_secret(inside)):
+            return []
+        output = await self.search(["--files", "--null"], inside, MAX_LISTING_BYTES, LISTING_SECONDS)
+        return await asyncio.to_thread(_listed, output.data, inside)
+
+    async def search(self, arguments: list[str], inside: str, max_bytes: int, seconds: float) -> Output:
+        """What ripgrep says when it walks the project by the rule, no further than into `inside`.
+
+        The walk begins at the root, so that every ignore file on the way counts; an ignore file of the least weight
+        keeps it from turning aside. It is no bound: an ignore file of the project may outweigh it, so whoever calls
+        this has to look at each path with `is_readable`.
+        """
+        given, flags = _way_to(inside), list[str]()
+        if given:
+            flags = ["--ignore-file=/dev/stdin"]
+        command = [self._ripgrep, *RULE, *flags, *arguments, "./"]
+        return await self._run(command, given.encode(errors="surrogateescape"), max_bytes, seconds)
+
+    async def keep(self, paths: list[str]) -> list[str]:
+        """Those of the paths that are regular files of a single name, reached without links."""
+        if not paths:
+            return []
+        given = b"".join(os.fsencode(path) + b"\0" for path in paths)
+        output = await self._run(_file_access("keep", self.root), given, len(given), KEEP_SECONDS)
+        kept = {os.fsdecode(path) for path in output.data.split(b"\0")[:-1]}
+        return [path for path in paths if path in kept]
+
+    async def read(self, path: str, first: int, last: int | None) -> Output:
+        """What `file_access` says of this file; whoever calls this has found the path in `files`."""
+        command = _file_access("read", self.root, path, str(first), str(last or 0))
+        # JSON may take six characters for one.
+        return await self._run(command, b"", 8 * file_access.MAX_CHARACTERS, file_access.READ_SECONDS + 1)
+
+    async def why_not(self, path: str) -> str:
+        """Why this path is not among the files, with what may have been meant."""
+        listed = await self.files()
+        if not path or any(each.startswith(f"{path}/") for each in listed):
+            return f"{shown(path) or '.'}: is a folder; list it with Glob"
+        name = PurePosixPath(path).name.casefold()
+        alike = sorted(each for each in listed if PurePosixPath(each).name.casefold() == name and name)
+        if not alike:
+            return f"{shown(path)}: no such file or folder, or not readable (hidden, ignored or secret)"
+        return f"{shown(path)}: no such file; did you mean {', '.join(alike[:MAX_NEIGHBOURS])}?"
+
+    async def _run(self, command: list[str], given: bytes, max_bytes: int, seconds: float) -> Output:
+        try:
+            return await processes.run(command, folder=self.root, given=given, max_bytes=max_bytes, seconds=seconds)
+        except OSError:
+            raise ToolError("the project cannot be read right now") from None
+
+
+def is_readable(path: str, inside: str) -> bool:
+    """Whether a path that ripgrep showed may be shown: in this folder, neither hidden nor secret."""
+    is_inside = not inside or path == inside or path.startswith(f"{inside}/")
+    return is_inside and not is_hidden(path) and not is_secret(path) and not _UNPRINTABLE.search(path)
+
+
+def shown(text: str) -> str:
+    """What the model sent, short enough to be sent back to it."""
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _listed(data: bytes, inside: str) -> list[str]:
+    paths = (os.fsdecode(path).removeprefix("./") for path in data.split(b"\0")[:-1])
+    return [path for path in paths if is_readable(path, inside)]
+
+
+def _way_to(path: str) -> str:
+    """Lines of an ignore file that leave nothing but this path and what is in it."""
+    lines, passed = [], ""
+    for part in path.split("/") if path else []:
+        escaped = _SPECIAL.sub(r"\\\1", part)
+        lines += [f"{passed}/*", f"!{passed}/{escaped}"]
+        passed = lines[-1][1:]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _file_access(*arguments: str) -> list[str]:
+    # Isolated and without site-packages, it starts in a tenth of the time.
+    return [sys.executable, "-I", "-S", "-B", file_access.__file__, *arguments]

@@ -1,0 +1,29 @@
+"""Shares a limit out over groups, so that a cut shows something of every part and not only the alphabet's beginning."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:
+    """How many of each group to take: all of the small ones, the same number of the others, `limit` in all.
+
+    Where there are more groups than the limit has places, those that get one lie evenly among all.
+    """
+    if sum(sizes) <= limit:
+        return list(sizes)
+    if len(sizes) > limit:
+        chosen = {place * len(sizes) // limit for place in range(limit)}
+        return [int(number in chosen) for number in range(len(sizes))]
+    shares, left = [0] * len(sizes), limit
+    for position, number in enumerate(sorted(range(len(sizes)), key=sizes.__getitem__)):
+        shares[number] = min(sizes[number], left // (len(sizes) - position))
+        left -= shares[number]
+    return shares
+
+
+def fairly(groups: Sequence[Sequence[T]], limit: int) -> list[T]:
+    """The beginning of each group, as long as its share."""
+    shares = fair_shares([len(group) for group in groups], limit)
+    return [each for group, share in zip(groups, shares, strict=True) for each in group[:share]]

@@ -1,0 +1,57 @@
+"""One tool: what the model is told of it, and what a call of it gives."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from shared.contract.schemas import ToolName
+from worker.agent.project import OpenProject
+from worker.agent.tool_arguments import ARGUMENTS, Arguments
+
+MAX_OUTPUT_CHARACTERS = 30_000
+"""Of a tool's answer; what the model is given counts as input of every later call."""
+
+A = TypeVar("A", bound=Arguments)
+
+
+@dataclass(frozen=True)
+class ToolAnswer:
+    """What the model is given, and the files of the project that it has now seen."""
+
+    text: str
+    paths: frozenset[str] = frozenset()
+
+
+class Tool(ABC, Generic[A]):
+    """A tool of one job."""
+
+    name: ClassVar[ToolName]
+    description: ClassVar[str]
+
+    def __init__(self, project: OpenProject) -> None:
+        self._project = project
+
+    def to_dict(self) -> dict[str, Any]:
+        """The definition that goes into the request."""
+        schema = ARGUMENTS[self.name].schema_for_model()
+        return {"name": self.name, "description": self.description, "input_schema": schema}
+
+    async def call(self, given: object) -> ToolAnswer:
+        """The answer to a call. Raises ToolError, whose text is meant for the model."""
+        arguments: Any = ARGUMENTS[self.name].read(self.name, given)
+        return await self._call(arguments)
+
+    @abstractmethod
+    async def _call(self, arguments: A) -> ToolAnswer: ...
+
+
+def clipped(text: str) -> str:
+    """A tool's answer, no longer than an answer may be."""
+    if len(text) <= MAX_OUTPUT_CHARACTERS:
+        return text
+    return text[:MAX_OUTPUT_CHARACTERS] + f"\n[cut at {MAX_OUTPUT_CHARACTERS} characters]"
+
+
+def with_notes(text: str, notes: list[str]) -> str:
+    """The text, and what there is to say about it, in brackets at its end."""
+    return "\n".join([*([text] if text else []), *(f"[{note}]" for note in notes)])
