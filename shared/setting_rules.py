@@ -118,6 +118,43 @@ def directory(value: str) -> str:
     return value
 
 
+_SYSTEM_FOLDERS = frozenset(
+    f"/{name}"
+    for name in (
+        "",
+        "bin",
+        "boot",
+        "dev",
+        "etc",
+        "home",
+        "lib",
+        "lib32",
+        "lib64",
+        "private",
+        "proc",
+        "root",
+        "run",
+        "sbin",
+        "sys",
+        "tmp",
+        "usr",
+        "var",
+        "Users",
+    )
+)
+_SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/run/secrets", "/sys", "/var/run/secrets")
+
+
+def project_root(value: str) -> str:
+    """A directory that holds one project: whatever lies in it may be shown to every user."""
+    resolved = Path(directory(value)).resolve()
+    home = Path.home().resolve()
+    is_system = str(resolved) in _SYSTEM_FOLDERS or any(resolved.is_relative_to(tree) for tree in _SYSTEM_TREES)
+    if is_system or resolved == home or resolved in home.parents:
+        raise ValueError("must be the directory of one project, not one of the system's or a home directory")
+    return value
+
+
 def origin(value: str) -> str:
     """An origin as a browser sends it; never `*` and no patterns, which let in more than was meant."""
     if not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9]\d{0,4})?", value) or not _has_port_in_range(value):

@@ -159,7 +159,7 @@ class WorkerSettings(Settings):
     max_job_tokens: Count = 1_000_000
     """Input and output tokens of one job, reads from the cache at a tenth; past nine tenths of it the model is told to
     answer, past all of it no further turn begins."""
-    project_root: Annotated[str, AfterValidator(setting_rules.directory)] | None = None
+    project_root: Annotated[str, AfterValidator(setting_rules.project_root)] | None = None
     """The directory that the agent may read; without it the agent has no tools."""
     worker_concurrency: Annotated[int, Field(gt=0, le=1000)] = 100
     """Jobs at once in one worker process."""

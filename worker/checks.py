@@ -1,7 +1,10 @@
 """What `python -m worker --check` looks at."""
 
+import os
 import subprocess
 from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
 
 import anthropic
 
@@ -10,6 +13,7 @@ from shared.settings import WorkerSettings
 from worker.agent.project import RULE, ripgrep_path
 
 TIMEOUT_SECONDS = 10.0
+SAMPLED_FILES = 100
 
 
 def check_key(settings: WorkerSettings) -> Iterable[Finding]:
@@ -49,7 +53,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         return
     version = subprocess.run([ripgrep, "--version"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)  # noqa: S603
     yield Finding("ok", "ripgrep", version.stdout.splitlines()[0])
-    # Lists what the agent could see; the first file is enough.
+    # Lists what the agent could see; the first files are enough.
     with subprocess.Popen(  # noqa: S603
         [ripgrep, *RULE, "--files", "./"],
         cwd=settings.project_root,
@@ -58,9 +62,16 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         stderr=subprocess.DEVNULL,
     ) as files:
         assert files.stdout is not None
-        first = files.stdout.readline()
+        listed = [line.rstrip(b"\n") for line in islice(files.stdout, SAMPLED_FILES)]
         files.kill()
-    yield Finding("ok" if first else "warn", "project", settings.project_root + ("" if first else " shows no file"))
+    if not listed:
+        yield Finding("warn", "project", f"{settings.project_root} shows no file")
+        return
+    linked = sum(Path(settings.project_root, os.fsdecode(path)).lstat().st_nlink > 1 for path in listed)
+    yield Finding("ok", "project", settings.project_root)
+    if linked:
+        told = f"{linked} of {len(listed)} files have a second name (hard links) and are not read; copy the project"
+        yield Finding("warn", "project", told)
 
 
 def main() -> int:

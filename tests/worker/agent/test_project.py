@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.setting_rules import project_root
 from tests.worker.agent.projects import FILES, SECRET, answer, lines, make_project, refusal, run, text, write
 from tests.worker.agent.test_secret_names import FAMILIES
 from worker.agent.project import Project, ripgrep_path
@@ -229,3 +230,21 @@ def test_a_folder_that_becomes_a_link_after_it_was_listed_is_not_followed(root: 
 def test_ripgrep_is_the_one_that_is_installed_with_the_worker() -> None:
     path = ripgrep_path()
     assert path is not None and Path(path).exists()
+
+
+@pytest.mark.parametrize("folder", ["/", "/etc", "/etc/ssl", "/proc/self", "/usr", "/home", "/dev", "~", "~/.."])
+def test_a_directory_of_the_system_or_a_home_is_no_project(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Path(os.path.realpath("/tmp")) / "someone"
+    monkeypatch.setenv("HOME", str(home))
+    path = Path(folder.replace("~", str(home)))
+    home.mkdir(exist_ok=True)
+    if path.is_dir():
+        with pytest.raises(ValueError, match="one project"):
+            project_root(str(path))
+
+
+def test_a_link_to_a_directory_of_the_system_is_no_project_either(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(ValueError, match="one project"):
+        project_root(str(tmp_path / "link"))
+    assert project_root(str(tmp_path)) == str(tmp_path)
