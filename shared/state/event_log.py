@@ -68,6 +68,8 @@ class Snapshot:
     is_running: bool
     last_id: EventId | None
     entries: list[Entry]
+    run: str = ""
+    """Names the start of the job that the current attempt belongs to: the same id of another run is another event."""
 
 
 def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only: bool = False) -> Snapshot | None:
@@ -100,7 +102,7 @@ def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None
 
 def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] | dict[bytes, bytes]]]) -> Snapshot:
     """Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
-    status, attempt, user, created_at, job_input, holder, last_id = head
+    status, attempt, user, created_at, job_input, holder, last_id, run = head
     return Snapshot(
         status=JobStatus(status.decode()),
         attempt=int(attempt),
@@ -109,6 +111,7 @@ def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] 
         input=JobInput.model_validate_json(job_input),
         is_running=holder != b"",
         last_id=EventId.parse(last_id.decode()),
+        run=run.decode(),
         entries=[_entry(entry_id, fields) for entry_id, fields in entries],
     )
 

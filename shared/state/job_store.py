@@ -28,6 +28,7 @@ from shared.state.outcomes import (
     Suspect,
 )
 from shared.state.scripts import Argument, script
+from shared.telemetry.metrics import job_metrics
 
 MAX_STARTS = 10
 """Attempts in all, drains included: nothing runs for ever."""
@@ -89,7 +90,6 @@ class JobStore:
     ) -> Created | Replayed | RateLimited | NotCreated:
         """Stores the job and queues it, or does neither."""
         job_id, body = str(uuid4()), job.model_dump_json()
-        idempotency = keys.idempotency(user_id, idempotency_key) if idempotency_key else ""
         args: list[Argument] = [job_id, sha256(body.encode()).hexdigest(), user_id, body]
         args += [
             limits.jobs_per_minute,
@@ -99,7 +99,9 @@ class JobStore:
             self._idempotency_ttl_ms,
         ]
         args += [TokenUsage().model_dump_json(), *self.queue.enqueue_commands(job_id, request_id=request_id)]
-        where = (keys.record(job_id), idempotency, keys.creates(user_id), self.queue.key)
+        where = [keys.record(job_id), keys.creates(user_id), self.queue.key]
+        if idempotency_key:
+            where.append(keys.idempotency(user_id, idempotency_key))
         match script("create").call(self.redis, where, args):
             case [b"created", created_at, remaining, reset_ms]:
                 return Created(job_id, created_at, remaining, reset_ms)
@@ -118,6 +120,16 @@ class JobStore:
     def read(self, job_id: str, cursor: EventId | None = None) -> Snapshot | None:
         """The job and what its log holds after the cursor; None where it is unknown or expired."""
         return event_log.read(self.redis, job_id, cursor)
+
+    def note_rewind(self, job_id: str, seen: EventId) -> bool:
+        """Says that the log ends before, or reads otherwise than, what was seen of it up to this id.
+
+        No id up to there is given again. Answers whether that is news; each is counted.
+        """
+        is_news = bool(script("rewound").call(self.redis, (keys.record(job_id), keys.LEASES), (str(seen),)))
+        if is_news:
+            job_metrics().rewound.inc()
+        return is_news
 
     def cancel(self, job_id: str, user_id: str) -> CancelAsked | CancelOutcome:
         """Ends the user's job where it waits; asks for it to be stopped where it runs."""

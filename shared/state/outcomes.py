@@ -58,6 +58,11 @@ class Attempt:
     usage: TokenUsage
     execution: str = ""
 
+    @property
+    def run(self) -> str:
+        """What its events bear as a fence, besides its number."""
+        return self.execution.rpartition(":")[2]
+
 
 class NotStarted(StrEnum):
     """Why an attempt was not started."""

@@ -22,6 +22,9 @@ class JobMetrics:
         self.ended = Counter(
             "planner_jobs_ended", "Jobs that have ended, by final status and error code.", _OUTCOME_LABELS
         )
+        self.rewound = Counter(
+            "planner_logs_rewound", "Logs found to end before, or to read otherwise than, what had been sent of them."
+        )
 
 
 class ApiMetrics:

@@ -137,6 +137,7 @@ class JobRunner:
                 number,
                 lifetimes=self._lifetimes,
                 interval_seconds=self._interval_seconds,
+                run=attempt.run,
                 on_answer=on_answer,
             ),
             start_again=lambda last: self._store.start_again(last, self._name),

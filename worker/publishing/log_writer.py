@@ -34,6 +34,7 @@ class Append:
     ttl_ms: int
     final_status: str = ""
     usage: str = ""
+    run: str = ""
 
     def keys_and_args(self) -> tuple[Argument, ...]:
         job = self.job_id
@@ -47,6 +48,7 @@ class Append:
             self.ttl_ms,
             self.final_status,
             self.usage,
+            self.run,
         )
         return (len(where), *where, *args)
 

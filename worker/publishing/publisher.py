@@ -37,11 +37,13 @@ class Publisher:
         *,
         lifetimes: Lifetimes,
         interval_seconds: float,
+        run: str = "",
         on_answer: Callable[[AttemptStatus], None],
     ) -> None:
         self._writer = writer
         self._job_id = job_id
         self._attempt = attempt
+        self._run = run
         self._lifetimes = lifetimes
         self._interval_seconds = interval_seconds
         self._on_answer = on_answer
@@ -72,6 +74,7 @@ class Publisher:
             ttl_ms,
             status.value if status else "",
             usage,
+            self._run,
         )
         answer = self._writer.append(append)
         answer.add_done_callback(lambda done: None if done.cancelled() else self._on_answer(done.result()))

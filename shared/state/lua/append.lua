@@ -1,12 +1,14 @@
 -- Appends one event of an attempt to the log and publishes it, in one step.
 -- KEYS record, log, channel, leases
--- ARGV job, attempt, sequence, name, data, ttl ms, final status or '', usage or ''
+-- ARGV job, attempt, sequence, name, data, ttl ms, final status or '', usage or '', the run or ''
 -- Answers ok, cancel (ok, and a cancel has been asked for) or lost. The same event again is ok: a writer that did
 -- not get the answer asks again.
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, id = ARGV[1], ARGV[2] .. '-' .. ARGV[3]
-local r = redis.call('HMGET', record, 'status', 'attempt', 'cancel')
+local r = redis.call('HMGET', record, 'status', 'attempt', 'cancel', 'run')
 if not r[1] or r[2] ~= ARGV[2] then return 'lost' end
+-- The number alone is no fence: it is in the data that may have been lost, and be given again.
+if ARGV[9] ~= '' and r[4] ~= ARGV[9] then return 'lost' end
 
 local last_attempt, last_sequence = split_id(last_id(log))
 local attempt, sequence = tonumber(ARGV[2]), tonumber(ARGV[3])

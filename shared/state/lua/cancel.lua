@@ -8,6 +8,7 @@ local r = redis.call('HMGET', record, 'status', 'holder', 'user')
 if not r[1] then return {'gone'} end
 if r[3] ~= ARGV[2] then return {'foreign'} end
 if is_final(r[1]) then return {'over'} end
+write_even_when_full(leases)
 redis.call('HSET', record, 'cancel', 1)
 if r[2] ~= '' then return {'asked', r[2]} end
 finish_cancelled(record, log, channel, leases, ARGV[1], now_ms(), ARGV[3])

@@ -2,6 +2,8 @@
 --   suggestion:<id>          hash    user status input createdAt attempt failures holder execution cause cancel usage
 --   suggestion:<id>:events   stream  <attempt>-<sequence> -> e (name), d (JSON)
 --   suggestion:<id>:live     channel "<id> <name> <JSON>"
+-- and run (which start of the job the attempt belongs to), starts (how many attempts there were), server (whose data it
+-- was when an attempt began), rewound (the last id that somebody saw before the log was found shorter).
 -- `holder` names the worker that runs the job now and is empty while nobody does.
 
 local function now_ms()
@@ -29,6 +31,27 @@ local function split_id(id)
   return tonumber(attempt), tonumber(sequence)
 end
 
+-- The data that this server holds is another's, or older than it was, where this changes: it does with every restart
+-- and every promotion. '' where INFO may not be asked.
+local function server_id()
+  local info = redis.pcall('INFO', 'replication')
+  return type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or ''
+end
+
+-- Whether writes of this job may have been lost since its record was last seen to: then ids that are free here may
+-- have been given before. `server` and `rewound` are fields of the record.
+local function may_have_lost(server, rewound)
+  local now = server_id()
+  return rewound or (server and server ~= '' and now ~= '' and server ~= now)
+end
+
+-- A number that no attempt of this job has had: the next one, or, where numbers may have been lost, one that rises
+-- with the clock: the seconds since 2026.
+local function next_attempt(attempt, server, rewound, now)
+  if not may_have_lost(server, rewound) then return attempt + 1 end
+  return math.max(attempt + 1, math.floor(now / 1000) - 1767225600)
+end
+
 local function put(record, log, channel, id, name, data, ttl)
   redis.call('XADD', log, id, 'e', name, 'd', data)
   redis.call('PUBLISH', channel, id .. ' ' .. name .. ' ' .. data)
@@ -46,6 +69,10 @@ end
 -- it said `started` has shown nothing, so the end belongs to the one before it, which viewers still see.
 local function finish(record, log, channel, leases, job, name, data, status, ttl)
   local attempt, sequence = split_id(last_id(log))
+  local r = redis.call('HMGET', record, 'server', 'rewound')
+  if attempt > 0 and may_have_lost(r[1], r[2]) then
+    attempt, sequence = next_attempt(attempt, r[1], r[2], now_ms()), 0
+  end
   redis.call('HSET', record, 'attempt', attempt)
   close(record, leases, job, status)
   put(record, log, channel, attempt .. '-' .. (sequence + 1), name, data, ttl)
@@ -63,11 +90,25 @@ local function finish_lost(record, log, channel, leases, job, now, lost, ttl)
   finish(record, log, channel, leases, job, 'error', data, 'failed', ttl)
 end
 
+-- What names a run: the part of RQ's execution that is not the job.
+local function run_of(execution)
+  return string.match(execution, '[^:]*$')
+end
+
+-- Whether a cursor may be of a log that was lost: the id has been given twice. `rewound` is a field of the record.
+local function is_ambiguous(cursor, rewound)
+  local attempt, sequence = split_id(cursor)
+  if not attempt or not rewound then return false end
+  local lost_attempt, lost_sequence = split_id(rewound)
+  return attempt == lost_attempt and sequence <= lost_sequence
+end
+
 -- As read.lua has it. A long log is not worth taking through Lua, which takes six times as long as XRANGE by itself: of
 -- that only the id is told from which on it has to be asked for.
 local LONG = 200
 local function read(record, log, cursor, part)
-  local r = redis.call('HMGET', record, 'status', 'attempt', 'user', 'createdAt', 'input', 'holder')
+  local r = redis.call('HMGET', record, 'status', 'attempt', 'user', 'createdAt', 'input', 'holder', 'run',
+    'rewound')
   if not r[1] then return {} end
   -- Not ours: no script of ours writes such an attempt, and nothing could be read by it.
   if not string.match(r[2] or '', '^%d+$') or #r[2] > 9 then return {} end
@@ -75,6 +116,7 @@ local function read(record, log, cursor, part)
   local last_attempt, last_sequence = split_id(last)
   local attempt, sequence = split_id(cursor)
   local is_current = attempt and attempt == last_attempt and attempt == tonumber(r[2]) and sequence <= last_sequence
+    and not is_ambiguous(cursor, r[8])
   local next_sequence = is_current and sequence + 1 or 1
   local entries = r[2] .. '-' .. string.format('%.0f', next_sequence)
   if part == 'head' then
@@ -82,7 +124,7 @@ local function read(record, log, cursor, part)
   elseif last_attempt ~= tonumber(r[2]) or last_sequence - next_sequence < LONG then
     entries = redis.call('XRANGE', log, entries, '+')
   end
-  return {r[1], r[2], r[3], r[4], r[5], r[6], last, entries}
+  return {r[1], r[2], r[3], r[4], r[5], r[6], last, r[7] or '', entries}
 end
 
 -- Runs commands prepared by RQ, so that they happen together with ours or not at all:

@@ -1,17 +1,19 @@
 -- Creates a job, or says why not. Everything or nothing: the replay of an idempotent request, the limits, the record
 -- and the entry in RQ's queue are one step.
--- KEYS record, idempotency ('' without a key), creates, queue
+-- KEYS record, creates, queue, and the idempotency key where there is one
 -- ARGV job, body hash, user, input, limit, window ms, max queued, ttl ms, idempotency ttl ms, usage, commands of RQ...
-local record, idempotency, creates, queue = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local record, creates, queue, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, body, user, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local limit, window, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = now_ms()
 
 -- The client sends again when the connection broke before the answer came.
 local mine = redis.call('HGET', record, 'createdAt')
-if mine then return {'created', tonumber(mine), math.max(0, limit - redis.call('ZCARD', creates)), window} end
+local since = '(' .. string.format('%.0f', now - window)
+local used = redis.call('ZCOUNT', creates, since, '+inf')
+if mine then return {'created', tonumber(mine), math.max(0, limit - used), window} end
 
-if idempotency ~= '' then
+if idempotency then
   local first = redis.call('HMGET', idempotency, 'job', 'body')
   if first[1] then
     local known = redis.call('HMGET', 'suggestion:' .. first[1], 'status', 'createdAt')
@@ -22,19 +24,20 @@ if idempotency ~= '' then
   end
 end
 
-redis.call('ZREMRANGEBYSCORE', creates, '-inf', now - window)
-local used = redis.call('ZCARD', creates)
-local oldest = redis.call('ZRANGE', creates, 0, 0, 'WITHSCORES')[2]
+local oldest = redis.call('ZRANGEBYSCORE', creates, since, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
 local reset = oldest and (tonumber(oldest) + window - now) or window
 if used >= limit then return {'limited', reset} end
 if redis.call('LLEN', queue) >= max_queued then return {'full'} end
 
+-- This has to be the first write: without memory Redis refuses it, and with it all that follows.
 redis.call('HSET', record, 'user', user, 'status', 'pending', 'createdAt', now, 'input', input,
-  'attempt', 0, 'failures', 0, 'holder', '', 'execution', '', 'cause', '', 'usage', ARGV[10])
+  'attempt', 0, 'failures', 0, 'holder', '', 'execution', '', 'cause', '', 'usage', ARGV[10],
+  'server', server_id(), 'starts', 0)
+redis.call('ZREMRANGEBYSCORE', creates, '-inf', now - window)
 redis.call('PEXPIRE', record, ARGV[8])
 redis.call('ZADD', creates, now, job)
 redis.call('PEXPIRE', creates, window)
-if idempotency ~= '' then
+if idempotency then
   redis.call('HSET', idempotency, 'job', job, 'body', body)
   redis.call('PEXPIRE', idempotency, ARGV[9])
 end

@@ -7,7 +7,7 @@ local job = read(record, log, '', ARGV[1])
 local status, user, last = job[1], job[3], job[7]
 if not user then return {'gone'} end
 if user ~= ARGV[2] then return {'foreign'} end
-if is_final(status) and last == ARGV[3] then return {'seen'} end
+if is_final(status) and last == ARGV[3] and not is_ambiguous(last, redis.call('HGET', record, 'rewound')) then return {'seen'} end
 local now = now_ms()
 redis.call('ZREMRANGEBYSCORE', streams, '-inf', now)
 -- The client sends again when the connection broke before the answer came.

@@ -8,6 +8,7 @@ local r = redis.call('HMGET', record, 'status', 'attempt', 'holder', 'cancel', '
 if r[1] == 'in_progress' and r[2] == ARGV[2] and r[3] == '' and r[5] == 'drain' then return 'released' end
 if not r[1] or is_final(r[1]) then return 'over' end
 if r[1] ~= 'in_progress' or r[2] ~= ARGV[2] or r[3] ~= ARGV[3] then return 'lost' end
+write_even_when_full(leases)
 if r[4] then
   finish_cancelled(record, log, channel, leases, ARGV[1], now_ms(), ARGV[4])
   return 'over'

@@ -3,6 +3,7 @@
 -- ARGV holder, lease ms, then job and attempt, again and again
 -- Answers ok, cancel or lost for each job.
 local now, answers = now_ms(), {}
+write_even_when_full(KEYS[1])
 redis.call('ZADD', KEYS[2], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - 60000)
 for i = 3, #ARGV, 2 do

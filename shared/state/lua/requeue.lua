@@ -34,13 +34,13 @@ if lease and tonumber(lease) > now then
   return outcome
 end
 
+local failures = tonumber(r[4])
+local cause = redis.call('HGET', record, 'cause')
+if r[2] ~= '' then failures, cause = failures + 1, 'worker_lost' end
+-- This has to be the first write: without memory Redis refuses it, and with it all that follows.
+redis.call('HSET', record, 'failures', failures, 'holder', '', 'execution', '', 'cause', cause or '')
 clean()
 redis.call('ZREM', leases, job)
-local failures = tonumber(r[4])
-if r[2] ~= '' then
-  failures = failures + 1
-  redis.call('HSET', record, 'failures', failures, 'holder', '', 'execution', '', 'cause', 'worker_lost')
-end
 if r[3] or failures >= tonumber(ARGV[3]) then
   if not redis.call('LPOS', queue, job) then redis.call('DEL', 'rq:job:' .. job) end
   if r[3] then

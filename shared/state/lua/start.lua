@@ -6,7 +6,7 @@
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, holder = ARGV[1], ARGV[2]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'failures', 'holder', 'cancel', 'cause', 'user', 'input',
-  'usage', 'execution', 'startCause')
+  'usage', 'execution', 'startCause', 'server', 'rewound', 'starts')
 local status, attempt, failures, cause = r[1], tonumber(r[2]), tonumber(r[3]), r[6]
 local now = now_ms()
 
@@ -25,15 +25,18 @@ if r[5] then
   finish_cancelled(record, log, channel, leases, job, now, ARGV[10])
   return {'ended'}
 end
-if failures >= tonumber(ARGV[6]) or attempt >= tonumber(ARGV[7]) then
+local starts = tonumber(r[14] or attempt)
+if failures >= tonumber(ARGV[6]) or starts >= tonumber(ARGV[7]) then
   redis.call('HSET', record, 'failures', failures)
   finish_lost(record, log, channel, leases, job, now, ARGV[8], ARGV[9])
   return {'ended'}
 end
 
-attempt = attempt + 1
+attempt = next_attempt(attempt, r[12], r[13], now)
 redis.call('HSET', record, 'status', 'in_progress', 'attempt', attempt, 'failures', failures, 'holder', holder,
-  'execution', ARGV[3], 'cause', '', 'startCause', cause)
+  'execution', ARGV[3], 'cause', '', 'startCause', cause, 'run', run_of(ARGV[3]), 'server', server_id(),
+  'starts', starts + 1)
+redis.call('HDEL', record, 'rewound')
 redis.call('PEXPIRE', record, ARGV[5])
 redis.call('PEXPIRE', log, ARGV[5])
 redis.call('ZADD', leases, now + tonumber(ARGV[4]), job)

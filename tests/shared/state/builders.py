@@ -83,6 +83,7 @@ def append(store: JobStore, job_id: str, sequence: int, **more: Any) -> str:
         store.retention_ms(JobStatus(status)) if status else store.ttl_ms,
         status,
         more.get("usage", ""),
+        more.get("run", ""),
     )
     append_script = script("append")
     store.redis.script_load(append_script.text)

@@ -65,3 +65,30 @@ def test_in_a_redis_without_memory_a_step_is_done_whole_or_not_at_all(store: Job
     queued = set(queue_of(store))
     assert {redis.exists(keys.record(job_id)) for job_id in queued} <= {1}
     assert {redis.exists(store.queue.rq_key(job_id)) for job_id in queued} <= {1}
+
+
+ALLOWED = ("cancel a waiting job", "cancel a running job", "release", "renew", "start again")
+REFUSED = ("create", "start", "append", "requeue")
+MORE_STEPS = STEPS | {
+    "renew": lambda store, waiting, running: store.renew("w1", [attempt_of(running)]),
+    "start again": lambda store, waiting, running: store.start_again(attempt_of(running), "w1"),
+}
+
+
+@pytest.mark.parametrize("step", ALLOWED + REFUSED)
+def test_without_memory_what_runs_is_kept_and_nothing_new_begins(store: JobStore, redis: Redis, step: str) -> None:
+    waiting, running = new_job(store), new_job(store)
+    started(store, running, "w1")
+    redis.lrem(store.queue.key, 0, running)
+    if step == "requeue":
+        lapse(store, running)
+    redis.config_set("maxmemory", 1)
+    try:
+        MORE_STEPS[step](store, waiting, running)
+        is_allowed = True
+    except ResponseError as error:
+        assert is_outage(error)
+        is_allowed = False
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert is_allowed is (step in ALLOWED)
