@@ -29,7 +29,7 @@ class AgentQuery(BaseModel):
     none: Literal["204"] | None = Field(None, description="answer 204, not 404, where there is no agent")
 
 
-@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, 204: None, **problem_responses(404)})
+@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, 204: None, **problem_responses(404, 422)})
 def read_agent(query: AgentQuery) -> Response:
     """The caller's agent"""
     agent = services().agents.get(g.user_id)
