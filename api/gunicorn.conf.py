@@ -34,7 +34,7 @@ OTHER_FILES = 100
 def _load() -> ApiSettings:
     """Returns the settings, with no more connections than the process may open; the workers read the same ones."""
     settings = load(ApiSettings)
-    files = raise_file_limit(settings.max_connections + OTHER_FILES)
+    files = raise_file_limit(max(settings.max_connections, OTHER_FILES) + OTHER_FILES)
     if files < 2 * OTHER_FILES:
         raise SettingsError(f"only {files} files may be open (ulimit -n); at least {2 * OTHER_FILES} are needed")
     if (most := files - OTHER_FILES) < settings.max_connections:
