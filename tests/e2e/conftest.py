@@ -37,6 +37,7 @@ def visit(system: System, browser: Browser) -> Iterator[Visit]:
     """Makes visitors; at the end none of their consoles may have said anything that was not expected."""
     visitors: list[Visitor] = []
     with ExitStack() as stack:
+        stack.callback(system.repair)
 
         def come(**options: Any) -> Visitor:
             one = stack.enter_context(visitor(system, browser, **options))

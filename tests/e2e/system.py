@@ -15,8 +15,9 @@ from tests.e2e.proxy import Proxy
 from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 
 CREATE = "/api/feature-planner/suggest-feature"
-# About 900 characters a second: an answer takes two seconds, long enough to do something in the middle of it.
-CHARS, INTERVAL_MS = 9, 10
+# About 450 characters a second: an answer takes five seconds, long enough to do something in the middle of it, also
+# where other tests keep the machine busy.
+CHARS, INTERVAL_MS = 9, 20
 
 expect.set_options(timeout=20_000)
 
@@ -48,6 +49,12 @@ class System:
     def replace_worker(self, number: signal.Signals) -> None:
         self.worker.stop(number)
         self.worker = self.stack.start_worker()
+
+    def repair(self) -> None:
+        """Puts back what a test that failed has left broken, so that the next one does not fail for it."""
+        self.proxy.mend()
+        if self.worker.popen.poll() is not None:
+            self.worker = self.stack.start_worker()
 
     def outcomes(self, page: str) -> list[str]:
         """How the model requests about that page ended."""
@@ -134,7 +141,7 @@ class Visitor:
         self.waits(lambda: len(self.text()) >= length)
         return self.text()
 
-    def waits(self, condition: Any, seconds: float = 15) -> None:
+    def waits(self, condition: Any, seconds: float = 30) -> None:
         """As `wait_until`, with the browser's events served meanwhile."""
         wait_until(lambda: self._tick() and condition(), seconds=seconds)
 
@@ -142,7 +149,7 @@ class Visitor:
         self.page.wait_for_timeout(10)
         return True
 
-    def waits_for_the_answer(self, seconds: float = 15) -> None:
+    def waits_for_the_answer(self, seconds: float = 30) -> None:
         expect(self.page.get_by_text("Copy all as Markdown")).to_be_visible(timeout=seconds * 1000)
 
     def read(self, job_id: str) -> dict[str, Any]:
