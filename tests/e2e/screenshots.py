@@ -125,7 +125,7 @@ def complete(visitor: Visitor) -> None:
 def complete_with_the_text(visitor: Visitor) -> None:
     visitor.ask("Profile page unicode fast")
     visitor.waits_for_the_answer()
-    assert visitor.text()
+    visitor.waits(lambda: visitor.text() != "")
 
 
 @state
