@@ -73,7 +73,7 @@ def _without_client() -> str:
 def _send(directory: Path, name: str) -> Response:
     """The file, or its compressed sibling where there is one and the browser takes it; else 404."""
     for encoding, suffix in _ENCODINGS.items():
-        if request.accept_encodings[encoding] > 0 and (directory / f"{name}{suffix}").is_file():
+        if request.accept_encodings[encoding] > 0 and _is_file(directory / f"{name}{suffix}"):
             response = send_from_directory(directory, f"{name}{suffix}", mimetype=guess_type(name)[0])
             response.headers["Content-Encoding"] = encoding
             break
@@ -81,3 +81,11 @@ def _send(directory: Path, name: str) -> Response:
         response = send_from_directory(directory, name)
     response.vary.add("Accept-Encoding")
     return response
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; a name that the file system cannot have, such as one too long, is none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
