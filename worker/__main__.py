@@ -71,7 +71,7 @@ def main() -> int:
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
-    client = model_client(settings.anthropic_api_key, settings.anthropic_base_url)
+    client = model_client(settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds)
     project = Project(settings.project_root) if settings.project_root else None
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
     store = JobStore(rq_pool, settings)

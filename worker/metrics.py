@@ -21,4 +21,4 @@ def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore) -> None:
     if settings.metrics_port is not None:
         redis = connect(settings.redis_url, max_connections=2, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
         REGISTRY.register(RedisCollector(redis, store.queue.key))
-        start_http_server(settings.metrics_port)
+        start_http_server(settings.metrics_port, addr=settings.metrics_host)

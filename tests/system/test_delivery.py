@@ -350,3 +350,19 @@ def test_the_body_of_a_request_for_a_stream_is_not_taken_for_the_next_request(
         sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode())
         got = b"".join(iter(lambda: sock.recv(65536), b""))
     assert b"\nevent: complete\n" in got and got.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_model_that_falls_silent_for_longer_than_the_setting_allows_is_asked_again(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    with stack(tmp_path_factory.mktemp("stack")) as it:
+        it.start_sandbox()
+        it.start_web()
+        it.start_worker(MODEL_SILENCE_SECONDS="1")
+        person = Person(it)
+        events = own_events(person.watch(person.ask("stall once")))
+        person.close()
+    first, second = (event.data for event in events if event.name == "started")
+    assert (first["cause"], second["cause"]) == (None, "model_error")
+    assert second["timestamp"] - first["timestamp"] < 30_000, "far less than the 75 s without the setting"
+    assert events[-1].name == "complete"

@@ -185,3 +185,15 @@ def test_a_metrics_port_that_is_taken_stops_the_worker_with_one_line(busy: Stack
     second = busy.start("second", ["python", "-m", "worker"])
     assert second.wait() == 1
     assert second.has_said(f"worker: METRICS_PORT {busy.settings['METRICS_PORT']} cannot be used")
+
+
+def test_a_worker_serves_its_metrics_on_loopback_unless_a_host_is_set(busy: Stack) -> None:
+    # Linux answers for all of 127.0.0.0/8: a server on all addresses would take this one too.
+    elsewhere = "127.0.0.2"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{elsewhere}:{busy.settings['METRICS_PORT']}/metrics")
+    port = free_port()
+    busy.start_worker(METRICS_PORT=str(port), METRICS_HOST=elsewhere)
+    assert httpx.get(f"http://{elsewhere}:{port}/metrics").status_code == 200
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/metrics")

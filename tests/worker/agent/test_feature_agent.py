@@ -10,7 +10,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
-import httpx2
 import pytest
 
 from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
@@ -95,7 +94,7 @@ def custom(**fields: Any) -> SuggestionAgent:
 
 @asynccontextmanager
 async def opened(sandbox: Sandbox, project: Project | None, timeout: float = 5) -> AsyncIterator[FeatureAgent]:
-    async with model_client("any", sandbox.url, httpx2.Timeout(timeout)) as client:
+    async with model_client("any", sandbox.url, timeout) as client:
         yield FeatureAgent(client, project)
 
 
