@@ -1,6 +1,6 @@
 """What a form needs to know."""
 
-from flask import Response
+from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
@@ -24,6 +24,7 @@ blueprint = APIBlueprint(
 def read_options() -> Response:
     """What may be asked for, and the limits"""
     settings = services().settings
+    own = services().agents.get(g.user_id)
     limits = Limits(
         jobs_per_minute=settings.jobs_per_minute,
         streams_per_user=settings.streams_per_user,
@@ -36,5 +37,8 @@ def read_options() -> Response:
         default_model=settings.claude_model,
         is_sandbox=settings.is_sandbox,
         limits=limits,
+        agent=own.name if own and own.is_active else None,
+        repository_url=str(settings.repository_url) if settings.repository_url else None,
+        sign_in_url=settings.sign_in_url,
     )
     return json_response(options)

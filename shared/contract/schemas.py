@@ -222,6 +222,9 @@ class Options(Wire):
     default_model: str
     is_sandbox: bool
     limits: Limits
+    agent: str | None = Field(default=None, description="The name of the caller's active suggestion agent.")
+    repository_url: str | None = Field(default=None, description="Where the project's files can be seen.")
+    sign_in_url: str | None = Field(default=None, description="Where a person who is signed out can sign in.")
 
 
 class FieldProblem(Wire):

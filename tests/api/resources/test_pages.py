@@ -66,9 +66,11 @@ def test_assets_are_kept_for_ever_and_compressed_where_that_is_welcome(
         assert "Accept-Encoding" in response.headers["Vary"]
 
 
-@pytest.mark.parametrize("name", ["nothing.js", "../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "%00"])
+@pytest.mark.parametrize(
+    "name", ["nothing.js", "../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "%00", "a" * 320 + ".js"]
+)
 def test_nothing_but_assets_is_served_as_one(built_client: FlaskClient, name: str) -> None:
-    response = built_client.get(f"/assets/{name}")
+    response = built_client.get(f"/assets/{name}", headers={"Accept-Encoding": "br, gzip"})
     assert response.status_code == 404
     assert response.headers["Cache-Control"] == "no-store"
 
@@ -107,10 +109,38 @@ def test_options_tell_a_form_what_it_needs(client: FlaskClient) -> None:
     response = client.get("/api/feature-planner/options")
     assert response.headers["Cache-Control"] == "no-store"
     options = response.get_json()
-    assert set(options) == {"featureTypes", "priorityLevels", "models", "defaultModel", "isSandbox", "limits"}
+    assert set(options) == {"featureTypes", "priorityLevels", "models", "defaultModel", "isSandbox", "limits"} | {
+        "agent",
+        "repositoryUrl",
+        "signInUrl",
+    }
+    assert [options[name] for name in ("agent", "repositoryUrl", "signInUrl")] == [None] * 3
     assert options["models"][0] == options["defaultModel"] == "claude-sonnet-5-5"
     assert options["limits"]["pageOrComponentMaxLength"] == 200
     assert options["isSandbox"] is False
+
+
+def test_options_name_the_active_agent_and_where_the_operator_points_to(
+    api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
+) -> None:
+    settings = api_settings(repository_url="https://github.com/acme/shop/blob/main/", sign_in_url="/sign-in")
+    agent = {
+        "name": "Careful reviewer",
+        "role": "Product engineer",
+        "focus": "Small and safe first steps",
+        "systemPrompt": "You suggest small and safe first steps for products that people rely on.",
+        "tools": [],
+    }
+    for app in opened(create_app(settings, static=tmp_path)):
+        client = app.test_client()
+        client.get("/")
+        for is_active, name in ((False, None), (True, "Careful reviewer")):
+            put = client.put("/api/feature-planner/suggestion-agent", json={**agent, "isActive": is_active})
+            assert put.status_code == 200, put.text
+            options = client.get("/api/feature-planner/options").get_json()
+            assert options["agent"] == name
+            assert options["repositoryUrl"] == "https://github.com/acme/shop/blob/main/"
+            assert options["signInUrl"] == "/sign-in"
 
 
 def test_healthz_tells_the_version(client: FlaskClient) -> None:

@@ -99,6 +99,9 @@ export interface Options {
   defaultModel: string
   isSandbox: boolean
   limits: Limits
+  agent: string | null
+  repositoryUrl: string | null
+  signInUrl: string | null
 }
 
 export type PriorityLevel = 'low' | 'medium' | 'high' | 'critical'
