@@ -12,7 +12,7 @@ BROWSER := .venv/.browser
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB) --no-update-notifier
 
 .DELETE_ON_ERROR:
-.PHONY: help install run test check browser screenshots bench soak clean
+.PHONY: help install run test check browser wheel screenshots bench soak clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, 
 
 browser: $(INSTALLED) ## Find a browser for the tests of the page, or install one
 	@test -x "$$(cat $(BROWSER) 2>&-)" || $(BIN)/python -m tests.e2e.browsers
+
+wheel: $(INSTALLED) $(PAGE) ## Build the wheel, with the page in it, into dist
+	$(BIN)/python -m hatchling build --target wheel
 
 bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from api.auth.jwks import KeyServer, KeyServerUnavailable
-from shared.checks import Finding, check_redis, run, shown_url
+from shared.checks import Finding, check_port, check_redis, run, shown_url
 from shared.settings import ApiSettings
 
 
@@ -24,7 +24,7 @@ def _key_server(url: str) -> Finding:
     try:
         count = KeyServer(url).count()
     except KeyServerUnavailable as error:
-        return Finding("FAIL", "auth", f"the key server {shown_url(url)} {error}")
+        return Finding("FAIL", "auth", f"AUTH_JWKS_URL: the key server {shown_url(url)} {error}")
     return Finding("ok" if count else "FAIL", "auth", f"{count} keys for signatures from {shown_url(url)}")
 
 
@@ -36,5 +36,9 @@ def check_origins(settings: ApiSettings) -> Iterable[Finding]:
         )
 
 
+def check_web_port(settings: ApiSettings) -> Iterable[Finding]:
+    yield check_port("PORT", "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0", settings.port)  # noqa: S104
+
+
 def main() -> int:
-    return run(ApiSettings, [check_redis, check_auth, check_origins])
+    return run(ApiSettings, [check_redis, check_auth, check_origins, check_web_port])

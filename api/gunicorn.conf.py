@@ -91,6 +91,8 @@ def on_starting(server: Arbiter) -> None:
     """Fails at once when the port is taken; gunicorn itself would try for five seconds."""
     if server.cfg.is_ssl:
         _fail("--certfile and --keyfile are not supported: let the proxy in front speak TLS")
+    if not (Path(__file__).parent / "static/index.html").is_file():
+        server.log.warning("this installation has no page (make install builds it); the API serves without it")
     if server.master_pid:  # an upgrade in place: the port is taken by ourselves
         return
     with socket.socket() as probe:

@@ -1,22 +1,28 @@
 """What `--check` finds out before a process serves: a line each, and never a secret."""
 
+import errno
 import logging
-import re
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
+from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from shared.errors import SettingsError
+from shared.setting_rules import without_secrets
 from shared.settings import S, load
+from shared.state import keys
 from shared.state.connections import connect
+from shared.state.diagnosis import describe, diagnose
 
 REDIS_LEAST_VERSION = (6, 2)
 SLOW_MS = 20.0
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+
+shown_url = without_secrets
 
 Verdict = Literal["ok", "warn", "FAIL"]
 
@@ -53,7 +59,8 @@ def _found(check: Check[S], settings: S) -> Iterable[Finding]:
         yield from check(settings)
     except Exception as error:
         # Its type alone: a message may hold an address with a password, or a key.
-        yield Finding("FAIL", check.__name__.removeprefix("check_").replace("_", " "), type(error).__name__)
+        reason = diagnose(error).reason if isinstance(error, RedisError) else type(error).__name__
+        yield Finding("FAIL", check.__name__.removeprefix("check_").replace("_", " "), reason)
 
 
 def _show(finding: Finding) -> None:
@@ -62,7 +69,7 @@ def _show(finding: Finding) -> None:
 
 def check_redis(settings: S) -> Iterable[Finding]:
     """Redis's answer, version, persistence, and what it does when its memory is full."""
-    where = shown_url(settings.redis_url)
+    where = without_secrets(settings.redis_url)
     with connect(settings.redis_url, max_connections=2) as redis:
         try:
             redis.ping()
@@ -70,13 +77,34 @@ def check_redis(settings: S) -> Iterable[Finding]:
             redis.ping()
             took_ms = (time.perf_counter() - began) * 1000
         except RedisError as error:
-            yield Finding("FAIL", "redis", f"{where} does not answer: {type(error).__name__}")
+            yield Finding("FAIL", "redis", describe(settings.redis_url, diagnose(error)))
             return
         yield Finding("warn" if took_ms > SLOW_MS else "ok", "redis", f"{where} answers in {took_ms:.1f} ms")
         info: dict[str, object] = redis.info()
+        if info.get("redis_mode") == "cluster":
+            yield Finding(
+                "FAIL", "redis mode", "REDIS_URL: cluster mode is not supported: scripts touch keys of several slots"
+            )
+            return
         yield _version(str(info["redis_version"]))
+        yield _channels(redis)
         yield _persistence(info, redis)
         yield _eviction(info)
+
+
+def _channels(redis: Redis) -> Finding:
+    """Whether this user may publish and subscribe, as both processes do for each job; a user may lack that alone."""
+    channel = keys.channel(str(uuid4()))
+    try:
+        redis.publish(channel, b"")
+        with redis.pubsub() as pubsub:
+            pubsub.subscribe(channel)
+            pubsub.get_message(timeout=2)
+    except NoPermissionError:
+        return Finding(
+            "FAIL", "redis channels", "REDIS_URL: this user may not use channels; grant them: ACL ... &suggestion:*"
+        )
+    return Finding("ok", "redis channels", "may be used")
 
 
 def _version(version: str) -> Finding:
@@ -104,6 +132,15 @@ def _eviction(info: dict[str, object]) -> Finding:
     return Finding("FAIL", "redis eviction", f"{policy} would throw jobs away; set maxmemory-policy noeviction")
 
 
-def shown_url(url: str) -> str:
-    """An address without its user and password, and without its query."""
-    return _URL_CREDENTIALS.sub("", url).partition("?")[0]
+def check_port(name: str, host: str, port: int) -> Finding:
+    """Whether that port can be listened on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            probe.listen()
+    except OSError as error:
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
+        return Finding("FAIL", "port", f"{name} {port} {reason}")
+    return Finding("ok", "port", f"{name} {port} is free")

@@ -1,158 +1,21 @@
-"""`python -m worker`: builds the worker process and runs it."""
+"""`python -m worker`: runs the worker process, or with `--check` says whether it could work in this environment."""
 
 import argparse
-import gc
-import itertools
-import logging
-import os
-import signal
-import socket
 import sys
-import time
-from contextlib import suppress
-from uuid import uuid4
 
-from redis import Redis
-from redis.exceptions import RedisError
-
-from shared.errors import SettingsError
-from shared.file_limit import raise_file_limit
-from shared.settings import WorkerSettings, load
-from shared.state.agent_store import AgentStore
-from shared.state.connections import connect, connect_async
-from shared.state.diagnosis import describe, diagnose
-from shared.state.job_store import JobStore
-from shared.telemetry import sentry
-from shared.telemetry.logs import set_up_logging
-from worker import checks, metrics, warm_up
-from worker.agent.feature_agent import FeatureAgent
-from worker.agent.model_client import model_client
-from worker.agent.project import Project
-from worker.jobs.concurrent_worker import ConcurrentWorker
-from worker.jobs.heartbeat import Heartbeat
-from worker.jobs.job_runner import JobRunner
-from worker.jobs.loop_thread import LoopThread
-from worker.publishing.log_writer import LogWriter
-
-log = logging.getLogger("worker")
-
-RQ_CONNECTIONS = 5
-"""All slots share these for RQ's bookkeeping; no slot holds one while it waits for another. RQ's command listener keeps
-one of them."""
-LEASE_CONNECTIONS = 2
-"""For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
-REDIS_TIMEOUT_SECONDS = 5.0
-FILES_A_JOB, OTHER_FILES = 5, 200
-"""A job has a connection to the model, and at times the pipes of a search."""
+from shared.cli import require_half
 
 
 def main() -> int:
-    try:
-        settings = load(WorkerSettings)
-    except SettingsError as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return 2
-    set_up_logging(settings)
-    sentry.start(settings, trusts_parent_sampling=True)
-    # A process with the id 1, as in a container, ignores the signals that it does not handle; RQ takes over later.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
-    wanted = FILES_A_JOB * settings.worker_concurrency + OTHER_FILES
-    if (files := raise_file_limit(wanted)) < wanted:
-        log.warning(
-            "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
-        )
-    rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
-    try:
-        _wait_for(rq_pool, settings.redis_url)
-    except SettingsError as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return 2
-    loop = LoopThread()
-    loop.start()
-    writer = loop.run(_writer(settings))
-    client = model_client(settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds)
-    project = Project(settings.project_root) if settings.project_root else None
-    name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
-    store = JobStore(rq_pool, settings)
-    runner = JobRunner(
-        name=name,
-        store=store,
-        agents=AgentStore(rq_pool),
-        agent=FeatureAgent(client, project),
-        writer=writer,
-        loop=loop,
-        models=settings.models,
-        timeout_seconds=settings.job_timeout_seconds,
-        interval_seconds=settings.delta_interval_ms / 1000,
-    )
-    worker = ConcurrentWorker(
-        store.queue.queue,
-        runner,
-        connection=rq_pool,
-        lease_pool=lease_pool,
-        name=name,
-        concurrency=settings.worker_concurrency,
-        drain_seconds=settings.drain_seconds,
-    )
-    heartbeat = Heartbeat(runner, loop, JobStore(lease_pool, settings), worker.show_presence)
-    try:
-        metrics.serve(settings, runner, store)
-    except OSError as error:
-        print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
-        return 1
-    _warm_up(loop, project, rq_pool, lease_pool)
-    try:
-        worker.run(heartbeat)
-    finally:
-        loop.run(writer.stop())
-        loop.run(client.close())
-        loop.stop()
-    log.info("stopped", extra={"worker": name})
-    return 0
+    parser = argparse.ArgumentParser(prog="python -m worker", description="Runs the agent for many jobs at once.")
+    parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
+    is_check = parser.parse_args().check
+    require_half("worker")
+    # Not before it is known that the packages of this half are here.
+    from worker import checks, process
 
-
-def _redis(settings: WorkerSettings, connections: int) -> Redis:
-    return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
-
-
-def _wait_for(redis: Redis, url: str) -> None:
-    """A worker that comes up before Redis waits for it. Raises SettingsError where waiting would not help."""
-    for seconds in itertools.count():
-        try:
-            redis.ping()
-            return
-        except RedisError as error:
-            diagnosis = diagnose(error)
-            if diagnosis.is_lasting:
-                raise SettingsError(describe(url, diagnosis)) from None
-            if seconds % 10 == 0:
-                log.warning("waiting for Redis: %s", describe(url, diagnosis))
-            time.sleep(1)
-
-
-def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None:
-    """The first job finds everything loaded, and the collector need not walk all of that again and again."""
-    try:
-        warm_up.connect_all(*clients)
-    except RedisError as error:
-        log.warning("Redis is away: %s", type(error).__name__)  # nothing is lost but the first job's milliseconds
-    loop.run(warm_up.rehearse(project))
-    gc.collect()
-    gc.freeze()
-
-
-async def _writer(settings: WorkerSettings) -> LogWriter:
-    # The writer tries again by itself, as long as it takes.
-    redis = connect_async(settings.redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
-    with suppress(RedisError):
-        await redis.ping()  # connects, so that the first event need not
-    writer = LogWriter(redis)
-    writer.start()
-    return writer
+    return checks.main() if is_check else process.main()
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m worker", description="Runs the agent for many jobs at once.")
-    parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
-    sys.exit(checks.main() if parser.parse_args().check else main())
+    sys.exit(main())

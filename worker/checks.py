@@ -2,13 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 
 import anthropic
+from anthropic.types import ModelInfo
 
-from shared.checks import Finding, Verdict, check_redis, run, shown_url
+from shared.checks import Finding, Verdict, check_port, check_redis, run, shown_url
 from shared.settings import WorkerSettings
 from worker.agent.project import RULE, ripgrep_path
 
@@ -27,20 +28,35 @@ def check_key(settings: WorkerSettings) -> Iterable[Finding]:
     where = shown_url(str(client.base_url))
     with client:
         try:
-            known = {model.id for model in client.models.list(limit=1000)}
+            known = {model.id: model for model in client.models.list(limit=1000)}
         except anthropic.APIStatusError as error:
-            yield Finding("FAIL", "key", f"{where} answers {error.status_code}")
+            wrong = "ANTHROPIC_API_KEY" if error.status_code in (401, 403) else "ANTHROPIC_BASE_URL"
+            yield Finding("FAIL", "key", f"{wrong}: {where} answers {error.status_code}")
             return
         except anthropic.APIError as error:
-            yield Finding("FAIL", "key", f"{where} cannot be reached: {type(error).__name__}")
+            yield Finding("FAIL", "key", f"ANTHROPIC_BASE_URL: {where} cannot be reached: {type(error).__name__}")
             return
     yield Finding("ok", "key", f"taken by {where}")
     for model in settings.models:
-        # Names without a date are aliases, which the list does not hold.
-        is_known = any(name == model or name.startswith(f"{model}-2") for name in known)
-        is_needed = model == settings.claude_model
-        verdict: Verdict = "ok" if is_known else "FAIL" if is_needed else "warn"
-        yield Finding(verdict, "model", model if is_known else f"{model} is not known there")
+        yield _model(model, known, is_needed=model == settings.claude_model)
+
+
+def _model(name: str, known: Mapping[str, ModelInfo], *, is_needed: bool) -> Finding:
+    setting = "CLAUDE_MODEL" if is_needed else "ALLOWED_MODELS"
+    verdict: Verdict = "FAIL" if is_needed else "warn"
+    # Names without a date are aliases, which the list does not hold; the latest of that name is meant.
+    ids = sorted(model for model in known if model == name or model.startswith(f"{name}-2"))
+    if not ids:
+        return Finding(verdict, "model", f"{setting}: {name} is not known there")
+    info = known[ids[-1]]
+    lifecycle = getattr(info, "lifecycle", None) or "active"  # gateways leave it out
+    if lifecycle == "retired":
+        return Finding(verdict, "model", f"{setting}: {name} is retired")
+    if lifecycle == "deprecated":
+        ends = getattr(info, "retires_at", None)
+        until = f"; it ends on {ends:%Y-%m-%d}" if ends else ""
+        return Finding("warn", "model", f"{setting}: {name} is deprecated{until}")
+    return Finding("ok", "model", name)
 
 
 def check_project(settings: WorkerSettings) -> Iterable[Finding]:
@@ -74,5 +90,10 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         yield Finding("warn", "project", told)
 
 
+def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:
+    if settings.metrics_port is not None:
+        yield check_port("METRICS_PORT", settings.metrics_host, settings.metrics_port)
+
+
 def main() -> int:
-    return run(WorkerSettings, [check_redis, check_key, check_project])
+    return run(WorkerSettings, [check_redis, check_key, check_project, check_metrics_port])

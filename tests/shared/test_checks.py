@@ -1,5 +1,6 @@
 """`--check`: what is wrong with an environment is said before it matters, and no secret is shown."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,14 +81,18 @@ def test_a_redis_and_a_provider_that_are_away_fail_without_showing_passwords() -
 
 
 def test_an_api_that_could_serve_says_so(redis_server: RedisServer) -> None:
-    code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET)
+    code, verdicts, said = check(
+        "api", PORT=str(free_port()), REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET
+    )
     assert code == 0 and verdicts["redis"] == "ok"
     assert SECRET not in said
 
 
 def test_a_key_server_that_is_away_fails(redis_server: RedisServer) -> None:
     url = f"http://127.0.0.1:{free_port()}/keys?token=hunter2"
-    code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_JWKS_URL=url)
+    code, verdicts, said = check(
+        "api", PORT=str(free_port()), REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_JWKS_URL=url
+    )
     assert code == 1 and verdicts["auth"] == "FAIL" and "hunter2" not in said
 
 
@@ -95,3 +100,47 @@ def test_a_key_server_that_is_away_fails(redis_server: RedisServer) -> None:
 def test_a_setting_that_is_missing_is_named(half: str) -> None:
     code, verdicts, said = check(half)
     assert code == 1 and verdicts == {"settings": "FAIL"} and "REDIS_URL is not set" in said
+
+
+def test_no_part_of_any_password_is_shown(redis_server: RedisServer) -> None:
+    port = free_port()
+    for redis_url in (f"redis://:p@SECRET@127.0.0.1:{port}", f"redis://SECRET:p@SECRET@127.0.0.1:{port}/0"):
+        code, verdicts, said = check(
+            "api",
+            REDIS_URL=redis_url,
+            AUTH_MODE="jwt",
+            AUTH_JWKS_URL=f"http://u:p@SECRET@127.0.0.1:{port}/SECRET?SECRET",
+            PORT=str(free_port()),
+        )
+        assert code == 1 and verdicts["redis"] == verdicts["auth"] == "FAIL"
+        assert "SECRET" not in said and "p@" not in said
+        assert f"redis: REDIS_URL: redis://127.0.0.1:{port}" in said and "auth: AUTH_JWKS_URL: " in said
+
+
+def test_a_port_that_is_taken_fails(redis_server: RedisServer, sandboxed: Stack) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="demo", PORT=str(port))
+        assert code == 1 and verdicts["port"] == "FAIL" and f"PORT {port} is taken" in said
+        code, verdicts, said = check("worker", **worker_environment(sandboxed, METRICS_PORT=str(port)))
+        assert code == 1 and verdicts["port"] == "FAIL" and f"METRICS_PORT {port} is taken" in said
+
+
+def test_a_redis_user_without_channels_fails(sandboxed: Stack) -> None:
+    sandboxed.redis.execute_command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "resetchannels")
+    url = sandboxed.redis_server.url.replace("redis://", "redis://mute:pw@")
+    code, verdicts, said = check("worker", **worker_environment(sandboxed, REDIS_URL=url))
+    assert code == 1 and verdicts["redis channels"] == "FAIL" and "REDIS_URL: this user may not use channels" in said
+
+
+def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) -> None:
+    """Each half's own packages are hidden, as in an installation of the other half alone."""
+    for half, package in (("worker", "anthropic"), ("api", "gevent")):
+        program = (
+            "import runpy, sys, importlib.util as util; real = util.find_spec;"
+            f"util.find_spec = lambda name, *rest: None if name == {package!r} else real(name, *rest);"
+            f"sys.argv = [{half!r}, '--check']; runpy.run_module({half!r}, run_name='__main__')"
+        )
+        done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 1 and done.stdout == ""
+        assert done.stderr == f"{half}: {package} not installed: this needs pip install 'feature-planner[{half}]'\n"

@@ -13,7 +13,7 @@ from worker.warm_up import SCRIPTS
 
 FIRST_JOB = """
 import asyncio, sys
-import worker.__main__ as main
+import worker.process as main
 
 async def work():
     async with main.model_client("none", sys.argv[1]) as client:

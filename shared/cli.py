@@ -1,0 +1,40 @@
+"""`feature-planner web` and `feature-planner worker`: start a process from any directory, as the Procfile does.
+
+The process takes this one's place, so signals reach it and its exit code is its own.
+"""
+
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = {"api": ("flask", "gunicorn", "gevent", "jwt"), "worker": ("anthropic",)}
+"""What each half needs beyond what both have: an installation may have one half alone."""
+
+
+def require_half(half: str) -> None:
+    """Ends the process with one line where that half's packages are not installed."""
+    if missing := [package for package in PACKAGES[half] if find_spec(package) is None]:
+        sys.exit(f"{half}: {', '.join(missing)} not installed: this needs pip install 'feature-planner[{half}]'")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
+    parser.add_argument("process", choices=("web", "worker"))
+    parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
+    arguments = parser.parse_args()
+    half = "api" if arguments.process == "web" else "worker"
+    require_half(half)
+    if arguments.process == "web" and not arguments.check:
+        # Not the current directory, which may have an `api` of its own.
+        root = Path(__file__).resolve().parent.parent
+        options = ["gunicorn", "--chdir", str(root), "-c", str(root / "api/gunicorn.conf.py"), "api.wsgi:app"]
+    else:
+        options = [half, *(["--check"] if arguments.check else [])]
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", *options])  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
