@@ -2,8 +2,19 @@
 
 from hypothesis import strategies as st
 
-from shared.contract.events import Cancelled, Complete, Delta, Event, Failed, Started, SuggestionReady, Tool
-from shared.contract.schemas import Cause, ErrorCode, Suggestion, TokenUsage
+from shared.contract.events import (
+    Cancelled,
+    Complete,
+    Delta,
+    Event,
+    Failed,
+    Note,
+    Started,
+    SuggestionReady,
+    Tool,
+    Waiting,
+)
+from shared.contract.schemas import Cause, ErrorCode, SuggestedFile, Suggestion, TokenUsage, WaitReason
 from shared.state.event_log import Entry, EventId
 
 NASTY = (
@@ -27,6 +38,7 @@ suggestions = st.builds(
     rationale=text,
     description=text,
     implementation_considerations=st.lists(text, max_size=3),
+    files=st.lists(st.builds(SuggestedFile, path=text, why=text), max_size=2),
 )
 usages = st.builds(
     TokenUsage,
@@ -37,7 +49,15 @@ times = st.integers(0, 2**53)
 
 def _started(attempt: int) -> st.SearchStrategy[Event]:
     causes = st.none() if attempt == 1 else st.sampled_from(Cause)
-    return st.builds(Started, attempt=st.just(attempt), model=text, agent=text, cause=causes, timestamp=times)
+    return st.builds(
+        Started,
+        attempt=st.just(attempt),
+        model=text,
+        agent=text,
+        cause=causes,
+        turns_kept=st.integers(0, 9),
+        timestamp=times,
+    )
 
 
 middles: st.SearchStrategy[Event] = st.one_of(
@@ -49,6 +69,8 @@ middles: st.SearchStrategy[Event] = st.one_of(
         input=st.dictionaries(st.sampled_from(["pattern", "path"]), text),
         timestamp=times,
     ),
+    st.builds(Waiting, reason=st.sampled_from(WaitReason), until=times, timestamp=times),
+    st.builds(Note, text=text, timestamp=times),
     st.builds(SuggestionReady, index=st.integers(0, 4), suggestion=suggestions, timestamp=times),
 )
 finals: st.SearchStrategy[Event] = st.one_of(
@@ -56,6 +78,7 @@ finals: st.SearchStrategy[Event] = st.one_of(
         Complete,
         suggestions=st.lists(suggestions, min_size=3, max_size=5),
         context=st.none() | text,
+        is_partial=st.booleans(),
         token_usage=usages,
         model=text,
         execution_time_ms=times,

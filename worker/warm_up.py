@@ -17,6 +17,7 @@ from redis.connection import Connection
 from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
 from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import script
+from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.project import Project
 from worker.agent.turn import Wrote
@@ -63,7 +64,7 @@ async def rehearse(project: Project | None) -> None:
     http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(_play_the_model))
     async with AsyncAnthropic(api_key="none", base_url="http://stage", http_client=http_client) as client:
         agent = FeatureAgent(client, project)
-        async with aclosing(agent.suggest(_JOB, "stage", None)) as events:
+        async with aclosing(agent.suggest(_JOB, "stage", None, Conversation())) as events:
             async for event in events:
                 if isinstance(event, Wrote):
                     publisher.write(event.piece)

@@ -31,7 +31,9 @@ def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
         input=job.input,
         text=seen.text,
         suggestions=list(seen.suggestions) if seen.suggestions else None,
+        is_partial=seen.is_partial,
         token_usage=seen.token_usage,
         error=seen.error,
         queue_position=position,
+        waiting=seen.waiting,
     )

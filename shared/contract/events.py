@@ -11,6 +11,8 @@ from shared.contract.schemas import (
     Suggestion,
     TokenUsage,
     ToolName,
+    Wait,
+    WaitReason,
     Wire,
 )
 
@@ -48,6 +50,23 @@ class Started(Event):
     model: str
     agent: str
     cause: Cause | None
+    turns_kept: int = 0
+    """How many whole turns of the conversation with the model the attempt goes on from."""
+
+
+class Waiting(Event):
+    """The model's provider takes no requests until `until`, in milliseconds since the Unix epoch."""
+
+    event = "waiting"
+    reason: WaitReason
+    until: int
+
+
+class Note(Event):
+    """What the model says it is doing; no part of the answer."""
+
+    event = "note"
+    text: str
 
 
 class Delta(Event):
@@ -73,6 +92,7 @@ class Complete(Event):
     final_status = JobStatus.COMPLETED
     suggestions: list[Suggestion]
     context: str | None
+    is_partial: bool = False
     token_usage: TokenUsage
     model: str
     execution_time_ms: int
@@ -98,7 +118,7 @@ class Cancelled(Event):
     token_usage: TokenUsage
 
 
-LOGGED = (Started, Delta, Tool, SuggestionReady, Complete, Failed, Cancelled)
+LOGGED = (Started, Waiting, Note, Delta, Tool, SuggestionReady, Complete, Failed, Cancelled)
 EVENTS: dict[str, type[Event]] = {kind.event: kind for kind in (Connected, Queued, *LOGGED)}
 FINAL = frozenset(name for name, kind in EVENTS.items() if kind.final_status is not None)
 
@@ -117,15 +137,20 @@ class Transcript:
     last_event_id: str | None = None
     text: str | None = None
     suggestions: tuple[Suggestion, ...] | None = None
+    is_partial: bool = False
     token_usage: TokenUsage | None = None
     error: JobError | None = None
     queue_position: int | None = None
+    waiting: Wait | None = None
 
 
 def fold(job: Transcript, event: Event, event_id: str | None = None) -> Transcript:
     """The job after one more event. `started` forgets all that an earlier attempt showed."""
     job = replace(_apply(job, event), last_event_id=event_id or job.last_event_id)
-    return job if isinstance(event, Queued) else replace(job, queue_position=None)
+    if not isinstance(event, Queued):
+        job = replace(job, queue_position=None)
+    # A client that comes back in a wait is greeted by `connected`, and the wait goes on.
+    return job if isinstance(event, Waiting | Connected) else replace(job, waiting=None)
 
 
 def _apply(job: Transcript, event: Event) -> Transcript:
@@ -136,13 +161,20 @@ def _apply(job: Transcript, event: Event) -> Transcript:
             return replace(job, queue_position=event.position)
         case Started():
             return Transcript(status=JobStatus.IN_PROGRESS, attempt=event.attempt)
+        case Waiting():
+            return replace(job, waiting=Wait(reason=event.reason, until=event.until))
         case Delta():
             return replace(job, text=(job.text or "") + event.text)
         case SuggestionReady():
             return replace(job, suggestions=(*(job.suggestions or ()), event.suggestion))
         case Complete():
-            suggestions, usage = tuple(event.suggestions), event.token_usage
-            return replace(job, status=JobStatus.COMPLETED, suggestions=suggestions, token_usage=usage)
+            return replace(
+                job,
+                status=JobStatus.COMPLETED,
+                suggestions=tuple(event.suggestions),
+                is_partial=event.is_partial,
+                token_usage=event.token_usage,
+            )
         case Failed():
             error = JobError(message=event.message, code=event.code, retryable=event.retryable)
             return replace(job, status=JobStatus.FAILED, error=error)

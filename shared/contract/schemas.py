@@ -15,6 +15,7 @@ class Wire(BaseModel):
         validate_by_name=True,
         validate_by_alias=True,
         serialize_by_alias=True,
+        json_schema_serialization_defaults_required=True,
         frozen=True,
     )
 
@@ -60,6 +61,14 @@ class Cause(StrEnum):
     WORKER_LOST = "worker_lost"
     MODEL_ERROR = "model_error"
     DRAIN = "drain"
+
+
+class WaitReason(StrEnum):
+    """Why the model's provider does not take requests now."""
+
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    UNREACHABLE = "unreachable"
 
 
 class ErrorCode(StrEnum):
@@ -123,11 +132,21 @@ class JobCreated(Wire):
     stream_url: str
 
 
+class SuggestedFile(Wire):
+    """A file that a suggestion rests on or would change."""
+
+    path: str = Field(description="Relative to the project's root.")
+    why: str
+
+
 class Suggestion(Wire):
+    """One suggested feature."""
+
     title: str
     rationale: str
     description: str
     implementation_considerations: list[str]
+    files: list[SuggestedFile] = Field(default=[], description="At most 8 files, each of which a tool has shown.")
 
 
 class TokenUsage(Wire):
@@ -147,6 +166,13 @@ class JobError(Wire):
     message: str
     code: ErrorCode
     retryable: bool
+
+
+class Wait(Wire):
+    """The job waits for the model's provider."""
+
+    reason: WaitReason
+    until: int = Field(description="When the provider is asked again, in milliseconds since the Unix epoch.")
 
 
 class JobInput(Wire):
@@ -170,9 +196,11 @@ class JobView(Wire):
     input: JobInput
     text: str | None = None
     suggestions: list[Suggestion] | None = None
+    is_partial: bool = Field(default=False, description="The model was cut after these suggestions were whole.")
     token_usage: TokenUsage | None = None
     error: JobError | None = None
     queue_position: int | None = None
+    waiting: Wait | None = None
 
 
 ToolName = Literal["Read", "Grep", "Glob"]

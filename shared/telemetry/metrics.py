@@ -64,6 +64,11 @@ class WorkerMetrics:
         self.attempts = Counter(
             "planner_attempts", "Attempts started; `cause` is why it was not the first, else `first`.", ("cause",)
         )
+        self.files_dropped = Counter(
+            "planner_files_dropped",
+            "Files that the model named for a suggestion and that were left out, by reason.",
+            ("reason",),
+        )
         self.slots_used = Gauge("planner_slots_used", "Jobs running in this worker process.")
         self.slots_free = Gauge("planner_slots_free", "Jobs that this worker process could take.")
 

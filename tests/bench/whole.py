@@ -14,7 +14,7 @@ from tests.bench.measures import cpu_seconds, family, median, percentile
 from tests.bench.report import Goal, Part, Table, at_most
 from tests.bench.watchers import Watched, Watchers
 from tests.stack import Person, Process, Stack, stack
-from worker.publishing.partial_answer import Transcript
+from worker.publishing.partial_answer import PartialAnswer
 
 JOBS, JOBS_PER_SECOND = 300, 50
 WORKERS = 3
@@ -172,10 +172,10 @@ def lateness_us(watched: Watched, pieces: list[tuple[int, str]]) -> Iterator[flo
     before it did is the one that was waiting longest. The last delta of a whole answer is left out: the end flushes
     it before it is due.
     """
-    transcript, grown = Transcript(), []
+    answer, grown = PartialAnswer(), []
     for at, piece in pieces:
-        transcript.write(piece)
-        grown.append((len(transcript.text()), at))
+        answer.write(piece)
+        grown.append((len(answer.text()), at))
     known, not_before = 0, 0
     for arrival in watched.arrivals[:-1] if watched.ended else watched.arrivals:
         written = next(at for length, at in grown if length > known)

@@ -40,6 +40,7 @@ def test_a_job_is_streamed_from_its_start_to_its_answer(alice: Person) -> None:
         "model": "sandbox",
         "agent": "default",
         "cause": None,
+        "turnsKept": 0,
         "timestamp": 0,
     }
     complete = own[-1]

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from shared.contract.schemas import ErrorCode, JobInput, Suggestion, SuggestionAgent, Wire
 from shared.errors import AttemptFailed
 from worker.agent import prompts
+from worker.agent.conversation import Conversation
 from worker.agent.event_reader import EventReader, JsonObject
 from worker.agent.model_call import ModelCall
 from worker.agent.model_errors import as_attempt_failure
@@ -37,7 +38,8 @@ class Answer(Wire):
     suggestions: Annotated[list[Suggestion], Field(min_length=3, max_length=5)]
 
 
-ANSWER_SCHEMA = transform_schema(Answer)
+# As it is written, not as it is read: there a suggestion without files is taken too.
+ANSWER_SCHEMA = transform_schema(Answer.model_json_schema(mode="serialization"))
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,19 @@ class FeatureAgent:
         self._project = project
 
     async def suggest(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None
+        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
     ) -> AsyncGenerator[AgentEvent, None]:
         """The run, as it happens; ends with `Answered`. Raises AttemptFailed with a code of the contract.
 
-        Closing the iterator closes the connection to the model.
+        `conversation` is the job's, and takes up what its model is shown. Closing the iterator closes the connection
+        to the model.
         """
-        toolbox = self._toolbox(agent)
+        toolbox = self._toolbox(agent, conversation)
         request = self._request(job, model, agent, toolbox.definitions)
         turn = Turn()
         try:
             for number in range(1, MAX_TURNS + 1):
-                is_last = number == MAX_TURNS
+                is_last = number == MAX_TURNS or toolbox.has_refused
                 if is_last:
                     request["tool_choice"] = {"type": "none"}
                 turn = Turn(turn.spent)
@@ -119,10 +122,12 @@ class FeatureAgent:
             request["extra_body"] = {"temperature": agent.temperature}
         return request
 
-    def _toolbox(self, agent: SuggestionAgent | None) -> Toolbox:
+    def _toolbox(self, agent: SuggestionAgent | None, conversation: Conversation) -> Toolbox:
         if self._project is None:
-            return Toolbox([])
-        return Toolbox(make_tools(self._project.open(), agent.tools if agent is not None else ALL_TOOLS))
+            return Toolbox([], conversation)
+        conversation.project = self._project.open()
+        names = agent.tools if agent is not None else ALL_TOOLS
+        return Toolbox(make_tools(conversation.project, names), conversation)
 
 
 def _answer(turn: Turn) -> Answer:

@@ -28,7 +28,9 @@ Answer with one JSON object and nothing before or after it:
 - `context`: one to three sentences on the page as it is today, or null if you know nothing of it;
 - `suggestions`: 3 to 5 suggestions, the best first. Each has `title` (a few words), `rationale` (why users need it, \
 one or two sentences), `description` (what it does and how it feels to use, two to four sentences) and \
-`implementationConsiderations` (2 to 4 short points for those who will build it).
+`implementationConsiderations` (2 to 4 short points for those who will build it) and `files` (at most 8 files that the \
+suggestion rests on or would change, each with `path` as your tools gave it and `why` in a few words; only files that \
+your tools have shown you, so none if you have no tools).
 Match the feature type and the priority: the higher the priority, the smaller and surer the first step should be. \
 Write plain text in the fields, no Markdown."""
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from anthropic.lib.tools import ToolError
 
+from worker.agent.conversation import Conversation
 from worker.agent.event_reader import JsonObject
 from worker.agent.tool import ToolAnswer
 
@@ -15,8 +16,6 @@ log = logging.getLogger(__name__)
 MAX_PROBLEM_CHARACTERS = 2_000
 MAX_AT_ONCE = 4
 """One job leaves room for the others."""
-MAX_CALLS = 40
-"""Of one attempt; later ones are told that there are no more, so that the model answers."""
 
 
 class CallableTool(Protocol):
@@ -31,25 +30,24 @@ class CallableTool(Protocol):
 class Toolbox:
     """A call that goes wrong is an answer too: the model reads what was wrong with it, and goes on."""
 
-    def __init__(self, tools: Iterable[CallableTool]) -> None:
+    def __init__(self, tools: Iterable[CallableTool], conversation: Conversation) -> None:
         self._tools = {tool.name.lower(): tool for tool in tools}
-        self._calls_left = MAX_CALLS
+        self._conversation = conversation
         self._permits = asyncio.Semaphore(MAX_AT_ONCE)
-        self.seen: set[str] = set()
-        """The files of the project that the answers so far have shown to the model."""
 
     @property
     def definitions(self) -> list[Any]:
         return [tool.to_dict() for tool in self._tools.values()]
 
     @property
-    def is_used_up(self) -> bool:
-        """Whether no further call is answered."""
-        return self._calls_left <= 0
+    def has_refused(self) -> bool:
+        """Whether the model has asked for more calls than a job may have."""
+        return self._conversation.calls_left < 0
 
     async def results(self, calls: Sequence[JsonObject]) -> list[JsonObject]:
         """A result for each `tool_use` block, in their order; the calls run side by side."""
-        allowed, self._calls_left = self._calls_left, self._calls_left - len(calls)
+        allowed = self._conversation.calls_left
+        self._conversation.calls_left -= len(calls)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._result(call, number < allowed)) for number, call in enumerate(calls)]
         return [task.result() for task in tasks]
@@ -61,7 +59,7 @@ class Toolbox:
                 raise ToolError("no further tool calls are possible; answer with what you have")
             async with self._permits:
                 answer = await self._tool(str(call["name"])).call(call["input"])
-            self.seen |= answer.paths
+            self._conversation.seen |= answer.paths
             return {**result, "content": _sendable(answer.text)}
         except ToolError as error:
             problem = str(error)

@@ -14,6 +14,7 @@ from shared.contract.events import Cancelled, Complete, Event, Failed, Started, 
 from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
+from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
@@ -46,7 +47,9 @@ class Outcome(Enum):
 
 
 class Agent(Protocol):
-    def suggest(self, job: JobInput, model: str, agent: SuggestionAgent | None) -> AsyncGenerator[AgentEvent, None]: ...
+    def suggest(
+        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
+    ) -> AsyncGenerator[AgentEvent, None]: ...
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class RunningJob:
         self._stop: Stop | None = None
         self._step: asyncio.Task[Any] | None = None
         self._spent = TokenUsage()
+        self._conversation = Conversation()
         self._telemetry: AttemptTelemetry
 
     def stop(self, reason: Stop) -> None:
@@ -92,6 +96,7 @@ class RunningJob:
             began = time.monotonic()
             self._telemetry = telemetry = AttemptTelemetry(self.attempt, self._context.model_label)
             publisher.on_first_text = telemetry.wrote
+            publisher.proven = self._conversation.proven
             try:
                 final = await self._attempt(publisher, began)
                 if isinstance(final, AttemptFailed):
@@ -166,7 +171,8 @@ class RunningJob:
 
     async def _listen(self, publisher: Publisher) -> Answer:
         context = self._context
-        async with aclosing(context.agent.suggest(self.attempt.input, context.model, context.user_agent)) as events:
+        asked = context.agent.suggest(self.attempt.input, context.model, context.user_agent, self._conversation)
+        async with aclosing(asked) as events:
             async for event in events:
                 match event:
                     case Wrote(piece):
@@ -235,7 +241,7 @@ class RunningJob:
 
     def _complete(self, answer: Answer, began: float) -> Complete:
         return Complete(
-            suggestions=answer.suggestions,
+            suggestions=[self._conversation.proven(each) for each in answer.suggestions],
             context=answer.context,
             token_usage=self._usage(),
             model=self._context.model,

@@ -15,7 +15,7 @@ _RESUMED = '{"suggestions":[null'
 """Stands before the rest of an answer for all that has been settled; the null for the last suggestion of it."""
 
 
-class Transcript:
+class PartialAnswer:
     """Takes the answer in pieces, cut anywhere; `text` only ever grows at its end.
 
     What can be shown is read anew from the JSON that is not settled yet: a suggestion that has become whole settles

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.contract.events import Delta, Event, SuggestionReady
-from shared.contract.schemas import ErrorCode, JobStatus, TokenUsage
+from shared.contract.schemas import ErrorCode, JobStatus, Suggestion, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.event_log import MAX_LOG_BYTES
 from shared.state.outcomes import AttemptStatus
 from worker.publishing.log_writer import Append, LogWriter
-from worker.publishing.partial_answer import Transcript
+from worker.publishing.partial_answer import PartialAnswer
 
 
 def now_ms() -> int:
@@ -47,7 +47,7 @@ class Publisher:
         self._lifetimes = lifetimes
         self._interval_seconds = interval_seconds
         self._on_answer = on_answer
-        self._transcript = Transcript()
+        self._answer = PartialAnswer()
         self._sequence = 0
         self._sent_length = 0
         self._logged_bytes = 0
@@ -55,6 +55,8 @@ class Publisher:
         self._has_text = asyncio.Event()
         self._sender: asyncio.Task[None] | None = None
         self.on_first_text: Callable[[], None] = lambda: None
+        self.proven: Callable[[Suggestion], Suggestion] = lambda suggestion: suggestion.model_copy(update={"files": []})
+        """Leaves out the files of a suggestion that nothing proves, before anybody sees it."""
 
     def publish(self, event: Event) -> asyncio.Future[AttemptStatus]:
         """Appends an event; it goes behind all earlier ones."""
@@ -86,9 +88,9 @@ class Publisher:
 
     def write(self, piece: str) -> None:
         """Takes a piece of the answer's JSON. Raises AttemptFailed when the log is full."""
-        self._transcript.write(piece)
-        for index, suggestion in self._transcript.take_suggestions():
-            self.publish(SuggestionReady(index=index, suggestion=suggestion, timestamp=now_ms()))
+        self._answer.write(piece)
+        for index, suggestion in self._answer.take_suggestions():
+            self.publish(SuggestionReady(index=index, suggestion=self.proven(suggestion), timestamp=now_ms()))
         if self._logged_bytes > MAX_LOG_BYTES:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"the log is longer than {MAX_LOG_BYTES} bytes")
         self._has_text.set()
@@ -120,7 +122,7 @@ class Publisher:
                     await asyncio.wait({answer})
 
     def _send_text(self) -> asyncio.Future[AttemptStatus] | None:
-        text = self._transcript.text()
+        text = self._answer.text()
         if len(text) == self._sent_length:
             return None
         if not self._sent_length:

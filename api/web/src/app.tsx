@@ -1,9 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import { readOptions } from './client/api.ts'
-import type { PageOptions, SuggestionWithFiles } from './client/second-version.ts'
 import { onWake } from './client/timing.ts'
-import type { FieldProblem } from './client/types.gen.ts'
+import type { FieldProblem, Options, Suggestion } from './client/types.gen.ts'
 import { cn } from './cn.ts'
 import { AgentDialog } from './components/agent-dialog.tsx'
 import { Announcer } from './components/announcer.tsx'
@@ -38,7 +37,7 @@ export const App = () => {
   const [isUnfolded, setIsUnfolded] = useState(false)
 
   const kept = useKept()
-  const options = useQuery<PageOptions>({
+  const options = useQuery<Options>({
     queryKey: ['options'],
     queryFn: readOptions,
     staleTime: Number.POSITIVE_INFINITY,
@@ -122,7 +121,7 @@ export const App = () => {
   }
 
   const handleRefine = useCallback(
-    (suggestion: SuggestionWithFiles, refinement: Refinement) => {
+    (suggestion: Suggestion, refinement: Refinement) => {
       const asked = request === null ? {} : { pageOrComponent: request.pageOrComponent, featureType: request.featureType, priorityLevel: request.priorityLevel }
       change({ ...asked, additionalContext: refinedContext(suggestion, refinement) })
       goToForm('additionalContext')

@@ -1,13 +1,6 @@
 /** What stands in the request form, as text. Pure. */
 
-import type { SuggestionWithFiles } from './client/second-version.ts'
-import {
-  type FeatureType,
-  type FieldProblem,
-  type PriorityLevel,
-  SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS,
-  type SuggestFeatureRequest,
-} from './client/types.gen.ts'
+import { type FeatureType, type FieldProblem, type PriorityLevel, SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS, type SuggestFeatureRequest, type Suggestion } from './client/types.gen.ts'
 import { lengthProblem } from './validation.ts'
 
 export interface Draft {
@@ -60,7 +53,7 @@ const REFINEMENT_WORDS = {
 }
 
 /** A new request's context out of a suggestion, as long as it may be. */
-export const refinedContext = (suggestion: SuggestionWithFiles, refinement: Refinement): string => {
+export const refinedContext = (suggestion: Suggestion, refinement: Refinement): string => {
   const wish = refinement.kind === 'own' ? refinement.words.trim() : REFINEMENT_WORDS[refinement.kind]
   const { title, rationale, description } = suggestion
   return cut(`${wish}\n\n${title.trim()}\n${description.trim()}\nWhy: ${rationale.trim()}`, BOUNDS.additionalContext.greatest)

@@ -1,21 +1,20 @@
 /** Suggestions as Markdown, for the clipboard, a file or an issue. Pure. */
 
-import type { Answer, SuggestionWithFiles } from './client/second-version.ts'
-import type { SuggestFeatureRequest } from './client/types.gen.ts'
+import type { SuggestFeatureRequest, Complete, Suggestion } from './client/types.gen.ts'
 import { kindWords } from './words.ts'
 
 type FileUrl = (path: string) => string | null
 
 const NO_URL: FileUrl = () => null
 
-export const suggestionMarkdown = (suggestion: SuggestionWithFiles, urlOf: FileUrl = NO_URL): string =>
+export const suggestionMarkdown = (suggestion: Suggestion, urlOf: FileUrl = NO_URL): string =>
   `${[`## ${oneLine(suggestion.title)}`, ...bodyOf(suggestion, urlOf)].join('\n\n')}\n`
 
 /** The body of an issue; its title has a field of its own. */
-export const issueMarkdown = (suggestion: SuggestionWithFiles, page: string | null, urlOf: FileUrl): string =>
+export const issueMarkdown = (suggestion: Suggestion, page: string | null, urlOf: FileUrl): string =>
   [...(page === null ? [] : [`**Page or component:** ${oneLine(page)}`]), ...bodyOf(suggestion, urlOf)].join('\n\n')
 
-const bodyOf = (suggestion: SuggestionWithFiles, urlOf: FileUrl): string[] => {
+const bodyOf = (suggestion: Suggestion, urlOf: FileUrl): string[] => {
   const { rationale, description, implementationConsiderations: considerations, files = [] } = suggestion
   const parts = [rationale.trim() === '' ? '' : `**Why:** ${rationale.trim()}`, description.trim()]
   if (considerations.length > 0) {
@@ -34,8 +33,8 @@ const fileWords = (path: string, urlOf: FileUrl): string => {
 
 export interface Document {
   request: SuggestFeatureRequest | null
-  suggestions: readonly SuggestionWithFiles[]
-  answer: Answer | null
+  suggestions: readonly Suggestion[]
+  answer: Complete | null
   /** When it was asked, by this computer's clock. */
   at: number
   urlOf?: FileUrl

@@ -43,8 +43,7 @@ export const lateness = async ({ deadline, attempt, signal, look }: Waiting): Pr
 const isAtWork = async (attempt: number | null, look: () => Promise<JobView>): Promise<boolean | null> => {
   try {
     const job = await look()
-    const isWaiting = Boolean((job as { waiting?: unknown }).waiting)
-    return job.status === 'in_progress' && job.attempt === attempt && !isWaiting
+    return job.status === 'in_progress' && job.attempt === attempt && job.waiting === null
   } catch (error) {
     return error instanceof ApiError && (error.status === 404 || error.status === 403) ? false : null
   }

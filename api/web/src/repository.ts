@@ -1,6 +1,6 @@
 /** Where the project's files and issues are, by the operator's REPOSITORY_URL. Pure. */
 
-import type { SuggestionWithFiles } from './client/second-version.ts'
+import type { Suggestion } from './client/types.gen.ts'
 import { issueMarkdown } from './markdown.ts'
 
 /** Hosts refuse much longer addresses. */
@@ -40,7 +40,7 @@ export interface IssueLink {
 }
 
 /** A form for a new issue, filled in; null where the address does not tell how. */
-export const issueLink = (repository: string | null | undefined, suggestion: SuggestionWithFiles, page: string | null): IssueLink | null => {
+export const issueLink = (repository: string | null | undefined, suggestion: Suggestion, page: string | null): IssueLink | null => {
   const tracker = trackerOf(repository)
   if (tracker === null) {
     return null

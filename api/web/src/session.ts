@@ -1,8 +1,7 @@
 /** The state machine behind the hook: one job on the screen, from the form to its end. Pure. */
 
-import type { StreamEvent } from './client/second-version.ts'
 import { EMPTY_JOB, fold, type Job } from './client/transcript.ts'
-import type { SuggestFeatureRequest } from './client/types.gen.ts'
+import type { SuggestFeatureRequest, JobEvent } from './client/types.gen.ts'
 import type { Connection } from './client/watch.ts'
 import { CANCELLED, type Trouble, troubleOfJob } from './trouble.ts'
 
@@ -40,7 +39,7 @@ export type Action =
   | { type: 'not-kept'; jobId: string; input: SuggestFeatureRequest | null }
   | { type: 'watch-again' }
   | { type: 'connection'; connection: Connection }
-  | { type: 'event'; event: StreamEvent; eventId: string | null; receivedAt: number }
+  | { type: 'event'; event: JobEvent; eventId: string | null; receivedAt: number }
   | { type: 'failed'; trouble: Trouble }
   | { type: 'left' }
 
@@ -137,11 +136,11 @@ const afterEvent = (session: Session, { event, eventId, receivedAt }: Received):
 }
 
 /** Nothing is counted while the provider lets us wait. */
-const countedFrom = ({ started, wait, waitedMs }: Job, clockOffsetMs: number): number | null =>
-  started === null || wait !== null ? null : started.timestamp - clockOffsetMs + waitedMs
+const countedFrom = ({ started, waiting, waitedMs }: Job, clockOffsetMs: number): number | null =>
+  started === null || waiting !== null ? null : started.timestamp - clockOffsetMs + waitedMs
 
 /** By the event, not by the job's status: `connected` tells how the job ended before it tells what led there. */
-const phaseAfter = ({ event }: StreamEvent, { started, queuePosition }: Job): Phase => {
+const phaseAfter = ({ event }: JobEvent, { started, queuePosition }: Job): Phase => {
   if (event === 'complete') {
     return 'complete'
   }

@@ -29,7 +29,7 @@ export const statusWords = (phase: Phase, job: Job): string => {
 
 const workWords = (job: Job): string => {
   const name = modelName(job.started?.model === 'sandbox')
-  if (job.wait !== null) {
+  if (job.waiting !== null) {
     return `Waiting for ${name}`
   }
   const whole = job.suggestions?.length ?? 0
@@ -69,7 +69,7 @@ export const announcementOf = ({ phase, job, connection }: Session): string => {
   if (phase !== 'streaming') {
     return statusWords(phase, job)
   }
-  if (job.wait !== null) {
+  if (job.waiting !== null) {
     return 'The model is busy. Your request goes on by itself.'
   }
   const last = whole.at(-1)

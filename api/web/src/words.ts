@@ -1,8 +1,7 @@
 /** What things are called on the page. Pure. */
 
-import type { WaitReason } from './client/second-version.ts'
 import type { Job } from './client/transcript.ts'
-import type { Cause, FeatureType, JobInput, PriorityLevel, SuggestFeatureRequest, TokenUsage } from './client/types.gen.ts'
+import type { Cause, FeatureType, JobInput, PriorityLevel, SuggestFeatureRequest, TokenUsage, WaitReason } from './client/types.gen.ts'
 
 export const FEATURE_TYPE_WORDS: Record<FeatureType, string> = {
   enhancement: 'Enhancement',

@@ -45,5 +45,6 @@ const draftOf = (body: string): Suggestion => {
     rationale: why === -1 ? '' : head.slice(why + WHY.length),
     description: paragraph === -1 ? '' : prose.slice(paragraph + 2),
     implementationConsiderations: lists.flatMap((list) => list.slice(2).split('\n- ')),
+    files: [],
   }
 }

@@ -4,7 +4,7 @@ import type { JobView } from '../src/client/types.gen.ts'
 import { lateness } from '../src/patience.ts'
 
 const view = (changes: object): Promise<JobView> =>
-  Promise.resolve({ status: 'in_progress', attempt: 1, ...changes } as unknown as JobView)
+  Promise.resolve({ status: 'in_progress', attempt: 1, waiting: null, ...changes } as unknown as JobView)
 
 const start = (look: () => Promise<JobView>) => {
   const looks = vi.fn<() => Promise<JobView>>(look)

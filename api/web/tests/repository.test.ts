@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { fileUrl, issueLink, webUrl } from '../src/repository.ts'
 
-const SUGGESTION = { title: 'Undo & more', rationale: 'Why', description: 'What', implementationConsiderations: [] }
+const SUGGESTION = { title: 'Undo & more', rationale: 'Why', description: 'What', implementationConsiderations: [], files: [] }
 
 describe('the repository', () => {
   it('has a page for each file', () => {

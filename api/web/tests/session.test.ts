@@ -44,7 +44,9 @@ describe('the state machine', () => {
     expect(phases('queued-then-started')).toEqual(['connecting', 'streaming', 'complete'])
   })
 
-  it.each(recordings)('ends %s in a final state that nothing changes', (recording) => {
+  const whole = recordings.filter((name) => !['pending', 'in_progress'].includes(String(expected(name).status)))
+
+  it.each(whole)('ends %s in a final state that nothing changes', (recording) => {
     const ended = after(received(recording).map(event), after(asked))
     expect(['complete', 'error']).toContain(ended.phase)
     expect(isUnderWay(ended)).toBe(false)
@@ -75,7 +77,7 @@ describe('the state machine', () => {
   const connected: JobEvent = { event: 'connected', data: { jobId: 'a', status: 'in_progress', timestamp: NOW + 10_000 } }
   const started: JobEvent = {
     event: 'started',
-    data: { attempt: 1, model: 'm', agent: 'default', cause: null, timestamp: NOW - 20_000 },
+    data: { attempt: 1, model: 'm', agent: 'default', cause: null, turnsKept: 0, timestamp: NOW - 20_000 },
   }
   const begun: Action[] = [...asked, event({ event: connected, id: null }), event({ event: started, id: '1-1' })]
   const waiting = (timestamp: number): Action => ({
@@ -95,11 +97,11 @@ describe('the state machine', () => {
 
   it('does not count the time in which the provider lets us wait, told once or several times', () => {
     const paused = after([...begun, waiting(NOW), waiting(NOW + 4_000)])
-    expect(paused).toMatchObject({ phase: 'streaming', countedFrom: null, job: { wait: { until: NOW + 13_000 } } })
+    expect(paused).toMatchObject({ phase: 'streaming', countedFrom: null, job: { waiting: { until: NOW + 13_000 } } })
     // A connection that comes back in the middle ends no wait.
-    expect(step(paused, event({ event: connected, id: null })).job.wait).not.toBeNull()
+    expect(step(paused, event({ event: connected, id: null })).job.waiting).not.toBeNull()
     const delta: JobEvent = { event: 'delta', data: { text: 'Go', totalLength: 2, timestamp: NOW + 6_000 } }
-    expect(step(paused, event({ event: delta, id: '1-3' }))).toMatchObject({ countedFrom: NOW - 30_000 + 6_000, job: { wait: null } })
+    expect(step(paused, event({ event: delta, id: '1-3' }))).toMatchObject({ countedFrom: NOW - 30_000 + 6_000, job: { waiting: null } })
   })
 
   it('shows a job that this browser has kept without asking the server', () => {

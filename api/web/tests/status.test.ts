@@ -5,9 +5,9 @@ import { toolSentence } from '../src/plain-tool.ts'
 import { IDLE, type Phase, type Session } from '../src/session.ts'
 import { announcementOf, statusWords, tabTitle } from '../src/status.ts'
 
-const STARTED = { attempt: 1, model: 'claude-sonnet-5-5', agent: 'default', cause: null, timestamp: 1 }
-const SUGGESTION: Suggestion = { title: 'Undo `it`', rationale: '', description: '', implementationConsiderations: [] }
-const WAIT = { reason: 'overloaded', until: 9, timestamp: 1 } as const
+const STARTED = { attempt: 1, model: 'claude-sonnet-5-5', agent: 'default', cause: null, turnsKept: 0, timestamp: 1 }
+const SUGGESTION: Suggestion = { title: 'Undo `it`', rationale: '', description: '', implementationConsiderations: [], files: [] }
+const WAIT = { reason: 'overloaded', until: 9 } as const
 
 const working = (changes: Partial<Job>): Job => ({ ...EMPTY_JOB, started: STARTED, ...changes })
 const read = (file: string) => ({ name: 'Read', input: { file_path: file } }) as const
@@ -26,7 +26,7 @@ describe('the status', () => {
     ['streaming', working({ text: '1. U', suggestions: [SUGGESTION] }), 'Thinking about suggestion 2'],
     ['streaming', working({ text: '1. U\n\n2. V\n\n3. W\n\n4. X', suggestions: [SUGGESTION, SUGGESTION, SUGGESTION] }), 'Writing suggestion 4 of 4 to 5'],
     ['streaming', working({ text: '1. U', suggestions: [SUGGESTION, SUGGESTION, SUGGESTION] }), 'Finishing'],
-    ['streaming', working({ text: '1. U', wait: WAIT }), 'Waiting for Claude'],
+    ['streaming', working({ text: '1. U', waiting: WAIT }), 'Waiting for Claude'],
     ['complete', working({ suggestions: [SUGGESTION] }), '1 suggestion'],
   ])('of %s is said in plain words', (phase, job, words) => {
     expect(statusWords(phase, job)).toBe(words)

@@ -17,14 +17,16 @@ from shared.contract.events import (
     Delta,
     Event,
     Failed,
+    Note,
     Queued,
     Started,
     SuggestionReady,
     Transcript,
+    Waiting,
     decode,
     fold,
 )
-from shared.contract.schemas import JobInput, JobStatus, JobView, TokenUsage
+from shared.contract.schemas import JobInput, JobStatus, JobView, TokenUsage, Wait, WaitReason
 from shared.state.event_log import EventId
 from tests import strategies
 
@@ -52,9 +54,11 @@ def as_view(job: Transcript) -> JobView:
         input=JobInput.model_validate({"pageOrComponent": "p", "featureType": "integration", "priorityLevel": "low"}),
         text=job.text,
         suggestions=list(job.suggestions) if job.suggestions is not None else None,
+        is_partial=job.is_partial,
         token_usage=job.token_usage,
         error=job.error,
         queue_position=job.queue_position,
+        waiting=job.waiting,
     )
 
 
@@ -67,9 +71,11 @@ def from_view(wire: str) -> Transcript:
         last_event_id=view.last_event_id,
         text=view.text,
         suggestions=tuple(view.suggestions) if view.suggestions is not None else None,
+        is_partial=view.is_partial,
         token_usage=view.token_usage,
         error=view.error,
         queue_position=view.queue_position,
+        waiting=view.waiting,
     )
 
 
@@ -149,20 +155,22 @@ def test_a_job_that_is_cancelled_while_it_waits_has_its_end_at_0_1() -> None:
 
 
 def test_the_events_are_those_of_the_contract() -> None:
-    names = ["connected", "queued", "started", "delta", "tool", "suggestion", "complete", "error", "cancelled"]
-    assert list(EVENTS) == names
+    numbered = ["started", "waiting", "note", "delta", "tool", "suggestion", "complete", "error", "cancelled"]
+    assert list(EVENTS) == ["connected", "queued", *numbered]
     assert set(FINAL) == {"complete", "error", "cancelled"}
-    assert [kind.event for kind in LOGGED] == names[2:]
+    assert [kind.event for kind in LOGGED] == numbered
 
 
 FIELDS = {
     "connected": {"jobId", "status"},
     "queued": {"position", "workers"},
-    "started": {"attempt", "model", "agent", "cause"},
+    "started": {"attempt", "model", "agent", "cause", "turnsKept"},
+    "waiting": {"reason", "until"},
+    "note": {"text"},
     "delta": {"text", "totalLength"},
     "tool": {"name", "input"},
     "suggestion": {"index", "suggestion"},
-    "complete": {"suggestions", "context", "tokenUsage", "model", "executionTimeMs", "retryCount"},
+    "complete": {"suggestions", "context", "isPartial", "tokenUsage", "model", "executionTimeMs", "retryCount"},
     "error": {"message", "code", "retryable"},
     "cancelled": {"tokenUsage"},
 }
@@ -185,4 +193,17 @@ def test_what_is_no_event_is_refused() -> None:
 def test_a_suggestion_has_the_wire_names_of_the_contract(suggestion: object) -> None:
     event = SuggestionReady.model_validate({"index": 0, "suggestion": suggestion, "timestamp": 0})
     fields = event.model_dump(mode="json")["suggestion"]
-    assert set(fields) == {"title", "rationale", "description", "implementationConsiderations"}
+    assert set(fields) == {"title", "rationale", "description", "implementationConsiderations", "files"}
+
+
+def test_a_wait_lasts_until_the_next_event_of_another_kind_and_through_a_reconnection() -> None:
+    waiting = fold(Transcript(), Waiting(reason=WaitReason.OVERLOADED, until=9, timestamp=0), "1-2")
+    assert waiting.waiting == Wait(reason=WaitReason.OVERLOADED, until=9)
+    greeted = fold(waiting, Connected(job_id="j", status=JobStatus.IN_PROGRESS, timestamp=0))
+    assert greeted.waiting == waiting.waiting
+    assert fold(greeted, Note(text="Reading on.", timestamp=0), "1-3").waiting is None
+
+
+def test_events_of_the_version_before_are_taken_as_what_they_were() -> None:
+    started = decode("started", '{"timestamp":1,"attempt":1,"model":"m","agent":"default","cause":null}')
+    assert isinstance(started, Started) and started.turns_kept == 0

@@ -26,6 +26,14 @@ def test_a_recorded_stream_folds_to_the_job_it_led_to(recording: Path) -> None:
 
 def test_every_way_a_job_can_go_has_been_recorded() -> None:
     names = {path.stem for path in RECORDINGS}
-    assert names >= {"happy-path", "second-attempt", "queued-then-started", "late-join", "reconnected", "unicode"}
+    assert names >= {
+        "happy-path",
+        "second-attempt",
+        "queued-then-started",
+        "late-join",
+        "reconnected",
+        "unicode",
+        "waited-and-partial",
+    }
     outcomes = {json.loads(path.with_suffix(".expected.json").read_text())["status"] for path in RECORDINGS}
-    assert outcomes == {"completed", "failed", "cancelled"}
+    assert outcomes == {"completed", "failed", "cancelled", "in_progress"}

@@ -137,7 +137,9 @@ def test_a_transaction_says_whose_and_which_job_it_was(answered: str, sentry: St
 class FailingAgent:
     """Uses a tool, then raises what nobody expects, with a key in it."""
 
-    async def suggest(self, job: JobInput, model: str, agent: object) -> AsyncGenerator[AgentEvent, None]:
+    async def suggest(
+        self, job: JobInput, model: str, agent: object, conversation: object
+    ) -> AsyncGenerator[AgentEvent, None]:
         yield UsedTool("Read", {"file_path": "a.py"})
         raise LookupError(f"no idea what to do with {API_KEY}")
 

@@ -16,6 +16,7 @@ from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLe
 from shared.errors import AttemptFailed
 from tests.sandboxes import Sandbox
 from worker.agent import feature_agent as agent_module
+from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
@@ -107,13 +108,14 @@ def suggest(
     model: str = "sandbox",
     timeout: float = 5,
     into: list[AgentEvent] | None = None,
+    conversation: Conversation | None = None,
 ) -> list[AgentEvent]:
     """A run to its end; its events are in `into` even where it fails."""
     events: list[AgentEvent] = [] if into is None else into
 
     async def run() -> None:
         async with opened(sandbox, project, timeout) as asked:
-            async for event in asked.suggest(job(page), model, agent):
+            async for event in asked.suggest(job(page), model, agent, conversation or Conversation()):
                 events.append(event)
 
     asyncio.run(run())
@@ -243,7 +245,7 @@ def test_every_word_tried_here_is_one_of_the_sandbox() -> None:
 def test_a_model_that_is_not_there_is_unavailable() -> None:
     async def run() -> None:
         async with model_client("any", "http://127.0.0.1:9") as client:
-            async for _ in FeatureAgent(client, None).suggest(job("Cart"), "sandbox", None):
+            async for _ in FeatureAgent(client, None).suggest(job("Cart"), "sandbox", None, Conversation()):
                 pass
 
     with pytest.raises(AttemptFailed) as failed:
@@ -275,7 +277,7 @@ def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, pa
         begun = asyncio.Event()
 
         async def consume() -> None:
-            async with aclosing(asked.suggest(job(page), "sandbox", None)) as events:
+            async with aclosing(asked.suggest(job(page), "sandbox", None, Conversation())) as events:
                 async for event in events:
                     if isinstance(event, Wrote):
                         begun.set()
@@ -302,7 +304,7 @@ def test_a_run_cancelled_while_its_events_are_handled_closes_the_connection_too(
         begun = asyncio.Event()
 
         async def consume() -> None:
-            async with aclosing(asked.suggest(job(page), "sandbox", None)) as events:
+            async with aclosing(asked.suggest(job(page), "sandbox", None, Conversation())) as events:
                 async for event in events:
                     if isinstance(event, Wrote):
                         begun.set()
@@ -323,7 +325,7 @@ def test_a_run_that_is_left_early_closes_the_connection(sandbox: Sandbox) -> Non
     page = "Leaving early stall"
 
     async def leave(asked: FeatureAgent) -> float:
-        async with aclosing(asked.suggest(job(page), "sandbox", None)) as events:
+        async with aclosing(asked.suggest(job(page), "sandbox", None, Conversation())) as events:
             async for event in events:
                 if isinstance(event, Wrote):
                     break
@@ -344,7 +346,7 @@ def test_a_run_cancelled_inside_a_tool_ends_at_once(
         async with opened(sandbox, project) as asked:
 
             async def consume() -> None:
-                async with aclosing(asked.suggest(job("Checkout stuck"), "sandbox", None)) as events:
+                async with aclosing(asked.suggest(job("Checkout stuck"), "sandbox", None, Conversation())) as events:
                     async for _ in events:
                         pass
 
@@ -428,11 +430,11 @@ def test_a_request_asks_for_the_schema_and_marks_what_can_be_cached(sandbox: San
 
 
 def test_the_schema_is_that_of_the_contract() -> None:
-    definitions = ANSWER_SCHEMA.get("$defs", {})
+    suggestion = ANSWER_SCHEMA["$defs"]["Suggestion"]
     assert set(ANSWER_SCHEMA["properties"]) == {"context", "suggestions"} == set(ANSWER_SCHEMA["required"])
     assert ANSWER_SCHEMA["additionalProperties"] is False
-    fields = {"title", "rationale", "description", "implementationConsiderations"}
-    assert set(definitions["Suggestion"]["properties"]) == fields == set(definitions["Suggestion"]["required"])
+    fields = ["title", "rationale", "description", "implementationConsiderations", "files"]
+    assert list(suggestion["properties"]) == fields == suggestion["required"]
 
 
 def test_in_the_last_turn_it_has_to_answer(sandbox: Sandbox, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -456,7 +458,7 @@ def test_many_runs_share_one_client(sandbox: Sandbox) -> None:
         async with opened(sandbox, None) as asked:
 
             async def one(number: int) -> list[AgentEvent]:
-                return [event async for event in asked.suggest(job(f"Tile {number}"), "sandbox", None)]
+                return [event async for event in asked.suggest(job(f"Tile {number}"), "sandbox", None, Conversation())]
 
             return await asyncio.gather(*map(one, range(30)))
 
@@ -472,7 +474,9 @@ def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -
         async with opened(sandbox, None) as asked:
 
             async def one(number: int) -> None:
-                async with aclosing(asked.suggest(job(f"Crowd {number} stall"), "sandbox", None)) as events:
+                async with aclosing(
+                    asked.suggest(job(f"Crowd {number} stall"), "sandbox", None, Conversation())
+                ) as events:
                     async for event in events:
                         if isinstance(event, Wrote):
                             await all_are_there.wait()
@@ -482,3 +486,27 @@ def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -
                 await asyncio.gather(*map(one, range(count)))
 
     asyncio.run(run())
+
+
+TRAPS = {".env": "SECRET=1\n", "id_rsa": "key\n", "other.ts": "export {}\n"}
+
+
+def test_no_file_is_named_that_was_not_shown(sandbox: Sandbox, project: Project, tmp_path: Path) -> None:
+    for name, text in TRAPS.items():
+        (tmp_path / name).write_text(text)
+    conversation = Conversation()
+    [*_, last] = suggest(sandbox, "Checkout lying files", project, conversation=conversation)
+    assert isinstance(last, Answered)
+    claimed = {file.path for suggestion in last.answer.suggestions for file in suggestion.files}
+    proven = {file.path for each in last.answer.suggestions for file in conversation.proven(each).files}
+    assert len(claimed) > len(proven) and proven <= conversation.seen <= {"src/Checkout.tsx", "src/cart.ts", "other.ts"}
+    assert all(file.why for each in last.answer.suggestions for file in conversation.proven(each).files)
+
+
+def test_the_files_that_were_read_are_named(sandbox: Sandbox, project: Project) -> None:
+    conversation = Conversation()
+    [*_, last] = suggest(sandbox, "Checkout honestly", project, conversation=conversation)
+    assert isinstance(last, Answered)
+    assert {
+        file.path for each in last.answer.suggestions for file in conversation.proven(each).files
+    } & conversation.seen

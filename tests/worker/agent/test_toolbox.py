@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from anthropic.lib.tools import ToolError
 
+from worker.agent.conversation import MAX_TOOL_CALLS, Conversation
 from worker.agent.tool import ToolAnswer
-from worker.agent.toolbox import MAX_AT_ONCE, MAX_CALLS, MAX_PROBLEM_CHARACTERS, Toolbox
+from worker.agent.toolbox import MAX_AT_ONCE, MAX_PROBLEM_CHARACTERS, Toolbox
 
 
 class Called:
@@ -39,8 +40,9 @@ async def break_down(text: str) -> ToolAnswer:
     raise RuntimeError(text)
 
 
-def box() -> Toolbox:
-    return Toolbox([Called("Echo", echo), Called("Refuse", refuse), Called("Break", break_down)])
+def box(conversation: Conversation | None = None) -> Toolbox:
+    tools = [Called("Echo", echo), Called("Refuse", refuse), Called("Break", break_down)]
+    return Toolbox(tools, conversation or Conversation())
 
 
 def results(*calls: tuple[str, dict[str, Any]], toolbox: Toolbox | None = None) -> list[dict[str, Any]]:
@@ -73,7 +75,7 @@ def test_the_calls_of_one_turn_run_side_by_side_but_leave_room_for_other_jobs() 
         return ToolAnswer(text)
 
     calls = [("Wait", {"text": str(n)}) for n in range(2 * MAX_AT_ONCE)]
-    answers = results(*calls, toolbox=Toolbox([Called("Wait", wait)]))
+    answers = results(*calls, toolbox=Toolbox([Called("Wait", wait)], Conversation()))
     assert [answer["content"] for answer in answers] == [str(n) for n in range(2 * MAX_AT_ONCE)]
     assert most == MAX_AT_ONCE
 
@@ -84,9 +86,10 @@ def test_a_tool_is_found_whatever_the_case_of_its_name(name: str) -> None:
 
 
 def test_the_files_that_were_shown_are_remembered() -> None:
-    toolbox = box()
-    results(("Echo", {"text": "a"}), ("Refuse", {"text": "b"}), ("Echo", {"text": "c"}), toolbox=toolbox)
-    assert toolbox.seen == {"a.txt", "c.txt"}
+    conversation = Conversation()
+    calls = [("Echo", {"text": "a"}), ("Refuse", {"text": "b"}), ("Echo", {"text": "c"})]
+    results(*calls, toolbox=box(conversation))
+    assert conversation.seen == {"a.txt", "c.txt"}
 
 
 def test_what_a_tool_refuses_is_told_in_its_words_and_the_next_call_runs() -> None:
@@ -113,11 +116,11 @@ def test_a_tool_that_is_not_there_is_told_with_those_that_are() -> None:
 
 def test_a_job_has_so_many_calls_and_no_more() -> None:
     toolbox = box()
-    first = results(*[("Echo", {"text": "a"})] * (MAX_CALLS - 1), toolbox=toolbox)
-    assert not any("is_error" in result for result in first) and not toolbox.is_used_up
+    first = results(*[("Echo", {"text": "a"})] * (MAX_TOOL_CALLS - 1), toolbox=toolbox)
+    assert not any("is_error" in result for result in first) and not toolbox.has_refused
     last, refused = results(("Echo", {"text": "b"}), ("Echo", {"text": "c"}), toolbox=toolbox)
     assert last["content"] == "b" and refused["is_error"] is True and "answer" in refused["content"]
-    assert toolbox.is_used_up
+    assert toolbox.has_refused
 
 
 def test_what_has_no_encoding_is_replaced() -> None:

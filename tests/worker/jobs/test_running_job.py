@@ -19,6 +19,7 @@ from shared.contract.schemas import (
 from shared.errors import AttemptFailed
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from tests.worker.publishing.recording_writer import RecordingWriter
+from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
@@ -40,7 +41,7 @@ class Agent:
         self.is_closed = False
 
     async def suggest(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None
+        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
     ) -> AsyncGenerator[AgentEvent, None]:
         step = self.script[self.asked]
         self.asked += 1

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from shared.contract.schemas import Suggestion
 from tests import strategies
-from worker.publishing.partial_answer import Transcript, render
+from worker.publishing.partial_answer import PartialAnswer, render
 
 SPACES = st.sampled_from(["", "", " ", "\n", "\r\n\t", "    "])
 
@@ -59,7 +59,9 @@ class _Writer:
                 self.mark(",")
             self.text(key)
             self.mark(":")
-            if isinstance(fields[key], list):
+            if key == "files":
+                self.raw += json.dumps(fields[key])
+            elif isinstance(fields[key], list):
                 self.texts(fields[key])
             else:
                 self.text(fields[key])
@@ -103,13 +105,13 @@ def cut(draw: st.DrawFn, raw: str, most: int = 30) -> list[str]:
 
 def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]]]:
     """The text after each piece, and each suggestion with its index and how much had been written by then."""
-    transcript, texts, told, written = Transcript(), [], [], 0
+    answer, texts, told, written = PartialAnswer(), [], [], 0
     for piece in pieces:
-        transcript.write(piece)
+        answer.write(piece)
         written += len(piece)
-        told += [(written, index, suggestion) for index, suggestion in transcript.take_suggestions()]
-        texts.append(transcript.text())
-    assert transcript.take_suggestions() == []
+        told += [(written, index, suggestion) for index, suggestion in answer.take_suggestions()]
+        texts.append(answer.text())
+    assert answer.take_suggestions() == []
     return texts, told
 
 
@@ -132,11 +134,11 @@ def test_each_suggestion_is_told_once_with_the_piece_that_closes_it(data: st.Dat
 
 @given(answers())
 def test_all_of_a_whole_suggestion_is_in_the_text_when_it_is_told(answer: Written) -> None:
-    transcript, start = Transcript(), 0
+    partial, start = PartialAnswer(), 0
     for end, suggestion in zip(answer.ends, answer.suggestions, strict=True):
-        transcript.write(answer.raw[start:end])
+        partial.write(answer.raw[start:end])
         start = end
-        text = transcript.text()
+        text = partial.text()
         fields = (suggestion.title, suggestion.rationale, suggestion.description)
         assert all(field in text for field in (*fields, *suggestion.implementation_considerations))
 
@@ -166,18 +168,18 @@ def test_the_text_reads_as_a_numbered_list() -> None:
 
 
 def test_every_character_of_a_string_is_shown_as_it_comes() -> None:
-    transcript = Transcript()
-    transcript.write('{"context": null, "suggestions": [{"title": "')
+    answer = PartialAnswer()
+    answer.write('{"context": null, "suggestions": [{"title": "')
     for i, character in enumerate("Größer 😀 now", 1):
-        transcript.write(character)
-        assert transcript.text() == "1. " + "Größer 😀 now"[:i]
+        answer.write(character)
+        assert answer.text() == "1. " + "Größer 😀 now"[:i]
 
 
 def test_half_a_surrogate_pair_waits_for_the_other_half() -> None:
-    transcript, texts = Transcript(), []
+    answer, texts = PartialAnswer(), []
     for piece in ('{"context": "a', "\\", "u", "d83d", "\\ude", "00", 'b"'):
-        transcript.write(piece)
-        texts.append(transcript.text())
+        answer.write(piece)
+        texts.append(answer.text())
     assert texts == ["a", "a", "a", "a", "a", "a😀", "a😀b"]
 
 
@@ -219,7 +221,13 @@ def test_brackets_without_end_do_not_raise() -> None:
 
 
 def test_objects_in_another_list_are_not_taken_for_suggestions() -> None:
-    whole = {"title": "t", "rationale": "r", "description": "d", "implementationConsiderations": ["a", "b"]}
+    whole = {
+        "title": "t",
+        "rationale": "r",
+        "description": "d",
+        "implementationConsiderations": ["a", "b"],
+        "files": [],
+    }
     raw = json.dumps({"notes": [{"n": 1}], "suggestions": [whole, whole, whole]})
     for at in range(len(raw)):
         _, told = play([raw[:at], raw[at:]])

@@ -1,14 +1,16 @@
 /** The fold: a job as it stands, from the events seen so far. Pure, and the same in Python (shared/contract/events.py). */
 
-import type { Answer, StreamEvent, Wait } from './second-version.ts'
 import type {
   Cause,
+  Complete,
+  JobEvent,
   JobError,
   JobStatus,
   Started,
   Suggestion,
   TokenUsage,
   ToolName,
+  Wait,
 } from './types.gen.ts'
 
 /** What Python folds as well, field by field. */
@@ -18,9 +20,11 @@ export interface Transcript {
   lastEventId: string | null
   text: string | null
   suggestions: readonly Suggestion[] | null
+  isPartial: boolean
   tokenUsage: TokenUsage | null
   error: JobError | null
   queuePosition: number | null
+  waiting: Wait | null
 }
 
 export interface ToolUse {
@@ -36,11 +40,11 @@ export interface Job extends Transcript {
   tools: readonly ToolUse[]
   /** What the model says it is doing; the last one is the newest. */
   notes: readonly string[]
-  /** The model's provider does not take requests now. */
-  wait: Wait | null
+  /** Since when the model's provider has taken no requests, by the server's clock. */
+  waitingSince: number | null
   /** How long this attempt has waited for the provider so far, in milliseconds; its time limit stands still meanwhile. */
   waitedMs: number
-  answer: Answer | null
+  answer: Complete | null
 }
 
 export const EMPTY_JOB: Job = {
@@ -49,35 +53,39 @@ export const EMPTY_JOB: Job = {
   lastEventId: null,
   text: null,
   suggestions: null,
+  isPartial: false,
   tokenUsage: null,
   error: null,
   queuePosition: null,
+  waiting: null,
   workers: null,
   started: null,
   totalLength: 0,
   tools: [],
   notes: [],
-  wait: null,
+  waitingSince: null,
   waitedMs: 0,
   answer: null,
 }
 
 /** The job after one more event. `started` forgets all that an earlier attempt showed. */
-export const fold = (job: Job, event: StreamEvent, eventId: string | null = null): Job => {
+export const fold = (job: Job, event: JobEvent, eventId: string | null = null): Job => {
   const next = applied(afterWait(job, event), event)
   const lastEventId = eventId ?? next.lastEventId
-  return event.event === 'queued' ? { ...next, lastEventId } : { ...next, lastEventId, queuePosition: null, workers: null }
+  const place = event.event === 'queued' ? {} : { queuePosition: null, workers: null }
+  return { ...next, ...place, lastEventId }
 }
 
 /** The next event of the job ends a wait; `connected` belongs to the connection. */
-const afterWait = (job: Job, { event, data }: StreamEvent): Job => {
-  if (job.wait === null || event === 'waiting' || event === 'connected') {
+const afterWait = (job: Job, { event, data }: JobEvent): Job => {
+  if (job.waitingSince === null || event === 'waiting' || event === 'connected') {
     return job
   }
-  return { ...job, wait: null, waitedMs: job.waitedMs + Math.max(0, data.timestamp - job.wait.timestamp) }
+  const waitedMs = job.waitedMs + Math.max(0, data.timestamp - job.waitingSince)
+  return { ...job, waiting: null, waitingSince: null, waitedMs }
 }
 
-const applied = (job: Job, { event, data }: StreamEvent): Job => {
+const applied = (job: Job, { event, data }: JobEvent): Job => {
   switch (event) {
     case 'connected':
       return { ...job, status: data.status }
@@ -90,8 +98,11 @@ const applied = (job: Job, { event, data }: StreamEvent): Job => {
     case 'tool':
       return { ...job, tools: [...job.tools, { name: data.name, input: data.input }] }
     case 'waiting':
-      // The first of several tells since when.
-      return { ...job, wait: { ...data, timestamp: job.wait?.timestamp ?? data.timestamp } }
+      return {
+        ...job,
+        waiting: { reason: data.reason, until: data.until },
+        waitingSince: job.waitingSince ?? data.timestamp, // the first of several tells since when
+      }
     case 'note':
       return { ...job, notes: [...job.notes, data.text] }
     case 'suggestion':
@@ -101,6 +112,7 @@ const applied = (job: Job, { event, data }: StreamEvent): Job => {
         ...job,
         status: 'completed',
         suggestions: data.suggestions,
+        isPartial: data.isPartial,
         tokenUsage: data.tokenUsage,
         answer: data,
       }

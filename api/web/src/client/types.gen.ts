@@ -13,6 +13,7 @@ export interface Complete {
   timestamp: number
   suggestions: Suggestion[]
   context: string | null
+  isPartial: boolean
   tokenUsage: TokenUsage
   model: string
   executionTimeMs: number
@@ -79,9 +80,11 @@ export interface JobView {
   input: JobInput
   text: string | null
   suggestions: Suggestion[] | null
+  isPartial: boolean
   tokenUsage: TokenUsage | null
   error: JobError | null
   queuePosition: number | null
+  waiting: Wait | null
 }
 
 export interface Limits {
@@ -90,6 +93,11 @@ export interface Limits {
   jobsPerMinute: number
   streamsPerUser: number
   jobTimeoutSeconds: number
+}
+
+export interface Note {
+  timestamp: number
+  text: string
 }
 
 export interface Options {
@@ -126,6 +134,7 @@ export interface Started {
   model: string
   agent: string
   cause: Cause | null
+  turnsKept: number
 }
 
 export interface SuggestFeatureRequest {
@@ -136,11 +145,17 @@ export interface SuggestFeatureRequest {
   customModel?: string | null
 }
 
+export interface SuggestedFile {
+  path: string
+  why: string
+}
+
 export interface Suggestion {
   title: string
   rationale: string
   description: string
   implementationConsiderations: string[]
+  files: SuggestedFile[]
 }
 
 export interface SuggestionAgent {
@@ -186,11 +201,26 @@ export interface Tool {
   input: Record<string, unknown>
 }
 
+export interface Wait {
+  reason: WaitReason
+  until: number
+}
+
+export type WaitReason = 'rate_limited' | 'overloaded' | 'unreachable'
+
+export interface Waiting {
+  timestamp: number
+  reason: WaitReason
+  until: number
+}
+
 /** One event of a stream, by its name. */
 export type JobEvent =
   | { event: 'connected'; data: Connected }
   | { event: 'queued'; data: Queued }
   | { event: 'started'; data: Started }
+  | { event: 'waiting'; data: Waiting }
+  | { event: 'note'; data: Note }
   | { event: 'delta'; data: Delta }
   | { event: 'tool'; data: Tool }
   | { event: 'suggestion'; data: SuggestionReady }

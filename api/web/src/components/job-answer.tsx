@@ -19,7 +19,7 @@ export const JobAnswer = ({ feature: { job, isBusy, phase }, actions }: JobAnswe
   const _whole = job.suggestions ?? []
   const _text = job.text ?? ''
   const { context, draft } = useMemo(() => writtenIn(_text, _whole.length), [_text, _whole.length])
-  const _isWriting = phase === 'streaming' && job.wait === null
+  const _isWriting = phase === 'streaming' && job.waiting === null
   const _draft = job.answer === null ? draft : null
   const _cards = _draft === null ? _whole : [..._whole, _draft]
   const _context = job.answer?.context ?? context

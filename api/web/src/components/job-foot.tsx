@@ -1,9 +1,9 @@
-import type { Answer } from '../client/second-version.ts'
+import type { Complete } from '../client/types.gen.ts'
 import { durationWords, tokenWords } from '../words.ts'
 import { Conditional } from './conditional.tsx'
 
 interface JobFootProps {
-  answer: Answer
+  answer: Complete
   /** Who answered; null for the built-in agent. */
   agent: string | null
 }

@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef } from 'react'
 import { download } from '../clipboard.ts'
-import type { SuggestionWithFiles } from '../client/second-version.ts'
+import type { Suggestion } from '../client/types.gen.ts'
 import type { Refinement } from '../draft.ts'
 import { isTyping } from '../focus.ts'
 import { allMarkdown, fileName } from '../markdown.ts'
@@ -22,7 +22,7 @@ interface JobPanelProps {
   usualMs: number
   repositoryUrl: string | null
   signInUrl: string | null
-  onRefine: (suggestion: SuggestionWithFiles, refinement: Refinement) => void
+  onRefine: (suggestion: Suggestion, refinement: Refinement) => void
   onStartOver: () => void
 }
 

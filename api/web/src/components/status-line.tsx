@@ -22,7 +22,7 @@ export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
   const _words = useMemo(() => statusWords(phase, job), [phase, job])
   const _isBusy = phase === 'creating' || phase === 'connecting' || phase === 'streaming'
   const _isStreaming = phase === 'streaming'
-  const _wait = _isStreaming ? job.wait : null
+  const _wait = _isStreaming ? job.waiting : null
 
   return (
     <div className={cn('grid gap-2', phase === 'error' && 'hidden')}>
@@ -80,7 +80,7 @@ interface StreamingBarProps {
 }
 
 const StreamingBar = ({ session: { job, stepBeganAt }, usualMs }: StreamingBarProps) => {
-  const _isRunning = job.wait === null
+  const _isRunning = job.waiting === null
   const now = useNow(_isRunning)
 
   const _whole = job.suggestions?.length ?? 0
@@ -102,8 +102,7 @@ const Cause = ({ job: { started, answer } }: { job: Job }) => (
 
 /** What an attempt after the first begins with. */
 const goesOn = (started: Job['started'], isOver: boolean): string => {
-  const kept = (started as { turnsKept?: number } | null)?.turnsKept ?? 0
-  if (kept > 0) {
+  if (started !== null && started.turnsKept > 0) {
     return isOver ? 'it went on from what it had already read' : 'it goes on from what it has already read'
   }
   return isOver ? 'the answer was started over' : 'the answer starts over'

@@ -1,6 +1,6 @@
 import { memo } from 'react'
 import { cn } from '../cn.ts'
-import type { SuggestionWithFiles } from '../client/second-version.ts'
+import type { Suggestion } from '../client/types.gen.ts'
 import { Conditional } from './conditional.tsx'
 import { Cursor } from './cursor.tsx'
 import { Prose } from './prose.tsx'
@@ -8,7 +8,7 @@ import { SuggestionFiles } from './suggestion-files.tsx'
 import { type CardActions, SuggestionTools } from './suggestion-tools.tsx'
 
 interface SuggestionCardProps {
-  suggestion: SuggestionWithFiles
+  suggestion: Suggestion
   number: number
   /** Whether the model still writes it. */
   isWriting: boolean
@@ -76,7 +76,7 @@ export const SuggestionCard = memo(({ suggestion, number, isWriting, actions }: 
 SuggestionCard.displayName = 'SuggestionCard'
 
 /** Where the model writes at present. */
-const lastPartOf = (suggestion: SuggestionWithFiles): string => {
+const lastPartOf = (suggestion: Suggestion): string => {
   if (suggestion.implementationConsiderations.length > 0) {
     return 'considerations'
   }

@@ -1,10 +1,10 @@
-import type { FileNote } from '../client/second-version.ts'
+import type { SuggestedFile } from '../client/types.gen.ts'
 import { fileUrl } from '../repository.ts'
 import { Conditional } from './conditional.tsx'
 import { Prose } from './prose.tsx'
 
 interface SuggestionFilesProps {
-  files: readonly FileNote[]
+  files: readonly SuggestedFile[]
   repositoryUrl: string | null
 }
 

@@ -1,5 +1,5 @@
 import { type FormEvent, type ReactNode, useId, useState } from 'react'
-import type { SuggestionWithFiles } from '../client/second-version.ts'
+import type { Suggestion } from '../client/types.gen.ts'
 import type { Refinement } from '../draft.ts'
 import { suggestionMarkdown } from '../markdown.ts'
 import { fileUrl, issueLink } from '../repository.ts'
@@ -12,11 +12,11 @@ export interface CardActions {
   repositoryUrl: string | null
   /** The page or component that was asked about. */
   page: string | null
-  onRefine: (suggestion: SuggestionWithFiles, refinement: Refinement) => void
+  onRefine: (suggestion: Suggestion, refinement: Refinement) => void
 }
 
 interface SuggestionToolsProps {
-  suggestion: SuggestionWithFiles
+  suggestion: Suggestion
   number: number
   actions: CardActions
 }

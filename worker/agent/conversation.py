@@ -1,0 +1,74 @@
+"""What one job and its model have told each other, over all attempts of the job in this process."""
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from anthropic.lib.tools import ToolError
+
+from shared.contract.schemas import SuggestedFile, Suggestion
+from shared.telemetry.metrics import worker_metrics
+from worker.agent.project import OpenProject
+from worker.agent.secret_names import is_hidden, is_secret
+
+MAX_FILES = 8
+"""Of one suggestion, by the contract."""
+MAX_TOOL_CALLS = 40
+"""Of one job; later ones are told that there are no more, so that the model answers."""
+
+
+class Conversation:
+    """Holds what bounds a job and what proves the files of its suggestions."""
+
+    def __init__(self) -> None:
+        self.project: OpenProject | None = None
+        self.seen: set[str] = set()
+        """The files of the project that a tool has shown to the model."""
+        self.calls_left = MAX_TOOL_CALLS
+        self._judged: set[tuple[str, ...]] = set()
+
+    def proven(self, suggestion: Suggestion) -> Suggestion:
+        """The suggestion with those of its files alone that are in the project and were shown to the model."""
+        kept: dict[str, SuggestedFile] = {}
+        dropped: list[str] = []
+        for file in suggestion.files:
+            path, reason = self._judge(file.path)
+            if not reason and path in kept:
+                reason = "repeated"
+            elif not reason and len(kept) == MAX_FILES:
+                reason = "too_many"
+            if reason:
+                dropped.append(reason)
+            else:
+                kept[path] = SuggestedFile(path=path, why=file.why)
+        self._count(suggestion, dropped)
+        return suggestion.model_copy(update={"files": list(kept.values())})
+
+    def _judge(self, path: str) -> tuple[str, str]:
+        """The path relative to the root, and why it may not be told; '' where it may."""
+        if self.project is None:
+            return path, "no_project"
+        try:
+            relative = self.project.relative(path)
+        except ToolError:
+            return path, "outside"
+        if is_hidden(relative) or is_secret(relative):
+            return relative, "secret"
+        if not _is_file(Path(self.project.root) / relative):
+            return relative, "absent"
+        return relative, "" if relative in self.seen else "unseen"
+
+    def _count(self, suggestion: Suggestion, reasons: Iterable[str]) -> None:
+        """Counts what was left out once, though a suggestion is judged again when the whole answer is there."""
+        key = (suggestion.title, *(file.path for file in suggestion.files))
+        if key not in self._judged:
+            self._judged.add(key)
+            for reason in reasons:
+                worker_metrics().files_dropped.labels(reason).inc()
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except (OSError, ValueError):
+        return False
