@@ -8,6 +8,7 @@ from redis import Redis
 from api.auth import middleware
 from api.autopipelining import AutoPipeliningRedis
 from api.delivery.admission import Admission
+from api.delivery.channel import Channel
 from api.delivery.hub import Hub
 from api.http import bodies, cors, headers, problems, request_log
 from api.resources import agents, docs, health, metrics, options, pages, suggestions
@@ -53,8 +54,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     app.register_blueprint(docs.blueprint)
     metrics.prepare()
     app.register_blueprint(metrics.blueprint)
-    if not settings.cors_origins:  # whose headers depend on the request
-        app.wsgi_app = StreamApp(planner, app.wsgi_app)  # type: ignore[method-assign]
+    app.wsgi_app = StreamApp(planner, app.wsgi_app)  # type: ignore[method-assign]
     return app
 
 
@@ -66,7 +66,7 @@ def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
         probe=connect(settings.redis_url, max_connections=4, timeout_seconds=PROBE_TIMEOUT_SECONDS),
         agents=AgentStore(redis),
         jobs=jobs,
-        hub=Hub(jobs, settings.redis_url, settings.keepalive_seconds),
+        hub=Hub(jobs, Channel(settings.redis_url), settings.keepalive_seconds),
         admission=Admission(redis, settings.streams_per_user),
         authenticator=middleware.authenticator(settings, redis),
         static=static,

@@ -1,26 +1,22 @@
 """What views are given: built once by `create_app`, the same for every request."""
 
-import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-import gevent
 from flask import current_app
 from redis import Redis
-from redis.exceptions import RedisError
 
 from api.auth.middleware import Authenticator
 from api.delivery.admission import Admission
 from api.delivery.hub import Hub
+from api.delivery.periodic import every
 from api.delivery.viewer import Viewer
 from shared.settings import ApiSettings
 from shared.state.agent_store import AgentStore
 from shared.state.job_store import JobStore
 from shared.state.sweeper import SWEEP_SECONDS, Sweeper
 from shared.telemetry.metrics import api_metrics
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ class Services:
 
     def start(self) -> None:
         """Starts what the process does without being asked."""
-        gevent.spawn(self._sweep_for_ever)
+        every(SWEEP_SECONDS, self.sweeper.sweep)
 
     def stop_being_ready(self) -> None:
         """Answers readiness probes with 503 from now on."""
@@ -59,16 +55,6 @@ class Services:
     def count_refused_connection(self) -> None:
         """Counts a connection that the server refused because too many were open."""
         api_metrics().refused_connections.inc()
-
-    def _sweep_for_ever(self) -> None:
-        while True:
-            gevent.sleep(SWEEP_SECONDS)
-            try:
-                self.sweeper.sweep()
-            except RedisError as error:
-                log.warning("sweeping failed: %s", type(error).__name__)
-            except Exception:
-                log.exception("sweeping failed")
 
 
 def services() -> Services:

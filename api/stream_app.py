@@ -1,7 +1,8 @@
-"""Opens the streams that are asked for as an EventSource does it, before Flask sees the request.
+"""Serves the event streams, in front of Flask: every GET of a job whose `Accept` asks for the stream.
 
 Flask's way to a view and back is a quarter of what opening a stream costs, and after a deploy everybody opens one at
-once. Nothing else is done here: what is out of the ordinary, and every refusal, is Flask's to answer.
+once. What all answers have in common (headers, CORS, problems, the line in the log) comes from the same functions in
+`api.http` and `api.auth` as Flask's hooks use.
 """
 
 import logging
@@ -11,61 +12,101 @@ from collections.abc import Iterable
 from functools import partial
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Request
+from flask import Request, Response
 from werkzeug.wsgi import ClosingIterator
 
-from api.auth.middleware import PREFIX
-from api.delivery.admission import StreamRequest
-from api.delivery.sse import HEADERS, MEDIA_TYPE
-from api.delivery.stream import client_of, open_stream
-from api.http import request_log
-from api.http.headers import sane_request_id, security_headers
-from api.resources.suggestions import ENDPOINT, PATH, REFUSAL, UUID
-from api.server.client_socket import ClientSocket
+from api.auth.middleware import user_of
+from api.delivery.admission import AlreadyComplete, JobGone, JobOfAnotherUser, StreamRequest, TooManyStreams
+from api.delivery.sse import HEADERS
+from api.delivery.stream import Stream, client_of, open_stream
+from api.http import cors, headers, problems, request_log
+from api.http.negotiation import wants_stream
+from api.http.paths import JOBS, PREFIX
+from api.http.problems import ApiProblem
+from api.http.request_id import choose_request_id
+from api.resources import job_problems
 from api.services import Services
 from shared.state.event_log import EventId
 from shared.telemetry import breadcrumbs, logs
 
-_ROUTE = f"{PREFIX}{PATH}/<jobId>"
-_STREAM = re.compile(f"{re.escape(PREFIX + PATH)}/({UUID.pattern})")
+log = logging.getLogger(__name__)
+
+_ROUTE = f"{PREFIX}{JOBS}/<jobId>"
+_JOB = re.compile(f"{re.escape(PREFIX + JOBS)}/([^/]+)")
+_TRANSACTION = "stream_app.watch_job"
+"""The name of these requests in Sentry."""
 
 
 class StreamApp:
-    """Stands before the app."""
+    """Answers what asks for a stream, and passes everything else to the app behind it."""
 
     def __init__(self, planner: Services, app: WSGIApplication) -> None:
         self._planner = planner
         self._app = app
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        asked = environ["REQUEST_METHOD"], environ.get("HTTP_ACCEPT"), environ.get("QUERY_STRING")
-        match, client = _STREAM.fullmatch(environ["PATH_INFO"]), client_of(environ)
-        if match and client and asked == ("GET", MEDIA_TYPE, ""):
-            try:
-                return self._open(match[1].lower(), client, environ, start_response)
-            except Exception as refusal:
-                environ[REFUSAL] = refusal
+        match = _JOB.fullmatch(environ["PATH_INFO"])
+        if match and environ["REQUEST_METHOD"] == "GET" and wants_stream(environ.get("HTTP_ACCEPT")):
+            return self._answer(match[1], Request(environ), start_response)
         return self._app(environ, start_response)
 
-    def _open(
-        self, job_id: str, client: ClientSocket, environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        began = environ[request_log.BEGAN] = time.perf_counter()
-        # Also for Flask, should it come to that.
-        request_id = environ["HTTP_X_REQUEST_ID"] = sane_request_id(environ.get("HTTP_X_REQUEST_ID", ""))
+    def _answer(self, job: str, request: Request, start_response: StartResponse) -> Iterable[bytes]:
+        began, request_id = time.perf_counter(), choose_request_id(request.environ.get("HTTP_X_REQUEST_ID"))
         logs.bind_anew(request_id=request_id)
-        user_id = self._user_id(Request(environ))
-        breadcrumbs.name(ENDPOINT)
-        breadcrumbs.tag(user_id=user_id, job=job_id)
-        stream_request = StreamRequest(job_id, user_id, EventId.parse(environ.get("HTTP_LAST_EVENT_ID", "").strip()))
-        stream = open_stream(self._planner.hub, self._planner.admission, stream_request, client)
-        fields: dict[str, object] = {"method": "GET", "route": _ROUTE, "status": 200, "job_id": job_id}
-        stream.when_over.append(partial(request_log.tell, logging.INFO, request_id, fields, began))
-        headers = {"Content-Type": MEDIA_TYPE, **HEADERS, **security_headers(_ROUTE), "X-Request-ID": request_id}
-        start_response("200 OK", list(headers.items()))
+        breadcrumbs.name(_TRANSACTION)
+        fields: dict[str, object] = {"method": "GET", "route": _ROUTE, "status": 200}
+        log_request = partial(request_log.log_request, logging.INFO, request_id, fields, began)
+        try:
+            stream = self._open(job, request, fields)
+        except Exception as error:
+            response = self._refusal(error)
+            fields["status"] = response.status_code
+            response.headers.update(self._shared_headers(request))
+            headers.add_headers(response, request.path, request_id)
+            response.call_on_close(log_request)
+            return response(request.environ, start_response)
+        stream.when_over.append(log_request)
+        answer = {**HEADERS, **self._shared_headers(request), **headers.shared_headers(request.path, request_id)}
+        start_response("200 OK", list(answer.items()))
         return ClosingIterator(stream.body, stream.close)
 
-    def _user_id(self, request: Request) -> str:
-        """Raises ApiProblem."""
+    def _open(self, job: str, request: Request, fields: dict[str, object]) -> Stream:
+        """Raises ApiProblem, Refused or redis.RedisError."""
         self._planner.authenticator.guard(request)
-        return self._planner.authenticator.identify(request).user_id
+        user_id = user_of(request, self._planner.authenticator)
+        job_id = job_problems.checked_id(job)
+        fields["job_id"] = job_id
+        breadcrumbs.tag(job=job_id)
+        stream_request = StreamRequest(job_id, user_id, cursor_of(request))
+        return open_stream(self._planner.hub, self._planner.admission, stream_request, client_of(request.environ))
+
+    def _refusal(self, error: Exception) -> Response:
+        match error:
+            case AlreadyComplete():
+                # This is what tells an EventSource to stop coming back.
+                return Response(status=204)
+            case JobGone():
+                return problems.render(job_problems.gone())
+            case JobOfAnotherUser():
+                return problems.render(job_problems.foreign())
+            case TooManyStreams():
+                limit = self._planner.settings.streams_per_user
+                detail = f"You have {limit} streams open already."
+                return problems.render(ApiProblem(429, detail, headers={"Retry-After": "1"}))
+        try:
+            return problems.render(problems.problem_of(error))
+        except Exception:
+            log.exception("opening a stream failed")
+            return problems.render(problems.internal_error())
+
+    def _shared_headers(self, request: Request) -> dict[str, str]:
+        origins = self._planner.settings.cors_origins
+        return {"Vary": "Origin", **cors.allow(origins, request.headers.get("Origin"))} if origins else {}
+
+
+def cursor_of(request: Request) -> EventId | None:
+    """What the client has seen, by the header or the query; None where that makes no sense."""
+    text = request.headers.get("Last-Event-ID")
+    if not text and request.query_string:
+        text = request.args.get("lastEventId")
+    return EventId.parse(text.strip()) if text else None

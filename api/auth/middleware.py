@@ -9,11 +9,11 @@ from redis import Redis
 from api.auth.bearer import TokenAuthenticator
 from api.auth.credentials import Credential
 from api.auth.demo import COOKIE, DemoAuthenticator
+from api.http.paths import PREFIX
 from api.http.problems import ApiProblem
 from shared.settings import ApiSettings
 from shared.telemetry import breadcrumbs
 
-PREFIX = "/api/feature-planner"
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
 """For the OpenAPI document: either will do."""
 
@@ -46,13 +46,18 @@ def install(app: Flask, authenticator: Authenticator) -> None:
     def authenticate() -> None:
         authenticator.guard(request)
         if request.path.startswith(f"{PREFIX}/"):
-            credential = authenticator.identify(request)
-            if credential.is_cookie:
-                _refuse_other_origins(request)
-            g.user_id = credential.user_id
-            breadcrumbs.tag(user_id=credential.user_id)
+            g.user_id = user_of(request, authenticator)
 
     app.before_request(authenticate)
+
+
+def user_of(request: Request, authenticator: Authenticator) -> str:
+    """The id of the user who sends this request. Raises what Authenticator.identify does, or ApiProblem 403."""
+    credential = authenticator.identify(request)
+    if credential.is_cookie:
+        _refuse_other_origins(request)
+    breadcrumbs.tag(user_id=credential.user_id)
+    return credential.user_id
 
 
 def _refuse_other_origins(request: Request) -> None:

@@ -12,6 +12,7 @@ import gevent
 from redis import Redis
 from redis.exceptions import RedisError
 
+from api.delivery.periodic import every
 from shared.state import keys
 from shared.state.event_log import EventId, Snapshot, snapshot
 from shared.state.scripts import script
@@ -81,7 +82,7 @@ class Admission:
             raise _REFUSALS[reply[0]]
         self._taken[request.place] = request.user_id
         if self._timer is None:
-            self._timer = gevent.spawn(self._renew)
+            self._timer = every(RENEW_SECONDS, self._renew)
         job = snapshot(self._redis, request.job_id, reply)
         if job is None:
             raise JobGone
@@ -102,14 +103,9 @@ class Admission:
             self._timer.kill()
 
     def _renew(self) -> None:
-        while True:
-            gevent.sleep(RENEW_SECONDS)
-            try:
-                seconds, _ = self._redis.time()
-                pipeline = self._redis.pipeline(transaction=False)
-                for place, user_id in self._taken.items():
-                    pipeline.zadd(keys.streams(user_id), {place: int(seconds) * 1000 + LEASE_MS})
-                    pipeline.pexpire(keys.streams(user_id), LEASE_MS)
-                pipeline.execute()
-            except RedisError as error:
-                log.warning("renewing the streams' admission failed: %s", type(error).__name__)
+        seconds, _ = self._redis.time()
+        pipeline = self._redis.pipeline(transaction=False)
+        for place, user_id in self._taken.items():
+            pipeline.zadd(keys.streams(user_id), {place: int(seconds) * 1000 + LEASE_MS})
+            pipeline.pexpire(keys.streams(user_id), LEASE_MS)
+        pipeline.execute()

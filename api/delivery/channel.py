@@ -18,6 +18,8 @@ import hiredis
 from gevent.event import Event as Signal
 from redis.exceptions import ConnectionError, RedisError
 
+from api.delivery.periodic import every
+from api.delivery.watchers import READ, WRITE, close
 from shared.state.connections import open_connection
 
 log = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ CONNECT_TIMEOUT_SECONDS = 9.0
 SILENCE_SECONDS = 8.0
 """Silence for this long means that the connection is dead: a PING goes out more than twice as often."""
 PING_SECONDS = 3.0
-READ, WRITE, READ_BYTES = 1, 2, 65_536
+READ_BYTES = 65_536
 RECONNECT_SECONDS = 0.5
 
 
@@ -43,14 +45,15 @@ class _Subscription(Generic[T]):
 class Channel(Generic[T]):
     """Subscriptions over one connection that comes back by itself, each for one listener.
 
-    `on_message(listener, payload)` and `on_subscribed(listener)` are called from the event loop and must not wait.
-    `on_subscribed` comes for every subscription after every reconnect.
+    Once it is started, `on_message(listener, payload)` is called for each message and `on_subscribed(listener)` for
+    each subscription that Redis has acknowledged, again after every reconnect. Both are called from the event loop
+    and must not wait.
     """
 
-    def __init__(self, url: str, on_message: Callable[[T, bytes], None], on_subscribed: Callable[[T], None]) -> None:
+    def __init__(self, url: str) -> None:
         self._url = url
-        self._on_message = on_message
-        self._on_subscribed = on_subscribed
+        self._on_message: Callable[[T, bytes], None]
+        self._on_subscribed: Callable[[T], None]
         self._wanted: dict[bytes, _Subscription[T]] = {}
         self._connection: Any = None
         self._sock: Any = None
@@ -65,9 +68,11 @@ class Channel(Generic[T]):
         """How often it has been connected."""
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
-    def start(self) -> None:
+    def start(self, on_message: Callable[[T, bytes], None], on_subscribed: Callable[[T], None]) -> None:
+        """Connects, and stays connected until `stop`."""
         if not self._greenlets:
-            self._greenlets = [gevent.spawn(self._connect_for_ever), gevent.spawn(self._ping_for_ever)]
+            self._on_message, self._on_subscribed = on_message, on_subscribed
+            self._greenlets = [every(0, self._stay_connected), every(PING_SECONDS, self._ping)]
 
     def stop(self) -> None:
         gevent.killall(self._greenlets)
@@ -114,24 +119,24 @@ class Channel(Generic[T]):
             self._lose(error)
             return
         if not self._unsent:
-            _close(self._writable)
+            close(self._writable)
             self._writable = None
         elif self._writable is None:
             self._writable = gevent.get_hub().loop.io(self._sock.fileno(), WRITE)
             self._writable.start(self._flush)
 
-    def _connect_for_ever(self) -> None:
-        while True:
-            self._lost.clear()
-            try:
-                self._connect()
-            except (RedisError, OSError) as error:
-                self._lose(error)
-            except Exception as error:
-                log.exception("connecting to the channel failed")
-                self._lose(error)
-            self._lost.wait()
-            gevent.sleep(RECONNECT_SECONDS)
+    def _stay_connected(self) -> None:
+        """Connects, and returns a little while after the connection was lost."""
+        self._lost.clear()
+        try:
+            self._connect()
+        except (RedisError, OSError) as error:
+            self._lose(error)
+        except Exception as error:
+            log.exception("connecting to the channel failed")
+            self._lose(error)
+        self._lost.wait()
+        gevent.sleep(RECONNECT_SECONDS)
 
     def _connect(self) -> None:
         connection = open_connection(self._url, timeout_seconds=CONNECT_TIMEOUT_SECONDS)
@@ -151,8 +156,7 @@ class Channel(Generic[T]):
 
     def _disconnect(self) -> None:
         connection, self._connection, self._sock = self._connection, None, None
-        _close(self._readable)
-        _close(self._writable)
+        close(self._readable, self._writable)
         self._readable = self._writable = None
         self._unsent.clear()
         for subscription in self._wanted.values():
@@ -199,17 +203,9 @@ class Channel(Generic[T]):
             subscription.is_there.set()
             self._on_subscribed(subscription.listener)
 
-    def _ping_for_ever(self) -> None:
-        while True:
-            gevent.sleep(PING_SECONDS)
-            if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
-                self._lose(TimeoutError("Redis is silent"))
-            elif self._sock is not None and self._connection.is_outdated:
-                self._lose(ConnectionError("the primary was demoted"))
-            self._send("PING")
-
-
-def _close(watcher: Any) -> None:
-    if watcher is not None:
-        watcher.stop()
-        watcher.close()
+    def _ping(self) -> None:
+        if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
+            self._lose(TimeoutError("Redis is silent"))
+        elif self._sock is not None and self._connection.is_outdated:
+            self._lose(ConnectionError("the primary was demoted"))
+        self._send("PING")

@@ -1,17 +1,18 @@
 """A feed: a process's live copy of one job's log, and the viewers it goes to."""
 
+import time
 from dataclasses import dataclass
 
 from api.delivery import sse
 from api.delivery.history import History
 from api.delivery.viewer import Viewer
-from shared.contract.events import Failed, Queued
+from shared.clock import now_ms
+from shared.contract.events import FINAL, Failed, Queued
 from shared.contract.schemas import ErrorCode
-from shared.state.event_log import Entry, EventId, Snapshot, parse_message
+from shared.state.event_log import EventId, Snapshot
 
-_DELTA = b" delta "
-_NOTHING = b"\0"
-"""No message begins so."""
+_FINAL = frozenset(name.encode() for name in FINAL)
+_NO_ID = b""
 
 
 @dataclass(frozen=True)
@@ -23,19 +24,21 @@ class QueuePosition:
 
 
 class Feed:
-    """Holds what was said in the current attempt and passes each on as it comes. Never waits.
+    """Holds the events of the current attempt and passes each on as it comes. Never waits.
 
-    It accepts an entry only if it is the next one; `has_hole` then says that something is missing and the log has to
-    be read.
+    It accepts an event only if it is the next one. `has_hole` then says that events are missing before one that was
+    seen, so that the log has to be read. `is_rewound` says that an event contradicts what the feed has passed on:
+    Redis has lost its last writes, and the feed has to start over.
     """
 
     __slots__ = (
         "_newest_seen",
-        "_next_delta",
+        "_next_id",
         "_targets",
         "history",
         "is_loaded",
         "is_over",
+        "is_rewound",
         "is_waiting",
         "job_id",
         "last_event_at",
@@ -45,22 +48,22 @@ class Feed:
         "viewers",
     )
 
-    def __init__(self, job_id: str, now: float) -> None:
+    def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self.history = History()
         self.viewers: set[Viewer] = set()
         self._targets: tuple[Viewer, ...] | None = ()
-        """The viewers as they are passed events; None when there are others now."""
+        """The viewers as they are passed events; None once they have changed."""
         self.users = 0
         self.is_loaded = False
         self.is_waiting = False
         self.is_over = False
+        self.is_rewound = False
         self._newest_seen: EventId | None = None
-        self._next_delta = _NOTHING
-        """How a message begins that continues a run of deltas."""
+        self._next_id = _NO_ID
+        """The id of the event that continues the current attempt."""
         self.queue_position: QueuePosition | None = None
-        self.last_event_at = now
-        self.last_sent_at = now
+        self.last_event_at = self.last_sent_at = time.monotonic()
 
     @property
     def last_id(self) -> EventId | None:
@@ -68,10 +71,10 @@ class Feed:
 
     @property
     def has_hole(self) -> bool:
-        """Whether something was seen that could not be taken, because what comes before it is missing."""
+        """Whether an event was seen that could not be accepted, because one before it is missing."""
         return self._newest_seen is not None
 
-    def join(self, viewer: Viewer, cursor: EventId | None, now: float) -> None:
+    def join(self, viewer: Viewer, cursor: EventId | None) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
         if missed := sse.replay(self.history.after(cursor)):
             viewer.send(sse.chunk(missed))
@@ -79,7 +82,7 @@ class Feed:
             viewer.end()
             return
         if self.queue_position:
-            viewer.send(sse.chunk(sse.encode_event(self._queued(self.queue_position, now))))
+            viewer.send(sse.chunk(sse.encode_event(_queued(self.queue_position))))
         self.viewers.add(viewer)
         self._targets = None
 
@@ -87,76 +90,81 @@ class Feed:
         self.viewers.discard(viewer)
         self._targets = None
 
-    def take(self, payload: bytes, now: float) -> None:
-        """Takes what came over the channel."""
-        expected = self._next_delta
-        if not payload.startswith(expected):
-            self.accept(parse_message(payload), now)
-            return
-        # What `accept` would do, for what comes nearly always: the next delta of a run.
-        data = payload[len(expected) :]
-        self.history.add_delta(data)
-        self._expect_next()
-        self.last_event_at = now
-        self.queue_position = None
-        if self.viewers:
-            self._broadcast(sse.delta_chunk(expected[: -len(_DELTA)], data), now)
+    def accept(self, message: bytes, now: float) -> None:
+        """Passes an event on if it is the next one, and drops it otherwise.
 
-    def accept(self, entry: Entry, now: float) -> None:
-        """Takes an entry from the channel or the log: the next one is passed on, an old one dropped."""
-        last = self.last_id
-        if self.is_over or (last and entry.id <= last):
+        `message` is `<id> <name> <JSON>`, as it is published; `now` is in seconds of the monotonic clock.
+        """
+        event_id, name, data = message.split(b" ", 2)
+        if event_id != self._next_id and not self._begins_attempt(event_id, name, data):
             return
-        attempt, sequence = entry.id
-        is_new_attempt = last is None or attempt != last.attempt
-        if sequence != (1 if is_new_attempt or last is None else last.sequence + 1):
-            self._newest_seen = max(self._newest_seen or entry.id, entry.id)
-            return
-        if is_new_attempt:
-            self.history = History()
-        self.history.add(entry)
-        self._expect_next()
-        self.last_event_at = now
-        self.queue_position = None
-        if self.viewers:
-            self._broadcast(sse.chunk(sse.encode_entry(entry)), now)
-        if entry.is_final:
-            self.end()
-
-    def _expect_next(self) -> None:
+        data = sse.escape_line_ends(data)
         history = self.history
-        self._next_delta = b"%d-%d delta " % (history.attempt, history.last + 1) if history.ends_in_delta else _NOTHING
+        history.add(name, data)
+        self._next_id = b"%d-%d" % (history.attempt, history.last + 1)
+        self.last_event_at = now
+        self.queue_position = None
         if self._newest_seen is not None and self._newest_seen <= (history.attempt, history.last):
             self._newest_seen = None
-
-    def catch_up(self, snapshot: Snapshot, now: float) -> None:
-        """Takes what a reading of the log brought."""
-        self.is_loaded = True
-        self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
-        for entry in snapshot.entries:
-            self.accept(entry, now)
-
-    def expire(self, now: float) -> None:
-        """The job's life ran out: those who watch are told, and it is kept nowhere."""
-        if not self.is_over:
-            event = Failed.of(ErrorCode.EXPIRED, int(now * 1000))
-            self._broadcast(sse.chunk(sse.encode_event(event)), now)
+        if self.viewers:
+            self._broadcast(sse.entry_chunk(event_id, name, data), now)
+        if name in _FINAL:
             self.end()
 
-    def wait_at(self, queue_position: QueuePosition | None, now: float) -> None:
+    def _begins_attempt(self, event_id: bytes, name: bytes, data: bytes) -> bool:
+        """Whether an event that does not continue the current attempt is the first of a newer one."""
+        seen, last = EventId.from_bytes(event_id), self.last_id
+        if self.is_over:
+            return False
+        if last is not None and seen <= last:
+            # The log ends with a final event, and an attempt begins once: this is another log than the one passed on.
+            is_other_start = seen == (last.attempt, 1) and sse.escape_line_ends(data) != self.history.first_data
+            self.is_rewound = self.is_rewound or name in _FINAL or is_other_start
+            return False
+        if seen.sequence != 1:
+            self._newest_seen = max(self._newest_seen or seen, seen)
+            return False
+        self.history = History(seen.attempt)
+        return True
+
+    def catch_up(self, snapshot: Snapshot) -> None:
+        """Accepts what a reading of the log brought."""
+        self.is_loaded = True
+        self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
+        now = time.monotonic()
+        for entry in snapshot.entries:
+            self.accept(entry.message, now)
+
+    def start_over(self) -> list[Viewer]:
+        """Forgets the log that Redis has lost. Returns the viewers that were passed it."""
+        viewers = list(self.viewers)
+        self.viewers, self._targets = set(), ()
+        self.history = History()
+        self.is_loaded = self.is_rewound = False
+        self._newest_seen, self._next_id, self.queue_position = None, _NO_ID, None
+        return viewers
+
+    def expire(self) -> None:
+        """Tells the viewers that the job's life ran out. That event is kept nowhere."""
+        if not self.is_over:
+            event = Failed.of(ErrorCode.EXPIRED, now_ms())
+            self._broadcast(sse.chunk(sse.encode_event(event)), time.monotonic())
+            self.end()
+
+    def wait_at(self, queue_position: QueuePosition | None) -> None:
         """Tells the viewers where the job waits, when that has changed."""
         if queue_position is None or self.is_over:
             self.queue_position = None
         elif queue_position != self.queue_position:
             self.queue_position = queue_position
-            self._broadcast(sse.chunk(sse.encode_event(self._queued(queue_position, now))), now)
+            self._broadcast(sse.chunk(sse.encode_event(_queued(queue_position))), time.monotonic())
 
-    def keep_alive(self, now: float) -> None:
-        self._broadcast(sse.KEEP_ALIVE, now)
+    def keep_alive(self) -> None:
+        self._broadcast(sse.KEEP_ALIVE, time.monotonic())
 
     def end(self) -> None:
         self.is_over = True
-        self._next_delta = _NOTHING
+        self._next_id = _NO_ID
         viewers, self.viewers, self._targets = self.viewers, set(), ()
         for viewer in viewers:
             viewer.end()
@@ -168,6 +176,6 @@ class Feed:
         for viewer in self._targets:
             viewer.send(chunk)
 
-    @staticmethod
-    def _queued(queue_position: QueuePosition, now: float) -> Queued:
-        return Queued(position=queue_position.position, workers=queue_position.workers, timestamp=int(now * 1000))
+
+def _queued(queue_position: QueuePosition) -> Queued:
+    return Queued(position=queue_position.position, workers=queue_position.workers, timestamp=now_ms())

@@ -8,11 +8,13 @@ from bisect import bisect_right
 
 from pydantic import ValidationError
 
+from api.delivery.sse import escape_line_ends
 from shared.contract.events import Delta
 from shared.state.event_log import Entry, EventId
 
 _TEXT_BEGINS, _TEXT_ENDS = b'"text":"', b'","totalLength":'
 """Around a delta's text in its JSON. Neither can occur within it: a quote in a text is escaped."""
+_DELTA = Delta.event.encode()
 _PENDING_DELTAS = 64
 """So many are kept as they came before they are joined: together that costs less than one by one."""
 
@@ -29,6 +31,11 @@ class DeltaRun:
         self._latest = b""
         self.pending: list[bytes] = []
         """The latest, which are not joined yet."""
+
+    @property
+    def latest(self) -> bytes:
+        """The data of the latest delta."""
+        return self.pending[-1] if self.pending else self._latest
 
     def after(self, sequence: int, attempt: int) -> list[Entry]:
         """All that follows that event, as one; nothing where nothing does."""
@@ -55,7 +62,7 @@ class DeltaRun:
 
 def _as_we_write_it(data: bytes) -> bytes:
     try:
-        return Delta.model_validate_json(data).encode()
+        return escape_line_ends(Delta.model_validate_json(data).encode())
     except ValidationError:
         # Nobody can show it; it must not take the others with it.
         return Delta(text="", total_length=0, timestamp=0).encode()
@@ -67,53 +74,46 @@ def _bounds(data: bytes) -> tuple[int, int]:
 
 
 class History:
-    """Of one attempt, from its first event on, without holes."""
+    """The events of one attempt, from its first on, without holes."""
 
-    __slots__ = ("_first", "_firsts", "_parts", "_run", "attempt", "last")
+    __slots__ = ("_firsts", "_parts", "_run", "attempt", "first_data", "last")
 
-    def __init__(self) -> None:
-        self.attempt = 0
-        self._first = 0
+    def __init__(self, attempt: int = 0) -> None:
+        self.attempt = attempt
         self.last = 0
-        """The sequence of the latest event."""
+        """The sequence of the latest event, which is also how many there are."""
+        self.first_data = b""
         self._parts: list[Entry | DeltaRun] = []
         self._firsts: list[int] = []
         """The sequence that each part begins with."""
         self._run: DeltaRun | None = None
 
     @property
-    def first_id(self) -> EventId | None:
-        return EventId(self.attempt, self._first) if self._parts else None
-
-    @property
     def last_id(self) -> EventId | None:
-        return EventId(self.attempt, self.last) if self._parts else None
+        return EventId(self.attempt, self.last) if self.last else None
 
     @property
-    def ends_in_delta(self) -> bool:
-        return self._run is not None
+    def latest(self) -> tuple[str, bytes]:
+        """Name and data of the latest event."""
+        part = self._parts[-1]
+        return (part.name, part.data) if isinstance(part, Entry) else (Delta.event, part.latest)
 
-    def add(self, entry: Entry) -> None:
-        """Takes the next event."""
-        if not self._parts:
-            self.attempt, self._first = entry.id
-        self.last = entry.id.sequence
-        if entry.name != Delta.event:
-            self._run = None
-            self._keep(entry)
-            return
-        if self._run is None:
-            self._run = DeltaRun(self.last)
-            self._keep(self._run)
-        self._run.pending.append(entry.data)
-
-    def add_delta(self, data: bytes) -> None:
-        """Takes the next event, where it and the latest are both deltas."""
-        run = self._run
-        assert run is not None
+    def add(self, name: bytes, data: bytes) -> None:
+        """Adds the next event; `data` is its JSON."""
         self.last += 1
-        run.pending.append(data)
-        if len(run.pending) > _PENDING_DELTAS:
+        if self.last == 1:
+            self.first_data = data
+        if name != _DELTA:
+            self._run = None
+            self._keep(Entry(EventId(self.attempt, self.last), name.decode(), data))
+            return
+        run = self._run
+        if run is None:
+            run = self._run = DeltaRun(self.last)
+            self._keep(run)
+        pending = run.pending
+        pending.append(data)
+        if len(pending) > _PENDING_DELTAS:
             run.join()
 
     def _keep(self, part: Entry | DeltaRun) -> None:
@@ -122,12 +122,10 @@ class History:
 
     def has(self, cursor: EventId | None) -> bool:
         """Whether the cursor is one of these events. A client with any other cursor has to get all of them."""
-        if cursor is None or not self._parts:
-            return False
-        return cursor.attempt == self.attempt and self._first <= cursor.sequence <= self.last
+        return cursor is not None and cursor.attempt == self.attempt and 1 <= cursor.sequence <= self.last
 
     def after(self, cursor: EventId | None) -> list[Entry]:
-        """What a client with this cursor has missed, neighbouring deltas made one."""
+        """What a client with this cursor has missed, neighbouring deltas merged into one."""
         sequence = cursor.sequence if cursor is not None and self.has(cursor) else 0
         missed: list[Entry] = []
         for part in self._parts[max(0, bisect_right(self._firsts, sequence) - 1) :]:

@@ -16,9 +16,10 @@ from redis.exceptions import RedisError, TimeoutError
 from api.delivery import sse
 from api.delivery.channel import Channel
 from api.delivery.feed import Feed, QueuePosition
+from api.delivery.periodic import every
 from api.delivery.viewer import Viewer
 from shared.state import keys
-from shared.state.event_log import Entry, Snapshot, parse_message
+from shared.state.event_log import Entry, EventId, Snapshot, parse_message
 from shared.state.job_store import JobStore
 from shared.state.queue_view import poll_queue
 from shared.telemetry.metrics import api_metrics
@@ -37,19 +38,22 @@ OBSERVE_SECONDS = 0.01
 """Metrics are files shared by processes, and dear: of the events that come closer together one is looked at."""
 
 
+NO_EVENT = EventId(0, 0)
+"""Before every event."""
+
+
 class Hub:
-    def __init__(self, store: JobStore, redis_url: str, keepalive_seconds: float) -> None:
+    def __init__(self, store: JobStore, channel: Channel[Feed], keepalive_seconds: float) -> None:
         self._store = store
         self._keepalive_seconds = keepalive_seconds
         self._feeds: dict[str, Feed] = {}
-        self._channel: Channel[Feed] = Channel(redis_url, self._on_message, self._on_subscribed)
+        self._channel = channel
         self._loading: dict[str, BoundedSemaphore] = {}
         self._reading = BoundedSemaphore(READS_AT_ONCE)
         self._being_read: set[Feed] = set()
         self._timers: list[gevent.Greenlet[..., None]] = []
         self._observed_at = 0.0
         self.is_draining = False
-        self.holes_filled = 0
 
     def start_draining(self) -> list[Viewer]:
         """Who has to be sent away; who joins from now on is so at once."""
@@ -76,7 +80,7 @@ class Hub:
         self._start()
         feed = self._feeds.get(job_id)
         if feed is None:
-            feed = self._feeds[job_id] = Feed(job_id, time.time())
+            feed = self._feeds[job_id] = Feed(job_id)
             self._channel.subscribe(keys.channel(job_id), feed)
         feed.users += 1
         try:
@@ -109,13 +113,18 @@ class Hub:
 
     def _start(self) -> None:
         if not self._timers:
-            self._channel.start()
-            self._timers = [gevent.spawn(self._poll_queue_continually), gevent.spawn(self._keep_alive_for_ever)]
+            self._channel.start(self._on_message, self._on_subscribed)
+            self._timers = [
+                every(POLL_SECONDS, self._poll_all),
+                every(min(1.0, self._keepalive_seconds / 4), self._keep_alive),
+            ]
 
     def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
         """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
+        before = feed.last_id or NO_EVENT
         head = read(True)
-        if head.last_id is not None and not feed.is_over and (feed.last_id is None or head.last_id > feed.last_id):
+        last = head.last_id or NO_EVENT
+        if not feed.is_over and (last > (feed.last_id or NO_EVENT) or last < before):
             self._read(feed)
         return head
 
@@ -125,7 +134,7 @@ class Hub:
             connects = self._channel.connects
             snapshot = read(feed.is_loaded)
             if not feed.is_loaded:
-                feed.catch_up(snapshot, time.time())
+                feed.catch_up(snapshot)
                 # What came over the channel while the log was read may have left a hole, or been lost with it.
                 if feed.has_hole or self._channel.connects != connects:
                     self._read(feed)
@@ -134,16 +143,19 @@ class Hub:
             return snapshot
 
     def _on_message(self, feed: Feed, payload: bytes) -> None:
-        now = time.time()
-        feed.take(payload, now)
+        now = time.monotonic()
+        feed.accept(payload, now)
         if now - self._observed_at > OBSERVE_SECONDS:
-            self._observe(parse_message(payload), now)
+            self._observed_at = now
+            self._observe(parse_message(payload))
+        if feed.is_rewound:
+            self._start_over(feed)
         # While it is first read, whoever reads it sees to the hole.
         if feed.has_hole and feed.is_loaded:
             self._read_soon(feed)
 
-    def _observe(self, entry: Entry, now: float) -> None:
-        self._observed_at = now
+    @staticmethod
+    def _observe(entry: Entry) -> None:
         if (happened_at := entry.timestamp_ms) is not None:
             # Clocks of two hosts may differ: nothing arrives before it was sent.
             api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
@@ -170,38 +182,49 @@ class Hub:
     def _read(self, feed: Feed) -> None:
         """Reads what the feed has missed, until nothing is missing."""
         while True:
-            was_hole, before = feed.has_hole, feed.last_id
-            snapshot = self._store.read(feed.job_id, before)
+            was_hole, before, history = feed.has_hole, feed.last_id, feed.history
+            latest = history.latest if before else None
+            snapshot = self._store.read(feed.job_id, _before(before))
             if snapshot is None:
                 feed.is_loaded = True
-                feed.expire(time.time())
+                feed.expire()
                 return
-            feed.catch_up(snapshot, time.time())
+            if feed.history is not history:
+                continue  # another attempt has begun meanwhile
+            if before and latest and not feed.is_over and not _continues(snapshot, before, latest):
+                self._start_over(feed)
+                continue
+            feed.catch_up(snapshot)
             is_further = feed.last_id != before
             if was_hole and is_further:
-                self.holes_filled += 1
                 api_metrics().holes_filled.inc()
             # What came over the channel while the log was read may have left another hole.
             if not (feed.has_hole and is_further):
                 return
 
-    def _poll_queue_continually(self) -> None:
-        while True:
-            gevent.sleep(POLL_SECONDS)
-            quiet_since = time.time() - QUIET_SECONDS
-            feeds = [
+    def _start_over(self, feed: Feed) -> None:
+        """Sends away the viewers of a job whose log Redis has lost in part: they may hold events that never were."""
+        viewers = feed.start_over()
+        log.warning(
+            "a log was rewound, its viewers are sent away", extra={"job_id": feed.job_id, "viewers": len(viewers)}
+        )
+        for viewer in viewers:
+            viewer.send(sse.chunk(sse.FORGET_CURSOR))
+            self.send_away(viewer)
+        self._read_soon(feed)
+
+    def _poll_all(self) -> None:
+        """Polls the queue for every job that may be waiting."""
+        # Not with every stream that comes and goes: the gauge is a file.
+        api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
+        quiet_since = time.monotonic() - QUIET_SECONDS
+        self._poll_queue(
+            [
                 feed
                 for feed in self._feeds.values()
                 if feed.is_loaded and not feed.is_over and (not feed.last_id or feed.last_event_at < quiet_since)
             ]
-            try:
-                # Not with every stream that comes and goes: the gauge is a file.
-                api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
-                self._poll_queue(feeds)
-            except RedisError as error:
-                log.warning("looking at the queue failed: %s", type(error).__name__)
-            except Exception:
-                log.exception("looking at the queue failed")
+        )
 
     def _poll_queue(self, feeds: list[Feed]) -> None:
         """Tells the viewers of waiting jobs where they wait, and those of expired ones that it is over."""
@@ -209,20 +232,32 @@ class Hub:
         if not waiting:
             return
         seen = poll_queue(self._store.redis, self._store.queue.key, waiting)
-        now = time.time()
         for job_id, feed in waiting.items():
             position = seen.positions.get(job_id)
             if job_id not in seen.existing:
-                feed.expire(now)
+                feed.expire()
             else:
-                feed.wait_at(QueuePosition(position, seen.workers) if position else None, now)
+                feed.wait_at(QueuePosition(position, seen.workers) if position else None)
 
-    def _keep_alive_for_ever(self) -> None:
-        while True:
-            gevent.sleep(min(1.0, self._keepalive_seconds / 4))
-            due = time.time() - self._keepalive_seconds
-            for feed in list(self._feeds.values()):
-                if feed.is_loaded and not feed.is_over and feed.last_sent_at <= due:
-                    feed.keep_alive(time.time())
-                    # A PUBLISH that got lost, the final one included, costs this long and no more.
-                    self._read_soon(feed)
+    def _keep_alive(self) -> None:
+        due = time.monotonic() - self._keepalive_seconds
+        for feed in list(self._feeds.values()):
+            if feed.is_loaded and not feed.is_over and feed.last_sent_at <= due:
+                feed.keep_alive()
+                # A PUBLISH that got lost, the final one included, costs this long and no more.
+                self._read_soon(feed)
+
+
+def _before(event_id: EventId | None) -> EventId | None:
+    """The cursor with which a reading begins with this event."""
+    return EventId(event_id.attempt, event_id.sequence - 1) if event_id and event_id.sequence > 1 else None
+
+
+def _continues(snapshot: Snapshot, last: EventId, latest: tuple[str, bytes]) -> bool:
+    """Whether the log that was read continues one whose last event, with this name and data, was passed on."""
+    if snapshot.last_id is None or snapshot.last_id < last:
+        return False
+    if snapshot.attempt > last.attempt:
+        return True
+    first = next(iter(snapshot.entries), None)
+    return first is not None and first.id == last and (first.name, sse.escape_line_ends(first.data)) == latest

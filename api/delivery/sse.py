@@ -7,6 +7,7 @@ from shared.state.event_log import Entry
 
 MEDIA_TYPE = "text/event-stream"
 HEADERS = {
+    "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
     "Connection": "keep-alive",
     # Tells nginx not to collect the stream before it passes it on.
@@ -30,27 +31,37 @@ def retry(milliseconds: int) -> bytes:
 
 
 KEEP_ALIVE = chunk(b": keep-alive\n\n")
+FORGET_CURSOR = b"id:\n\n"
+"""Makes an EventSource forget the last id that it has seen."""
 
 
 def encode_event(event: Event) -> bytes:
     """An event that belongs to the connection alone: it bears no id."""
-    return b"event: %b\ndata: %b\n\n" % (event.event.encode(), event.encode())
+    return b"event: %b\ndata: %b\n\n" % (event.event.encode(), escape_line_ends(event.encode()))
 
 
-def encode_entry(entry: Entry) -> bytes:
-    """An event of the job's log. Its data is one line: JSON escapes what would break it."""
-    return b"id: %d-%d\nevent: %b\ndata: %b\n\n" % (*entry.id, entry.name.encode(), entry.data)
+_ENTRY = b"id: %b\nevent: %b\ndata: %b\n\n"
+_ENTRY_CHUNK = b"%x\r\n" + _ENTRY + b"\r\n"
+_ENTRY_BYTES = len(_ENTRY % (b"", b"", b""))
 
 
-_DELTA_CHUNK = b"%x\r\nid: %b\nevent: delta\ndata: %b\n\n\r\n"
-_DELTA_BYTES = len("id: \nevent: delta\ndata: \n\n")
-
-
-def delta_chunk(event_id: bytes, data: bytes) -> bytes:
-    """The chunk of a delta, which is most of what is ever sent, in one step."""
-    return _DELTA_CHUNK % (_DELTA_BYTES + len(event_id) + len(data), event_id, data)
+def entry_chunk(event_id: bytes, name: bytes, data: bytes) -> bytes:
+    """An event of the job's log as a chunk; `data` is JSON that `escape_line_ends` made one line of."""
+    return _ENTRY_CHUNK % (_ENTRY_BYTES + len(event_id) + len(name) + len(data), event_id, name, data)
 
 
 def replay(entries: Iterable[Entry]) -> bytes:
     """The entries in their order."""
-    return b"".join(map(encode_entry, entries))
+    return b"".join(_ENTRY % (b"%d-%d" % entry.id, entry.name.encode(), entry.data) for entry in entries)
+
+
+def escape_line_ends(data: bytes) -> bytes:
+    """JSON without the characters that some readers take for the end of a line: U+0085, U+2028 and U+2029."""
+    if data.isascii():
+        return data
+    for character, escaped in _LINE_ENDS:
+        data = data.replace(character, escaped)
+    return data
+
+
+_LINE_ENDS = [(chr(code).encode(), b"\\u%04x" % code) for code in (0x85, 0x2028, 0x2029)]

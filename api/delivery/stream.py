@@ -1,6 +1,6 @@
 """A job's event stream, as the answer to a request."""
 
-import time
+import random
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
@@ -13,16 +13,25 @@ from api.delivery import sse
 from api.delivery.admission import Admission, StreamRequest, TooManyStreams
 from api.delivery.feed import Feed
 from api.delivery.hub import Hub
-from api.delivery.viewer import QueueViewer, SocketViewer
+from api.delivery.viewer import QueueViewer, SocketViewer, StreamState
 from api.server.client_socket import ClientSocket
+from shared.clock import now_ms
 from shared.contract.events import Connected
 from shared.state.event_log import Snapshot
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics
 
-RETRY_MS = 1000
+RETRY_MS = (500, 1500)
+"""Each stream tells its client another time to come back after: those that are cut off together are spread."""
 SECOND_TRY_SECONDS = 0.25
+
+
+class Client(NamedTuple):
+    """A client's own socket, where the server lets us write to it."""
+
+    sock: ClientSocket
+    is_chunked: bool
 
 
 class Stream(NamedTuple):
@@ -34,57 +43,57 @@ class Stream(NamedTuple):
     """What is to be done when the stream is over, which may be long after the request."""
 
 
-def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: ClientSocket | None) -> Stream:
-    """The stream of a job. Gives the place back when it ends, however it ends.
+def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: Client | None) -> Stream:
+    """The stream of a job. Gives the user's slot back when it ends, however it ends.
 
-    The feed is there before the answer begins: raises what Admission.enter does, and redis.RedisError, while
-    there can still be another answer.
+    The feed is open before the answer begins: raises what Admission.enter does, and redis.RedisError, while there can
+    still be another answer.
     """
     feed, job = _enter(hub, admission, request)
-    viewer = SocketViewer(client.fileno()) if client else QueueViewer()
+    viewer = SocketViewer(client.sock.fileno(), is_chunked=client.is_chunked) if client else QueueViewer()
     metrics = api_metrics()
     if feed.history.has(request.cursor):
         metrics.resumes.inc()
     breadcrumbs.add(Crumb.STREAM_OPENED)
 
     def body() -> Iterator[bytes]:
-        connected = Connected(job_id=request.job_id, status=job.status, timestamp=_now_ms())
-        yield sse.retry(RETRY_MS) + sse.encode_event(connected)
-        feed.join(viewer, request.cursor, time.time())
+        connected = Connected(job_id=request.job_id, status=job.status, timestamp=now_ms())
+        yield sse.retry(random.randint(*RETRY_MS)) + sse.encode_event(connected)  # noqa: S311
+        feed.join(viewer, request.cursor)
+        if hub.is_draining:
+            hub.send_away(viewer)
         if isinstance(viewer, QueueViewer):
             yield from viewer
         elif client is not None:
             viewer.when_over += when_over
-            client.viewer = viewer
-            if hub.is_draining:
-                hub.send_away(viewer)
+            client.sock.viewer = viewer
 
     def close() -> None:
         feed.leave(viewer)
         hub.close(feed)
         admission.leave(request)
-        if viewer.was_cut:
+        if viewer.state is StreamState.CUT:
             metrics.viewers_cut_off.inc()
 
-    def close_unless_begun() -> None:
-        """A stream that has begun outlives its request."""
-        if client is None or client.viewer is None:
+    def close_unless_hijacked() -> None:
+        """A stream that has its client's socket outlives its request."""
+        if client is None or client.sock.viewer is None:
             for callback in when_over:
                 callback()
 
     when_over: list[Callable[[], None]] = [close]
-    return Stream(body(), close_unless_begun, when_over)
+    return Stream(body(), close_unless_hijacked, when_over)
 
 
-def client_of(environ: WSGIEnvironment) -> ClientSocket | None:
-    """The client's own socket, where the server lets us have it and takes what we write there: plain, in chunks."""
-    sock = environ.get("gunicorn.socket")
-    takes_chunks = environ.get("SERVER_PROTOCOL") == "HTTP/1.1" and "HTTP_VERSION" not in environ
-    return sock if isinstance(sock, ClientSocket) and takes_chunks else None
+def client_of(environ: WSGIEnvironment) -> Client | None:
+    """The client's own socket, where the server lets us have it and takes what we write there: HTTP/1, no TLS."""
+    sock, protocol = environ.get("gunicorn.socket"), environ.get("SERVER_PROTOCOL")
+    is_http1 = protocol in ("HTTP/1.0", "HTTP/1.1") and "HTTP_VERSION" not in environ
+    return Client(sock, protocol == "HTTP/1.1") if isinstance(sock, ClientSocket) and is_http1 else None
 
 
 def _enter(hub: Hub, admission: Admission, request: StreamRequest) -> tuple[Feed, Snapshot]:
-    """The job's feed, open, and the job; a place is taken. Looks twice for one: the page may be reloading."""
+    """The job's feed, open, and the job; a slot is taken. Tries twice for one: the page may be reloading."""
     enter = partial(admission.enter, request)
     try:
         with suppress(TooManyStreams):
@@ -94,7 +103,3 @@ def _enter(hub: Hub, admission: Admission, request: StreamRequest) -> tuple[Feed
     except BaseException:
         admission.leave(request)
         raise
-
-
-def _now_ms() -> int:
-    return int(time.time() * 1000)

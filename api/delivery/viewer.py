@@ -6,12 +6,14 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from enum import Enum
 from typing import Any, Protocol
 
 import gevent
 from gevent.queue import Queue
 
 from api.delivery import sse
+from api.delivery.watchers import READ, WRITE, close
 
 log = logging.getLogger(__name__)
 
@@ -19,51 +21,66 @@ MAX_BACKLOG_BYTES = 2_000_000
 """A client this far behind is hung up on; it comes back with its cursor. More than the replay of a whole log."""
 STUCK_SECONDS = 30.0
 """A client that has taken nothing of its backlog for this long, or twice that at most, is hung up on as well."""
-READ, WRITE = 1, 2
 LAST_CHUNK = b"0\r\n\r\n"
+_WITH_WHAT_FOLLOWS = getattr(socket, "MSG_MORE", 0)
+"""Sends the last bytes in one packet with the end of the connection: a client that has seen them knows that the
+connection serves no more requests."""
 
 
 class Viewer(Protocol):
-    """What a feed writes to. None of the methods ever waits."""
+    """What a feed writes to. Neither method ever waits."""
 
     def send(self, chunk: bytes) -> None: ...
 
     def end(self) -> None:
-        """No more will come: let go of the request once all is written."""
+        """No more will come: the stream is over once all is written."""
         ...
 
-    def cut(self) -> None:
-        """Hang up at once."""
-        ...
+
+class StreamState(Enum):
+    """Where a stream is. The last three are its ends."""
+
+    OPEN = "open"
+    ENDING = "ending"
+    """No more will come; a part of the backlog is still to be written."""
+    ENDED = "ended"
+    """The client was sent all there was, the end of the response included."""
+    LEFT = "left"
+    """The client has gone."""
+    CUT = "cut"
+    """The client was hung up on, because it read too slowly."""
+
+    @property
+    def is_over(self) -> bool:
+        return self not in (StreamState.OPEN, StreamState.ENDING)
 
 
 class SocketViewer:
-    """Writes finished chunks straight to the client's socket. The request that began the stream is over by then.
+    """Writes straight to the client's socket. The request that began the stream is over by then.
 
-    No queue and no wake-up an event: half the cost of handing each event to a greenlet. And no greenlet, with its
-    stack and the request it would hold on to: a tenth of the memory.
+    There is no queue and no wake-up for each event: half the cost of handing each event to a greenlet. And there is no
+    greenlet, with its stack and the request that it would hold on to: a tenth of the memory.
     """
 
     __slots__ = (
         "_backlog",
         "_backlog_bytes",
         "_fd",
-        "_is_broken",
-        "_is_over",
-        "_is_released",
+        "_is_chunked",
         "_readable",
         "_seen_stuck_at",
         "_sock",
         "_stuck",
         "_writable",
         "_written",
-        "is_ending",
-        "was_cut",
+        "state",
         "when_over",
     )
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, *, is_chunked: bool = True) -> None:
         self._fd = fd
+        self._is_chunked = is_chunked
+        """Whether the client knows chunks; one that speaks HTTP/1.0 gets the plain bytes."""
         self._sock: Any = None
         self._backlog: deque[memoryview] | None = None
         self._backlog_bytes = 0
@@ -72,77 +89,68 @@ class SocketViewer:
         self._readable: Any = None
         self._writable: Any = None
         self._stuck: Any = None
-        self._is_over = False
-        self._is_broken = False
-        self._is_released = False
-        self.is_ending = False
-        """No more will come, and that was our decision."""
-        self.was_cut = False
+        self.state = StreamState.OPEN
         self.when_over: list[Callable[[], object]] = []
         """What is to be done once the stream has ended, whoever ended it: in this order, by a greenlet."""
 
-    @property
-    def is_watching(self) -> bool:
-        """Whether the client's going away would still be noticed before the next write."""
-        return self._readable is not None and bool(self._readable.active)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the client was sent all there was, the end of the response included: the connection is free."""
-        return self._is_over and not self._is_broken
-
     def start(self, sock: Any) -> None:
-        """Takes over the socket, one of the standard library's that does not block, from the request that ends now.
+        """Hijacks the socket, one of the standard library's that does not block, from the request that ends now.
 
         None: it is closed already, and its number may be another's by now.
         """
-        self._sock, self._is_released = sock, True
+        self._sock = sock
         if sock is None:
-            self._is_over = self._is_broken = True
-        if self._is_over:
-            self._finish()
+            self.state = StreamState.LEFT
+        if self.state.is_over:
+            self._release()
             return
         self._readable = gevent.get_hub().loop.io(self._fd, READ)
-        self._watch()
+        self._readable.start(self._on_readable)
         if self._backlog:
             self._watch_backlog()
+        if self.state is StreamState.ENDING:
+            self._write_end()
 
     def send(self, chunk: bytes) -> None:
-        if self._is_over or self.is_ending:
-            return
-        if self._backlog:
-            self._keep(memoryview(chunk))
-            return
-        try:
-            written = os.write(self._fd, chunk)
-        except OSError as error:
-            if not isinstance(error, BlockingIOError):
-                self._hang_up()
-                return
-            written = 0
-        if written < len(chunk):
-            self._keep(memoryview(chunk)[written:])
+        if self.state is StreamState.OPEN:
+            self._write(chunk if self._is_chunked else sse.unchunk(chunk))
 
     def end(self) -> None:
-        if self.is_ending:
+        if self.state is StreamState.OPEN:
+            self.state = StreamState.ENDING
+            # Before `start` the request still has the socket, and could not close it at once.
+            if self._sock is not None:
+                self._write_end()
+
+    def _write_end(self) -> None:
+        last = LAST_CHUNK if self._is_chunked else b""
+        written = 0
+        if last and not self._backlog:
+            try:
+                written = self._sock.send(last, _WITH_WHAT_FOLLOWS)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self._finish(StreamState.LEFT)
+                return
+        if written < len(last):
+            self._keep(memoryview(last)[written:])
+        elif not self._backlog:
+            self._finish(StreamState.ENDED)
+
+    def _write(self, data: bytes) -> None:
+        if self._backlog:
+            self._keep(memoryview(data))
             return
-        self.send(LAST_CHUNK)
-        self.is_ending = True
-        if not self._backlog:
-            self._finish()
-
-    def cut(self) -> None:
-        self.was_cut = True
-        self._hang_up()
-
-    def _write(self, data: bytes | memoryview) -> int:
         try:
-            return os.write(self._fd, data)
+            written = os.write(self._fd, data)
         except BlockingIOError:
-            return 0
+            written = 0
         except OSError:
-            self._hang_up()
-            return 0
+            self._finish(StreamState.LEFT)
+            return
+        if written < len(data):
+            self._keep(memoryview(data)[written:])
 
     def _keep(self, data: memoryview) -> None:
         if self._backlog is None:
@@ -150,7 +158,7 @@ class SocketViewer:
         self._backlog.append(data)
         self._backlog_bytes += len(data)
         if self._backlog_bytes > MAX_BACKLOG_BYTES:
-            self.cut()
+            self._finish(StreamState.CUT)
         elif self._sock is not None and self._writable is None:
             self._watch_backlog()
 
@@ -164,65 +172,60 @@ class SocketViewer:
     def _on_writable(self) -> None:
         while self._backlog:
             data = self._backlog[0]
-            written = self._write(data)
+            try:
+                written = os.write(self._fd, data)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._finish(StreamState.LEFT)
+                return
             self._written += written
             self._backlog_bytes -= written
             if written < len(data):
-                if not self._is_over:
-                    self._backlog[0] = data[written:]
+                self._backlog[0] = data[written:]
                 return
             self._backlog.popleft()
-        _close(self._writable, self._stuck)
+        close(self._writable, self._stuck)
         self._writable = self._stuck = None
-        if self.is_ending:
-            self._finish()
+        if self.state is StreamState.ENDING:
+            self._finish(StreamState.ENDED)
 
     def _cut_if_stuck(self) -> None:
         if self._written == self._seen_stuck_at:
-            self.cut()
+            self._finish(StreamState.CUT)
         self._seen_stuck_at = self._written
 
-    def _watch(self) -> None:
-        self._readable.start(self._on_readable)
-
     def _on_readable(self) -> None:
-        # Level-triggered: bytes of a pipelined request would wake us for ever, so the first ones end the watch.
-        self._readable.stop()
         try:
             is_gone = not self._sock.recv(1, socket.MSG_PEEK)
         except BlockingIOError:
-            self._watch()
             return
         except OSError:
             is_gone = True
         if is_gone:
-            self._hang_up()
+            self._finish(StreamState.LEFT)
+        else:
+            # It would be called again at once, for as long as nobody reads what the client has sent.
+            self._readable.stop()
 
-    def _hang_up(self) -> None:
-        self._is_broken = True
+    def _finish(self, state: StreamState) -> None:
+        self.state = state
+        # Before `start` the request still has the socket; the stream is over when that lets go of it.
         if self._sock is not None:
-            with suppress(OSError):
-                self._sock.shutdown(socket.SHUT_RDWR)
-        self._finish()
+            self._release()
 
-    def _finish(self) -> None:
-        self._is_over = True
-        if not self._is_released:
-            return  # the request that is not over yet comes to it
+    def _release(self) -> None:
+        if self._sock is not None:
+            how = socket.SHUT_WR if self.state is StreamState.ENDED else socket.SHUT_RDWR
+            with suppress(OSError):
+                self._sock.shutdown(how)
         self._fd = -1
         self._backlog = None
-        _close(self._readable, self._writable, self._stuck)
+        close(self._readable, self._writable, self._stuck)
         self._readable = self._writable = self._stuck = None
         callbacks, self.when_over = self.when_over, []
         if callbacks:
             gevent.spawn(_call_all, callbacks)
-
-
-def _close(*watchers: Any) -> None:
-    for watcher in watchers:
-        if watcher is not None:
-            watcher.stop()
-            watcher.close()
 
 
 def _call_all(callbacks: list[Callable[[], object]]) -> None:
@@ -234,31 +237,29 @@ def _call_all(callbacks: list[Callable[[], object]]) -> None:
 
 
 class QueueViewer:
-    """Hands bytes to a generator, where no socket takes our chunks: TLS in process, HTTP/1.0, a test client."""
+    """Hands bytes to a generator, where the server does not let us write to the socket: HTTP/2, a test client."""
 
     def __init__(self) -> None:
         self._pieces: Queue[bytes | None] = Queue()
         self._backlog_bytes = 0
-        self.is_ending = False
-        self.was_cut = False
+        self.state = StreamState.OPEN
 
     def __iter__(self) -> Iterator[bytes]:
-        while not self.was_cut and (data := self._pieces.get()) is not None:
+        while self.state is not StreamState.CUT and (data := self._pieces.get()) is not None:
             self._backlog_bytes -= len(data)
             yield data
 
     def send(self, chunk: bytes) -> None:
+        if self.state is not StreamState.OPEN:
+            return
         data = sse.unchunk(chunk)
         self._backlog_bytes += len(data)
         if self._backlog_bytes > MAX_BACKLOG_BYTES:
-            self.cut()
-        elif not self.was_cut:
+            self.state = StreamState.CUT
+            self._pieces.put_nowait(None)
+        else:
             self._pieces.put_nowait(data)
 
     def end(self) -> None:
-        self.is_ending = True
-        self._pieces.put_nowait(None)
-
-    def cut(self) -> None:
-        self.was_cut = True
+        self.state = StreamState.ENDING
         self._pieces.put_nowait(None)

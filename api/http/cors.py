@@ -31,19 +31,25 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
     def add_headers(response: Response) -> Response:
         # Also where the origin is none of these: a cache must not give it another origin's answer.
         response.vary.add("Origin")
-        origin = request.headers.get("Origin")
-        if origin in origins:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            if _is_preflight(request):
-                response.headers["Access-Control-Allow-Methods"] = ", ".join(ALLOWED_METHODS)
-                response.headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
-                response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
-            else:
-                response.headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
+        response.headers.update(allow(origins, request.headers.get("Origin"), is_preflight=_is_preflight(request)))
         return response
 
     app.before_request(answer_preflight)
     app.after_request(add_headers)
+
+
+def allow(origins: tuple[str, ...], origin: str | None, *, is_preflight: bool = False) -> dict[str, str]:
+    """The headers by which a browser lets a page of this origin have the answer; none where it may not have it."""
+    if origin is None or origin not in origins:
+        return {}
+    headers = {"Access-Control-Allow-Origin": origin}
+    if is_preflight:
+        headers["Access-Control-Allow-Methods"] = ", ".join(ALLOWED_METHODS)
+        headers["Access-Control-Allow-Headers"] = ", ".join(ALLOWED_HEADERS)
+        headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+    else:
+        headers["Access-Control-Expose-Headers"] = ", ".join(EXPOSED_HEADERS)
+    return headers
 
 
 def _is_preflight(request: Request) -> bool:

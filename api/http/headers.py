@@ -1,9 +1,8 @@
 """Headers that every response carries."""
 
-import re
-from uuid import uuid4
+from flask import Flask, Response, request
 
-from flask import Flask, Response, g, request
+from api.http.request_id import request_id
 
 _POLICY = {
     "default-src": "'self'",
@@ -25,38 +24,21 @@ def _under(policy: dict[str, str]) -> dict[str, str]:
 
 
 _HEADERS, _DOCS_HEADERS = _under(_POLICY), _under(_DOCS_POLICY)
-_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def install(app: Flask) -> None:
-    app.before_request(_identify)
-    app.after_request(_add_headers)
+    app.after_request(lambda response: add_headers(response, request.path, request_id()))
 
 
-def request_id() -> str:
-    """The id of the current request: the caller's own where it is harmless, else a random one."""
-    if "request_id" not in g:
-        _identify()
-    return str(g.request_id)
+def shared_headers(path: str, request_id: str) -> dict[str, str]:
+    """The headers of every answer to a request for this path, whoever writes it."""
+    is_docs = path == "/docs" or path.startswith("/docs/")
+    return {**(_DOCS_HEADERS if is_docs else _HEADERS), "X-Request-ID": request_id}
 
 
-def security_headers(path: str) -> dict[str, str]:
-    """What a response below that path carries, whoever writes it."""
-    return _DOCS_HEADERS if path == "/docs" or path.startswith("/docs/") else _HEADERS
-
-
-def sane_request_id(given: str) -> str:
-    return given if _SANE_REQUEST_ID.fullmatch(given) else uuid4().hex
-
-
-def _identify() -> None:
-    g.request_id = sane_request_id(request.headers.get("X-Request-ID", ""))
-
-
-def _add_headers(response: Response) -> Response:
-    for name, value in security_headers(request.path).items():
+def add_headers(response: Response, path: str, request_id: str) -> Response:
+    for name, value in shared_headers(path, request_id).items():
         response.headers.setdefault(name, value)
-    response.headers["X-Request-ID"] = request_id()
     if response.mimetype in ("application/json", "application/problem+json"):
         response.headers.setdefault("Cache-Control", "no-store")
     return response

@@ -52,10 +52,6 @@ def invalid_fields(errors: Sequence[FieldProblem]) -> ApiProblem:
     return ApiProblem(422, f"Not valid: {names}.", errors=errors)
 
 
-def unavailable() -> ApiProblem:
-    return ApiProblem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
 def problem_responses(*statuses: int) -> ResponseDict:
     """What the OpenAPI document says about errors of a route."""
     schema = {"$ref": "#/components/schemas/Problem"}
@@ -70,13 +66,26 @@ def on_validation_error(error: ValidationError) -> NoReturn:
     raise invalid_fields(field_problems(error)) from None
 
 
+def problem_of(error: Exception) -> ApiProblem:
+    """What a client is told of an error that is expected. Raises any other error."""
+    if isinstance(error, ApiProblem):
+        return error
+    if isinstance(error, RedisError) and is_outage(error):
+        return ApiProblem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+    raise error
+
+
+def internal_error() -> ApiProblem:
+    return ApiProblem(500, _DETAILS[500])
+
+
 def install(app: Flask) -> None:
     # With an `Exception` handler Flask would neither log the traceback nor tell Sentry; without one it
     # does both, then hands an InternalServerError to the handler for HTTPException.
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    app.register_error_handler(ApiProblem, _of_api_problem)
+    for kind in (ApiProblem, RedisError):
+        app.register_error_handler(kind, lambda error: render(problem_of(error)))
     app.register_error_handler(HTTPException, _of_http_exception)
-    app.register_error_handler(RedisError, _of_redis_error)
 
 
 def render(problem: ApiProblem) -> Response:
@@ -91,10 +100,6 @@ def render(problem: ApiProblem) -> Response:
     return Response(text, problem.status, problem.headers, content_type=CONTENT_TYPE)
 
 
-def _of_api_problem(problem: ApiProblem) -> Response:
-    return render(problem)
-
-
 def _of_http_exception(error: HTTPException) -> Response:
     status = error.code or 500
     headers = {
@@ -102,9 +107,3 @@ def _of_http_exception(error: HTTPException) -> Response:
     }
     detail = _DETAILS.get(status, HTTPStatus(status).phrase + ".")
     return render(ApiProblem(status, detail, headers=headers))
-
-
-def _of_redis_error(error: RedisError) -> Response:
-    if is_outage(error):
-        return render(unavailable())
-    raise error

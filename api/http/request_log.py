@@ -1,4 +1,4 @@
-"""One line in the log a request; a stream's comes when it ends. Who asked is not in it."""
+"""One line of the log for each request; a stream's comes when it ends. Who asked is not in it."""
 
 import logging
 import time
@@ -6,29 +6,27 @@ from functools import partial
 
 from flask import Flask, Response, g, request
 
-from api.http.headers import request_id
+from api.http.request_id import request_id
 from shared.telemetry import logs
 
 log = logging.getLogger(__name__)
 
-BEGAN = "planner.began"
-"""In the environment of a request: when it came, where that was before Flask saw it."""
 PROBES = ("/healthz", "/readyz", "/metrics")
 """Asked every few seconds by machines: only of interest to who looks for trouble with them."""
 
 
 def install(app: Flask) -> None:
     app.before_request(_begin)
-    app.after_request(_tell_at_the_end)
+    app.after_request(_log_at_the_end)
 
 
 def _begin() -> None:
-    g.began = request.environ.get(BEGAN, time.perf_counter())
+    g.began = time.perf_counter()
     # A kept connection's requests share a greenlet.
     logs.bind_anew(request_id=request_id())
 
 
-def _tell_at_the_end(response: Response) -> Response:
+def _log_at_the_end(response: Response) -> Response:
     # The template, not the path: that could hold anything, and as many of them.
     route = request.url_rule.rule if request.url_rule else None
     level = logging.DEBUG if route in PROBES and response.status_code < 400 else logging.INFO
@@ -36,15 +34,12 @@ def _tell_at_the_end(response: Response) -> Response:
     if "job_id" in g:
         fields["job_id"] = g.job_id
     began = g.get("began", time.perf_counter())
-    tell_it = partial(tell, level, request_id(), fields, began)
-    if "when_over" in g:
-        g.when_over.append(tell_it)
-    else:
-        response.call_on_close(tell_it)
+    response.call_on_close(partial(log_request, level, request_id(), fields, began))
     return response
 
 
-def tell(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
+def log_request(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
+    """Logs the one line about a request, which began at that time of `time.perf_counter`."""
     # A stream outlives its request and the greenlet it was bound in.
     logs.bind_anew(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

@@ -7,8 +7,9 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
-from api.auth.middleware import PREFIX, SECURITY
+from api.auth.middleware import SECURITY
 from api.http.json_responses import json_response
+from api.http.paths import PREFIX
 from api.http.problems import ApiProblem, problem_responses
 from api.services import services
 from shared.contract.schemas import SuggestionAgent, SuggestionAgentBody

@@ -1,4 +1,4 @@
-"""Jobs: creating one, watching or reading it, cancelling it."""
+"""Jobs: creating one, reading it, cancelling it. Watching one is `api.stream_app`'s."""
 
 import logging
 import re
@@ -11,17 +11,16 @@ from pydantic import BaseModel, Field
 from redis.exceptions import RedisError
 from rq.command import send_command
 
-from api.auth.middleware import PREFIX, SECURITY
-from api.delivery.admission import AlreadyComplete, JobGone, JobOfAnotherUser, StreamRequest, TooManyStreams
-from api.delivery.sse import HEADERS, MEDIA_TYPE
-from api.delivery.stream import client_of, open_stream
-from api.http.headers import request_id
+from api.auth.middleware import SECURITY
 from api.http.json_responses import json_response
+from api.http.paths import JOBS, PREFIX
 from api.http.problems import ApiProblem, invalid_fields, problem_responses
+from api.http.request_id import request_id
+from api.resources.job_problems import checked_id, foreign, gone
 from api.resources.job_view import job_view
 from api.services import Services, services
 from shared.contract.schemas import FieldProblem, JobCreated, JobInput, JobStatus, JobView, SuggestFeatureRequest
-from shared.state.event_log import EventId, Snapshot
+from shared.state.event_log import Snapshot
 from shared.state.job_store import CreateLimits
 from shared.state.outcomes import CancelAsked, CancelOutcome, Created, NotCreated, RateLimited, Replayed
 from shared.telemetry import breadcrumbs
@@ -31,11 +30,6 @@ from shared.telemetry.metrics import api_metrics, job_metrics
 log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 5
-PATH = "/suggest-feature"
-ENDPOINT = "suggestions.read_job"
-"""As Flask and Sentry name the view of a stream."""
-REFUSAL = "planner.refusal"
-"""In the environment of a request: why the front door has not opened a stream."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _OUTCOME_LABELS: dict[object, str] = {
     Created: "created",
@@ -45,7 +39,6 @@ _OUTCOME_LABELS: dict[object, str] = {
     NotCreated.QUEUE_FULL: "queue_full",
 }
 """The label of each outcome in the metrics."""
-UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 blueprint = APIBlueprint(
     "suggestions",
@@ -63,11 +56,8 @@ class JobPath(BaseModel):
     job_id: str = Field(alias="jobId", description="A UUID.")
 
 
-_STREAM = {"description": "The job's events.", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}
-
-
 @blueprint.post(
-    PATH,
+    JOBS,
     responses={200: JobCreated, 202: JobCreated, **problem_responses(400, 403, 409, 413, 415, 422, 429)},
 )
 def create_job(body: SuggestFeatureRequest) -> Response:
@@ -111,36 +101,20 @@ def create_job(body: SuggestFeatureRequest) -> Response:
 
 
 @blueprint.get(
-    f"{PATH}/<jobId>",
+    f"{JOBS}/<jobId>",
     responses={200: JobView, 204: None, **problem_responses(400, 403, 404, 429)},
 )
 def read_job(path: JobPath) -> Response:
     """Watch a job, or read it as it stands
 
-    An event stream unless `Accept` asks for application/json.
+    An event stream unless `Accept` names application/json and does not like text/event-stream as well.
     """
-    job_id = _job_id(path)
-    if wants_json():
-        return json_response(job_view(services().jobs, job_id, _owned(services().jobs.read(job_id))))
-    stream_request = StreamRequest(job_id, g.user_id, read_cursor())
-    try:
-        if refusal := request.environ.get(REFUSAL):
-            raise refusal
-        return _stream(stream_request)
-    except JobGone:
-        raise _gone() from None
-    except JobOfAnotherUser:
-        raise _foreign() from None
-    except AlreadyComplete:
-        # This is what tells an EventSource to stop coming back.
-        return Response(status=204)
-    except TooManyStreams:
-        limit = services().settings.streams_per_user
-        raise ApiProblem(429, f"You have {limit} streams open already.", headers={"Retry-After": "1"}) from None
+    job_id, jobs = _job_id(path), services().jobs
+    return json_response(job_view(jobs, job_id, _owned(jobs.read(job_id))))
 
 
 @blueprint.delete(
-    f"{PATH}/<jobId>",
+    f"{JOBS}/<jobId>",
     responses={200: JobView, 202: JobView, **problem_responses(400, 403, 404)},
 )
 def cancel_job(path: JobPath) -> Response:
@@ -151,9 +125,9 @@ def cancel_job(path: JobPath) -> Response:
     job_id, jobs = _job_id(path), services().jobs
     match jobs.cancel(job_id, g.user_id):
         case CancelOutcome.GONE:
-            raise _gone()
+            raise gone()
         case CancelOutcome.FOREIGN:
-            raise _foreign()
+            raise foreign()
         case CancelOutcome.CANCELLED:
             job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
         case CancelAsked(holder):
@@ -164,7 +138,7 @@ def cancel_job(path: JobPath) -> Response:
 
 
 def _created(job_id: str, status: JobStatus, created_at: int, code: int, headers: dict[str, str]) -> Response:
-    url = f"{PREFIX}{PATH}/{job_id}"
+    url = f"{PREFIX}{JOBS}/{job_id}"
     body = JobCreated(job_id=job_id, status=status, created_at=created_at, stream_url=url)
     return json_response(body, code, {"Location": url, **headers})
 
@@ -193,9 +167,7 @@ def _idempotency_key() -> str | None:
 
 
 def _job_id(path: JobPath) -> str:
-    if not UUID.fullmatch(path.job_id):
-        raise ApiProblem(400, "The job's id is not a UUID.")
-    job_id = path.job_id.lower()
+    job_id = checked_id(path.job_id)
     _note(job_id)
     return job_id
 
@@ -206,45 +178,13 @@ def _note(job_id: str) -> None:
     breadcrumbs.tag(job=job_id)
 
 
-def _stream(stream_request: StreamRequest) -> Response:
-    stream = open_stream(services().hub, services().admission, stream_request, client_of(request.environ))
-    g.when_over = stream.when_over
-    response = Response(stream.body, content_type=MEDIA_TYPE, headers=HEADERS)
-    response.call_on_close(stream.close)
-    return response
-
-
 def _owned(job: Snapshot | None) -> Snapshot:
     """The job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
     if job is None:
-        raise _gone()
+        raise gone()
     if job.user_id != g.user_id:
-        raise _foreign()
+        raise foreign()
     return job
-
-
-def _gone() -> ApiProblem:
-    return ApiProblem(404, "There is no such job, or it has expired.")
-
-
-def _foreign() -> ApiProblem:
-    return ApiProblem(403, "This job belongs to somebody else.")
-
-
-def wants_json() -> bool:
-    """Whether JSON is asked for by name, and liked better than a stream."""
-    if request.headers.get("Accept") == MEDIA_TYPE:  # what an EventSource sends: nothing to be weighed
-        return False
-    accept = request.accept_mimetypes
-    return accept["application/json"] > accept[MEDIA_TYPE]
-
-
-def read_cursor() -> EventId | None:
-    """What the client has seen; one that makes no sense is none."""
-    text = request.headers.get("Last-Event-ID")
-    if not text and request.query_string:
-        text = request.args.get("lastEventId")
-    return EventId.parse(text.strip()) if text else None
 
 
 def _tell_worker(planner: Services, worker: str, job_id: str) -> None:

@@ -33,17 +33,13 @@ class ClientSocket(gevent.socket.socket):
         "_reads",
         "_received",
         "_request_seconds",
-        "_unread",
         "is_too_large",
-        "listener",
         "may_still_send",
         "timed_out",
         "viewer",
     )
 
-    def __init__(
-        self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float, unread: bytes = b""
-    ) -> None:
+    def __init__(self, sock: gevent.socket.socket, *, idle_seconds: float, request_seconds: float) -> None:
         super().__init__(sock.family, sock.type, sock.proto, fileno=sock.detach())
         self._idle_seconds = idle_seconds
         self._request_seconds = request_seconds
@@ -55,11 +51,8 @@ class ClientSocket(gevent.socket.socket):
         """The request has more bytes than are read of any: the connection cannot be used again."""
         self.may_still_send = False
         """The client has sent more than was read: closing has to wait until it has our answer."""
-        self.listener: Any = None
-        """The socket it came by."""
         self.viewer: ServedStream | None = None
         """Who writes to the connection from now on; what the server would still write is dropped."""
-        self._unread = unread
         self.settimeout(SEND_SECONDS)
 
     def set_deadline(self, seconds: float) -> None:
@@ -74,13 +67,7 @@ class ClientSocket(gevent.socket.socket):
     def recv(self, *args: Any) -> bytes:
         """What has come; nothing, as if the client had hung up, when its time or its bytes are over."""
         self._give_others_a_turn()
-        now = time.monotonic()
-        if self._unread:
-            unread, self._unread = self._unread, b""
-            self._deadline = now + self._request_seconds
-            self.settimeout(SEND_SECONDS)
-            return unread
-        seconds = self._idle_seconds if self._deadline is None else self._deadline - now
+        seconds = self._idle_seconds if self._deadline is None else self._deadline - time.monotonic()
         if self.timed_out or seconds <= 0:
             return self._too_late()
         self.settimeout(seconds)

@@ -99,12 +99,9 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         """None of gunicorn's: it counts from the last answer, whether the next request has begun or not."""
         return nullcontext()
 
-    def handle(self, listener: Any, client: Any, addr: Any, unread: bytes = b"") -> None:
+    def handle(self, listener: Any, client: Any, addr: Any) -> None:
         settings = self._planner.settings
-        sock = ClientSocket(
-            client, idle_seconds=self.cfg.keepalive, request_seconds=settings.request_seconds, unread=unread
-        )
-        sock.listener = listener
+        sock = self._client_socket(client)
         if len(self._open) >= settings.max_connections and not self._evict():
             self._refuse(sock)
             return
@@ -115,6 +112,10 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         finally:
             self._idle.pop(sock, None)
             self._open.discard(sock)
+
+    def _client_socket(self, sock: gevent.socket.socket) -> ClientSocket:
+        request_seconds = self._planner.settings.request_seconds
+        return ClientSocket(sock, idle_seconds=self.cfg.keepalive, request_seconds=request_seconds)
 
     def _refuse(self, sock: ClientSocket) -> None:
         """Answers 503; otherwise the client would wait in a queue that nobody looks at."""
@@ -150,7 +151,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
             if sock.viewer is not None:
-                self._hijack(sock, sock.viewer, req, addr)
+                self._hijack(sock, sock.viewer, is_read=req.is_read)
             else:
                 sock.may_still_send = not req.is_read
                 self._idle[sock] = None
@@ -164,29 +165,28 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         gevent.sleep(0)
         return answer
 
-    def _hijack(self, sock: ClientSocket, viewer: ServedStream, req: Any, addr: Any) -> None:
-        """Lets the stream go on without a greenlet; the connection comes back for its next request after it."""
-        listener, fd = sock.listener, sock.detach()
+    def _hijack(self, sock: ClientSocket, stream: ServedStream, *, is_read: bool) -> None:
+        """Lets the stream go on without a greenlet. Its connection serves no other request.
+
+        `is_read` says whether the whole request was read.
+        """
+        fd = sock.detach()
         if fd < 0:  # the request ended in an error that closed it
-            viewer.start(None)
+            stream.start(None)
             return
         raw = _socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
         raw.setblocking(False)
-        unread = req.unreader.take_buffered()
-        # What nobody has read of a body would be taken for the next request.
-        may_stay = not req.should_close() and not _has_body(req)
 
-        def take_back() -> None:
-            self._open.discard(viewer)
-            if viewer.is_whole and may_stay and self.alive:
-                client = gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach())
-                self.handle(listener, client, addr, unread)
-            else:
-                raw.close()
+        def close() -> None:
+            may_still_send = not is_read or _has_unread(raw)
+            client = self._client_socket(gevent.socket.socket(raw.family, raw.type, raw.proto, fileno=raw.detach()))
+            client.may_still_send = may_still_send
+            client.close()
+            self._open.discard(stream)
 
-        self._open.add(viewer)
-        viewer.when_over.append(take_back)
-        viewer.start(raw)
+        self._open.add(stream)
+        stream.when_over.append(close)
+        stream.start(raw)
 
     def _drain(self) -> None:
         self._planner.stop_being_ready()
@@ -211,6 +211,9 @@ def _hang_up(client: ClientSocket) -> None:
         twin.shutdown(socket.SHUT_RD)
 
 
-def _has_body(req: Any) -> bool:
-    headers = dict(req.headers)
-    return headers.get("CONTENT-LENGTH", "0") != "0" or "TRANSFER-ENCODING" in headers
+def _has_unread(raw: _socket.socket) -> bool:
+    """Whether the client has sent something that nobody has read."""
+    try:
+        return bool(raw.recv(1, socket.MSG_PEEK))
+    except OSError:
+        return False

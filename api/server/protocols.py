@@ -17,9 +17,6 @@ class ServedStream(Protocol):
 
     when_over: list[Callable[[], object]]
 
-    @property
-    def is_whole(self) -> bool: ...
-
     def start(self, sock: Any) -> None: ...
 
 

@@ -1,13 +1,13 @@
 """Users' own suggestion agents, as they are kept in Redis."""
 
 import logging
-import time
 from uuid import uuid4
 
 from pydantic import ValidationError
 from redis import Redis
 from redis.client import Pipeline
 
+from shared.clock import now_ms
 from shared.contract.schemas import SuggestionAgent, SuggestionAgentBody
 from shared.state import keys
 
@@ -49,7 +49,7 @@ class AgentStore:
 
 
 def _agent(body: SuggestionAgentBody, old: SuggestionAgent | None) -> SuggestionAgent:
-    now = int(time.time() * 1000)
+    now = now_ms()
     return SuggestionAgent(
         **body.model_dump(by_alias=False),
         agent_id=old.agent_id if old else str(uuid4()),

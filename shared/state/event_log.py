@@ -37,6 +37,12 @@ class EventId(NamedTuple):
         match = _CURSOR.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else None
 
+    @classmethod
+    def from_bytes(cls, text: bytes) -> "EventId":
+        """An id that Redis gave. Raises ValueError where it is not one."""
+        attempt, _, sequence = text.partition(b"-")
+        return cls(int(attempt), int(sequence))
+
 
 class Entry(NamedTuple):
     """One event as it stands in the log; `data` is its JSON."""
@@ -48,6 +54,11 @@ class Entry(NamedTuple):
     @property
     def is_final(self) -> bool:
         return self.name in FINAL
+
+    @property
+    def message(self) -> bytes:
+        """The entry as it is published."""
+        return b"%d-%d %b %b" % (*self.id, self.name.encode(), self.data)
 
     @property
     def timestamp_ms(self) -> int | None:
@@ -117,13 +128,11 @@ def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] 
 
 
 def _entry(entry_id: bytes, fields: list[bytes] | dict[bytes, bytes]) -> Entry:
-    attempt, _, sequence = entry_id.partition(b"-")
     name, data = (fields[b"e"], fields[b"d"]) if isinstance(fields, dict) else (fields[1], fields[3])
-    return Entry(EventId(int(attempt), int(sequence)), name.decode(), data)
+    return Entry(EventId.from_bytes(entry_id), name.decode(), data)
 
 
 def parse_message(payload: bytes) -> Entry:
     """The entry that was published: `<id> <name> <JSON>`."""
     entry_id, name, data = payload.split(b" ", 2)
-    attempt, _, sequence = entry_id.partition(b"-")
-    return Entry(EventId(int(attempt), int(sequence)), name.decode(), data)
+    return Entry(EventId.from_bytes(entry_id), name.decode(), data)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import schemathesis
+from flask import request
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from hypothesis import HealthCheck, assume, given, settings
@@ -19,7 +20,8 @@ from schemathesis.generation import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from api import create_app
-from api.resources.suggestions import read_cursor, wants_json
+from api.http.negotiation import wants_stream
+from api.stream_app import cursor_of
 from shared.state import keys
 from tests.conftest import SECRET, ApiSettingsFactory, bearer, opened, token
 from tests.stack import BODY, JOBS
@@ -114,8 +116,8 @@ def test_any_idempotency_key_is_taken_or_400(alice: FlaskClient, key: str) -> No
 @given(cursor=header_text | st.from_regex(r"\A-?\d{1,30}-\d{1,30}\Z"), accept=header_text)
 def test_any_cursor_and_accept_header_are_understood_or_ignored(unlimited: OpenAPI, cursor: str, accept: str) -> None:
     with unlimited.test_request_context(JOBS, headers={"Last-Event-ID": cursor, "Accept": accept}):
-        assert wants_json() in (True, False)
-        seen = read_cursor()
+        assert wants_stream(request.headers.get("Accept")) in (True, False)
+        seen = cursor_of(request)
     assert seen is None or str(seen) == cursor.strip()
 
 

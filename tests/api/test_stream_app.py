@@ -1,23 +1,25 @@
-"""The front door answers as Flask's view does; only the way is shorter."""
+"""Streams are served before Flask sees them, and yet answered as everything else is."""
 
 import re
 from collections.abc import Iterator
 from contextlib import closing
 
-import httpx
 import pytest
 
+from api.http.negotiation import wants_stream
 from tests.conftest import wait_until
 from tests.stack import JOBS, Person, Process, Stack, stack
 
-BY_THE_DOOR, BY_THE_VIEW = "text/event-stream", "text/event-stream;q=0.9"
+STREAM, JSON = "text/event-stream", "application/json"
+AXIOS = "application/json, text/plain, */*"
 NOBODYS = "00000000-0000-4000-8000-000000000000"
-CHANGING = re.compile(r'^\S+|duration_ms=\S+|request_id=\S+|"timestamp":\d+')
+FRIEND = "https://friend.example"
+CHANGING = re.compile(r"^\S+|duration_ms=\S+|request_id=\S+")
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("stack"), STREAMS_PER_USER="1") as it:
+@pytest.fixture(scope="module", params=["", FRIEND], ids=["same origin", "other origins"])
+def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with stack(tmp_path_factory.mktemp("stack"), STREAMS_PER_USER="1", CORS_ORIGINS=request.param) as it:
         it.start_sandbox()
         it.start_web()
         it.start_worker()
@@ -52,40 +54,101 @@ def got(person: Person, web: Process, job_id: str, accept: str, **headers: str) 
     wait_until(lambda: any(told in line for line in web.lines[before:]))
     [line] = [line for line in web.lines[before:] if told in line]
     same = [f"{name}: {value}" for name, value in answer.headers.items() if name not in ("date", "x-request-id")]
-    return answer.status_code, sorted(same), CHANGING.sub("", answer.text), CHANGING.sub("", line)
+    return answer.status_code, sorted(same), answer.text, CHANGING.sub("", line)
 
 
-def test_a_stream_is_the_same_by_the_door_and_by_the_view(alice: Person, web: Process, job_id: str) -> None:
-    for headers in ({}, {"Last-Event-ID": "1-2"}, {"Last-Event-ID": "nonsense"}, {"X-Request-ID": "mine"}):
-        by_the_door = got(alice, web, job_id, BY_THE_DOOR, **headers)
-        assert by_the_door == got(alice, web, job_id.upper(), BY_THE_VIEW, **headers)
-        assert by_the_door[0] == 200 and "event: complete" in by_the_door[2]
-
-
-def test_who_is_refused_is_told_so_by_the_view(alice: Person, web: Process, system: Stack, job_id: str) -> None:
-    last_id = alice.read(job_id)["lastEventId"]
+@pytest.mark.parametrize("origin", [FRIEND, "https://stranger.example"])
+def test_a_refused_stream_is_answered_and_logged_as_the_refused_job_is(
+    alice: Person, web: Process, system: Stack, job_id: str, origin: str
+) -> None:
     with closing(Person(system)) as nobody, closing(Person(system, "bob")) as bob:
         nobody.http.headers.pop("Authorization")
-        asked = [
-            (401, nobody, job_id, {}),
-            (400, alice, "no-id", {}),
-            (404, alice, NOBODYS, {}),
-            (403, bob, job_id, {}),
-            (204, alice, job_id, {"Last-Event-ID": last_id}),
-        ]
-        for status, person, job, headers in asked:
-            by_the_door = got(person, web, job, BY_THE_DOOR, **headers)
-            assert by_the_door == got(person, web, job, BY_THE_VIEW, **headers) and by_the_door[0] == status
+        refused = [(401, nobody, job_id), (400, alice, "no-id"), (404, alice, NOBODYS), (403, bob, job_id)]
+        for status, person, job in refused:
+            stream = got(person, web, job, STREAM, Origin=origin)
+            assert stream == got(person, web, job, JSON, Origin=origin) and stream[0] == status
+
+
+def test_a_stream_has_the_headers_of_every_answer_and_one_line_in_the_log(
+    alice: Person, web: Process, system: Stack, job_id: str
+) -> None:
+    as_json = got(alice, web, job_id, JSON, Origin=FRIEND)
+    for headers in ({}, {"Last-Event-ID": "1-2"}, {"Last-Event-ID": "nonsense"}):
+        status, stream_headers, body, line = got(alice, web, job_id.upper(), STREAM, Origin=FRIEND, **headers)
+        own = ("cache-control", "connection", "content-", "transfer-encoding")
+        shared = {header for header in as_json[1] if not header.startswith(own)}
+        assert status == 200 and shared <= set(stream_headers) and "event: complete" in body
+        assert line == as_json[3]
+    allowed = f"access-control-allow-origin: {FRIEND}" in stream_headers
+    assert allowed is bool(system.settings["CORS_ORIGINS"])
+
+
+def test_who_has_the_end_is_told_to_stop_and_who_has_too_many_streams_to_wait(
+    alice: Person, web: Process, job_id: str
+) -> None:
+    last_id = alice.read(job_id)["lastEventId"]
+    status, _, body, line = got(alice, web, job_id, STREAM, **{"Last-Event-ID": last_id})
+    assert (status, body) == (204, "") and "status=204" in line
     waiting = alice.ask("slow")
     with alice.stream(waiting) as events:
         next(events)
-        refused = got(alice, web, waiting, BY_THE_DOOR)
-        assert refused == got(alice, web, waiting, BY_THE_VIEW) and refused[0] == 429
+        status, headers, body, line = got(alice, web, waiting, STREAM)
+        assert status == 429 and "retry-after: 1" in headers and "status=429" in line
+        assert "content-type: application/problem+json" in headers and '"status":429' in body
     alice.cancel(waiting)
 
 
-def test_other_methods_are_not_for_the_door(alice: Person, job_id: str) -> None:
-    headers = {"Accept": BY_THE_DOOR}
-    assert alice.http.delete(f"{JOBS}/{job_id}", headers=headers).json()["status"] == "completed"
-    assert alice.http.put(f"{JOBS}/{job_id}", headers=headers).status_code == 405
-    assert isinstance(alice.http.options(f"{JOBS}/{job_id}", headers=headers), httpx.Response)
+def test_the_methods_of_a_job_are_the_same_whatever_is_accepted(alice: Person, job_id: str) -> None:
+    for accept in (STREAM, JSON):
+        headers = {"Accept": accept}
+        assert alice.http.delete(f"{JOBS}/{job_id}", headers=headers).json()["status"] == "completed"
+        assert alice.http.put(f"{JOBS}/{job_id}", headers=headers).status_code == 405
+        assert alice.http.options(f"{JOBS}/{job_id}", headers=headers).headers["allow"].count("DELETE") == 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_stream"),
+    [
+        (None, True),
+        ("", True),
+        (STREAM, True),
+        ("*/*", True),
+        ("text/*", True),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", True),
+        ("application/*", True),
+        (JSON, False),
+        (AXIOS, False),
+        ("APPLICATION/JSON", False),
+        ("application/json; charset=utf-8", False),
+        (f"{JSON};q=0.1, */*", False),
+        (f"*/*, {JSON};q=0.1", False),
+        (f"{JSON}, {STREAM}", True),
+        (f"{STREAM}, {JSON}", True),
+        (f"{STREAM};q=0.5, {JSON}", False),
+        (f"{STREAM}, {JSON};q=0.5", True),
+        (f"{STREAM};q=0.9, {JSON};q=0.9", True),
+        (f"{STREAM};q=0", False),
+        (f"{STREAM};q=0, */*", False),
+        (f"{STREAM};q=0, {JSON}", False),
+        (f"{JSON};q=0", True),
+        (f"{JSON};q=0, {STREAM};q=0.1", True),
+        (f"{STREAM};charset=utf-8", True),
+        ("application/problem+json", True),
+        (f"{JSON};q=nonsense", True),
+        (";;,,=", True),
+    ],
+)
+def test_a_type_that_is_named_goes_before_one_that_only_a_wildcard_covers(accept: str | None, is_stream: bool) -> None:
+    assert wants_stream(accept) is is_stream
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_stream"),
+    [(AXIOS, False), ("*/*", True), (f"{STREAM};q=0.5, {JSON}", False), (f"{JSON}, {STREAM}", True)],
+)
+def test_what_clients_of_all_kinds_accept_decides_what_they_get(
+    alice: Person, job_id: str, accept: str, is_stream: bool
+) -> None:
+    answer = alice.http.get(f"{JOBS}/{job_id}", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith(STREAM if is_stream else JSON)
+    assert ("event: complete" in answer.text) is is_stream

@@ -1,7 +1,7 @@
 """From a POST to a finished stream, through real HTTP, Redis, RQ and the SDK."""
 
-import http.client
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.stack import BODY, JOBS, Person, Stack, Watcher, folded, own_events, stack
+
+RETRY = re.compile(rb"retry: (\d+)\n")
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +131,19 @@ def test_viewers_who_join_at_any_time_see_the_same(system: Stack, alice: Person)
 def test_the_stream_has_the_headers_that_keep_it_unbuffered(alice: Person) -> None:
     job_id = alice.ask()
     with alice.http.stream("GET", f"{JOBS}/{job_id}") as answer:
-        assert answer.headers["content-type"] == "text/event-stream"
+        assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert answer.headers["cache-control"] == "no-cache, no-transform"
         assert answer.headers["connection"] == "keep-alive"
         assert answer.headers["x-accel-buffering"] == "no"
-        assert next(answer.iter_raw()).startswith(b"retry: 1000\n")
+        assert RETRY.match(next(answer.iter_raw()))
+
+
+def test_streams_tell_their_clients_different_times_to_come_back_after(alice: Person) -> None:
+    job_id = alice.ask("fast")
+    alice.watch(job_id)
+    seen = [RETRY.match(alice.http.get(f"{JOBS}/{job_id}").content) for _ in range(12)]
+    times = [int(match[1]) for match in seen if match]
+    assert len(times) == 12 and all(500 <= time <= 1500 for time in times) and len(set(times)) > 3
 
 
 def test_an_http_1_0_client_gets_the_same_bytes_without_chunks(system: Stack, alice: Person) -> None:
@@ -145,18 +155,9 @@ def test_an_http_1_0_client_gets_the_same_bytes_without_chunks(system: Stack, al
         sock.sendall(request.encode())
         raw = b"".join(iter(lambda: sock.recv(65536), b""))
     body = raw.split(b"\r\n\r\n", 1)[1]
-    assert body.startswith(b"retry: 1000\n")
+    assert RETRY.match(body)
     assert body.endswith(b"\n\n")
     assert b"\r\n" not in body
-
-
-def test_a_connection_serves_another_request_after_a_stream(system: Stack, alice: Person) -> None:
-    job_id = alice.ask()
-    alice.watch(job_id)
-    answer = alice.http.get("/healthz")
-    assert answer.status_code == 200
-    pool = alice.http._transport._pool  # type: ignore[attr-defined]
-    assert len(pool.connections) == 1
 
 
 def test_the_job_as_json_is_its_log_folded(alice: Person) -> None:
@@ -292,25 +293,16 @@ def test_eight_jobs_run_at_once(system: Stack, alice: Person) -> None:
     wait_until(lambda: not running())
 
 
-def test_a_connection_serves_other_requests_after_a_stream(system: Stack, alice: Person) -> None:
-    job_id, connection = alice.ask(), http.client.HTTPConnection("127.0.0.1", system.web_port, timeout=40)
-    headers = dict(alice.http.headers) | {"accept": "text/event-stream"}
-    try:
-        connection.connect()
-        ours = connection.sock
-        for _ in range(3):  # live, then as a replay
-            connection.request("GET", f"{JOBS}/{job_id}", headers=headers)
-            assert b"\nevent: complete\n" in connection.getresponse().read()
-            connection.request("GET", "/healthz")
-            answer = connection.getresponse()
-            assert answer.status == 200 and answer.read()
-        assert connection.sock is ours
-    finally:
-        connection.close()
+def test_a_client_with_a_pool_of_connections_goes_on_after_a_stream(alice: Person) -> None:
+    job_id = alice.ask()
+    for _ in range(20):  # live, then as a replay
+        assert "\nevent: complete\n" in alice.http.get(f"{JOBS}/{job_id}").text
+        # Not sent twice by any client: it must not meet a connection that is about to close.
+        alice.ask("fast")
 
 
 @pytest.mark.parametrize("is_live", [True, False])
-def test_a_request_that_was_sent_on_behind_a_stream_is_answered_after_it(
+def test_a_connection_closes_after_its_stream_and_answers_nothing_that_was_sent_on_behind_it(
     system: Stack, alice: Person, is_live: bool
 ) -> None:
     job_id = alice.ask("fast")
@@ -318,13 +310,12 @@ def test_a_request_that_was_sent_on_behind_a_stream_is_answered_after_it(
         alice.watch(job_id)
     token = alice.http.headers["authorization"]
     requests = f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: h\r\nAccept: text/event-stream\r\nAuthorization: {token}\r\n\r\n"
-    requests += "GET /healthz HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    requests += f"DELETE {JOBS}/{job_id} HTTP/1.1\r\nHost: h\r\nAuthorization: {token}\r\n\r\n"
     with socket.create_connection(("127.0.0.1", system.web_port), timeout=40) as sock:
         sock.sendall(requests.encode())
         got = b"".join(iter(lambda: sock.recv(65536), b""))
-    stream, _, health = got.partition(b"\r\n0\r\n\r\n")
-    assert stream.startswith(b"HTTP/1.1 200 OK\r\n") and b"\nevent: complete\n" in stream
-    assert health.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert got.startswith(b"HTTP/1.1 200 OK\r\n") and b"\nevent: complete\n" in got
+    assert got.endswith(b"\r\n0\r\n\r\n") and got.count(b"HTTP/1.1 ") == 1
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol, TypeVar
 
+from shared.clock import now_ms
 from shared.contract.events import Cancelled, Complete, Event, Failed, Started, Tool
 from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
@@ -18,7 +19,7 @@ from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answer, Answered
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
-from worker.publishing.publisher import Publisher, now_ms
+from worker.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
 """Publishes one attempt: its events in order, its text in pieces no closer than the interval."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from shared.clock import now_ms
 from shared.contract.events import Delta, Event, SuggestionReady
 from shared.contract.schemas import ErrorCode, JobStatus, Suggestion, TokenUsage
 from shared.errors import AttemptFailed, AttemptLost
@@ -12,10 +12,6 @@ from shared.state.event_log import MAX_LOG_BYTES
 from shared.state.outcomes import AttemptStatus
 from worker.publishing.log_writer import Append, LogWriter
 from worker.publishing.partial_answer import PartialAnswer
-
-
-def now_ms() -> int:
-    return int(time.time() * 1000)
 
 
 @dataclass(frozen=True)

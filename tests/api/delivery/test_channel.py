@@ -71,10 +71,10 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 def test_a_reconnect_asks_for_thousands_of_channels_whatever_the_socket_takes_at_once(far: Acknowledging) -> None:
     there: list[int] = []
-    channel: Channel[int] = Channel(f"redis://127.0.0.1:{far.port}", lambda *_: None, there.append)
+    channel: Channel[int] = Channel(f"redis://127.0.0.1:{far.port}")
     for number in range(MANY):
         channel.subscribe(f"suggestion:{number:036}:live", number)
-    channel.start()
+    channel.start(lambda *_: None, there.append)
     try:
         wait_until(lambda: len(there) >= MANY)
         assert far.connections == 1 and set(there) == set(range(MANY))
@@ -87,8 +87,8 @@ def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecti
     redis_server: RedisServer, option: str
 ) -> None:
     heard: list[bytes] = []
-    channel: Channel[str] = Channel(f"{redis_server.url}?{option}", lambda _, payload: heard.append(payload), print)
-    channel.start()
+    channel: Channel[str] = Channel(f"{redis_server.url}?{option}")
+    channel.start(lambda _, payload: heard.append(payload), print)
     channel.subscribe("a channel", "somebody")
     try:
         assert channel.wait_subscribed("a channel", 5)
@@ -106,8 +106,8 @@ def test_a_message_that_cannot_be_passed_on_costs_nobody_the_connection(
             raise ValueError("an odd one")
         heard.append(payload)
 
-    channel: Channel[str] = Channel(redis_server.url, hear, print)
-    channel.start()
+    channel: Channel[str] = Channel(redis_server.url)
+    channel.start(hear, print)
     channel.subscribe("a channel", "somebody")
     try:
         assert channel.wait_subscribed("a channel", 5)

@@ -3,107 +3,48 @@
 import time
 from functools import reduce
 from itertools import pairwise
-from typing import cast
 
 import gevent
-import httpx
 import pytest
-from httpx_sse import EventSource, ServerSentEvent
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.delivery import sse
-from api.delivery.channel import Channel
 from api.delivery.feed import Feed, QueuePosition
-from api.delivery.hub import Hub
-from shared.contract.events import FINAL, Event, Transcript, decode, fold
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.contract.events import FINAL, Event, Transcript, fold
+from shared.contract.schemas import JobStatus
 from shared.state.event_log import Entry, EventId, Snapshot
-from shared.state.job_store import JobStore
 from tests import strategies
+from tests.api.delivery.builders import (
+    PlainStore,
+    Recorder,
+    SilentChannel,
+    TalkativeStore,
+    a_hub,
+    entry,
+    snapshot,
+)
 
 Log = list[tuple[EventId, Event]]
 Runs = list[Log]
-INPUT = JobInput(page_or_component="p", feature_type=FeatureType.INTEGRATION, priority_level=PriorityLevel.LOW)
-
-
-class Recorder:
-    """A viewer that keeps what it is sent."""
-
-    def __init__(self) -> None:
-        self.frames: list[bytes] = []
-        self.ends = 0
-
-    def send(self, chunk: bytes) -> None:
-        assert not self.ends, "nothing comes after the end"
-        assert sse.unchunk(chunk) and sse.chunk(sse.unchunk(chunk)) == chunk
-        self.frames.append(chunk)
-
-    def end(self) -> None:
-        self.ends += 1
-
-    def cut(self) -> None:
-        raise AssertionError("a recorder keeps up")
-
-    @property
-    def events(self) -> list[ServerSentEvent]:
-        raw = b"".join(sse.unchunk(chunk) for chunk in self.frames)
-        response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=raw)
-        return list(EventSource(response).iter_sse())
-
-    @property
-    def numbered(self) -> list[tuple[EventId, Event]]:
-        seen = []
-        for event in self.events:
-            event_id = EventId.parse(event.id)
-            if event_id and event.event != "queued":
-                seen.append((event_id, decode(event.event, event.data)))
-        return seen
-
-    @property
-    def ids(self) -> list[str]:
-        return [str(event_id) for event_id, _ in self.numbered]
-
-
-def entry(attempt: int, sequence: int, name: str = "tool") -> Entry:
-    """One of an attempt: `started` first, else a tool's use, or a final event by name."""
-    data = {
-        "started": b'{"attempt":1,"model":"m","agent":"a","cause":null,"timestamp":0}',
-        "tool": b'{"name":"Read","input":{},"timestamp":0}',
-        "delta": b'{"text":"x","totalLength":1,"timestamp":0}',
-        "error": b'{"message":"m","code":"INTERNAL","retryable":true,"timestamp":0}',
-        "cancelled": b'{"tokenUsage":{},"timestamp":0}',
-    }[name if sequence > 1 or name != "tool" else "started"]
-    return Entry(EventId(attempt, sequence), name if sequence > 1 or name != "tool" else "started", data)
-
-
-def snapshot(
-    entries: list[Entry],
-    *,
-    is_running: bool = True,
-    status: JobStatus = JobStatus.IN_PROGRESS,
-    last_id: EventId | None = None,
-) -> Snapshot:
-    last = last_id or (entries[-1].id if entries else None)
-    return Snapshot(status, last.attempt if last else 0, "u", 0, INPUT, is_running, last, entries)
 
 
 def loaded(*entries: Entry) -> Feed:
-    feed = Feed("job", 0)
-    feed.catch_up(snapshot(list(entries)), 0)
+    feed = Feed("job")
+    feed.catch_up(snapshot(list(entries)))
     return feed
 
 
 def watched(*entries: Entry) -> tuple[Feed, Recorder]:
     feed, viewer = loaded(*entries), Recorder()
-    feed.join(viewer, None, 0)
+    feed.join(viewer, None)
     return feed, viewer
 
 
 def test_what_comes_is_passed_on_as_it_comes() -> None:
     feed, viewer = watched()
     for sequence in (1, 2, 3):
-        feed.accept(entry(1, sequence), 0)
+        feed.accept(entry(1, sequence).message, 0)
         assert len(viewer.frames) == sequence
     assert viewer.ids == ["1-1", "1-2", "1-3"] and not feed.has_hole
 
@@ -111,48 +52,48 @@ def test_what_comes_is_passed_on_as_it_comes() -> None:
 def test_what_has_been_seen_is_dropped() -> None:
     feed, viewer = watched(entry(1, 1), entry(1, 2))
     for sequence in (1, 2, 2, 1):
-        feed.accept(entry(1, sequence), 0)
-    feed.catch_up(snapshot([entry(1, 1), entry(1, 2)]), 0)
+        feed.accept(entry(1, sequence).message, 0)
+    feed.catch_up(snapshot([entry(1, 1), entry(1, 2)]))
     assert viewer.ids == ["1-1", "1-2"] and not feed.has_hole
 
 
 def test_a_hole_holds_back_what_comes_after_it_until_the_log_is_read() -> None:
     feed, viewer = watched(entry(1, 1))
-    feed.accept(entry(1, 3), 0)
+    feed.accept(entry(1, 3).message, 0)
     assert feed.has_hole and viewer.ids == ["1-1"]
-    feed.catch_up(snapshot([entry(1, 2), entry(1, 3)]), 0)
+    feed.catch_up(snapshot([entry(1, 2), entry(1, 3)]))
     assert not feed.has_hole and viewer.ids == ["1-1", "1-2", "1-3"]
 
 
 def test_out_of_order_the_order_is_kept() -> None:
     feed, viewer = watched(entry(1, 1))
     for sequence in (4, 3, 2, 3, 4):
-        feed.accept(entry(1, sequence), 0)
+        feed.accept(entry(1, sequence).message, 0)
     assert viewer.ids == ["1-1", "1-2", "1-3", "1-4"] and not feed.has_hole
 
 
 def test_a_new_attempt_takes_the_place_of_the_one_before() -> None:
     feed, viewer = watched(entry(1, 1), entry(1, 2))
-    feed.accept(entry(2, 1), 0)
-    feed.accept(entry(1, 3), 0)  # a writer that was frozen and has been replaced
+    feed.accept(entry(2, 1).message, 0)
+    feed.accept(entry(1, 3).message, 0)  # a writer that was frozen and has been replaced
     late = Recorder()
-    feed.join(late, EventId(1, 2), 0)
+    feed.join(late, EventId(1, 2))
     assert viewer.ids == ["1-1", "1-2", "2-1"] and late.ids == ["2-1"]
 
 
 def test_a_new_attempt_whose_start_was_lost_is_a_hole() -> None:
     feed, viewer = watched(entry(1, 1))
-    feed.accept(entry(3, 2), 0)
+    feed.accept(entry(3, 2).message, 0)
     assert feed.has_hole and viewer.ids == ["1-1"]
-    feed.catch_up(snapshot([entry(3, 1), entry(3, 2)]), 0)
+    feed.catch_up(snapshot([entry(3, 1), entry(3, 2)]))
     assert viewer.ids == ["1-1", "3-1", "3-2"]
 
 
 @pytest.mark.parametrize("cursor", [None, *(EventId(a, s) for a in range(4) for s in range(1, 7))])
 def test_a_viewer_that_joins_late_gets_what_follows_its_cursor(cursor: EventId | None) -> None:
     feed, viewer = loaded(*(entry(2, sequence) for sequence in range(1, 5))), Recorder()
-    feed.join(viewer, cursor, 0)
-    feed.accept(entry(2, 5), 0)
+    feed.join(viewer, cursor)
+    feed.accept(entry(2, 5).message, 0)
     is_known = cursor is not None and cursor.attempt == 2 and cursor.sequence <= 4
     first = cursor.sequence + 1 if cursor and is_known else 1
     assert viewer.ids == [f"2-{sequence}" for sequence in range(first, 6)]
@@ -160,21 +101,21 @@ def test_a_viewer_that_joins_late_gets_what_follows_its_cursor(cursor: EventId |
 
 def test_joining_late_merges_the_past_and_not_what_comes() -> None:
     feed, viewer = loaded(entry(1, 1), entry(1, 2, "delta"), entry(1, 3, "delta")), Recorder()
-    feed.join(viewer, None, 0)
-    feed.accept(entry(1, 4, "delta"), 0)
-    feed.accept(entry(1, 5, "delta"), 0)
+    feed.join(viewer, None)
+    feed.accept(entry(1, 4, "delta").message, 0)
+    feed.accept(entry(1, 5, "delta").message, 0)
     assert viewer.ids == ["1-1", "1-3", "1-4", "1-5"]
 
 
 def test_the_end_comes_once_and_lets_every_viewer_go() -> None:
     feed, viewer = watched(entry(1, 1))
     for _ in range(2):
-        feed.accept(entry(1, 2, "error"), 0)
-        feed.catch_up(snapshot([entry(1, 2, "error")], status=JobStatus.FAILED), 0)
-    feed.accept(entry(1, 3), 0)
-    feed.accept(entry(2, 1), 0)
-    feed.expire(0)
-    feed.wait_at(QueuePosition(1, 1), 0)
+        feed.accept(entry(1, 2, "error").message, 0)
+        feed.catch_up(snapshot([entry(1, 2, "error")], status=JobStatus.FAILED))
+    feed.accept(entry(1, 3).message, 0)
+    feed.accept(entry(2, 1).message, 0)
+    feed.expire()
+    feed.wait_at(QueuePosition(1, 1))
     assert viewer.ids == ["1-1", "1-2"] and viewer.ends == 1
     assert feed.is_over and not feed.viewers
 
@@ -183,21 +124,21 @@ def test_a_viewer_that_joins_after_the_end_gets_it_and_is_let_go() -> None:
     feed = loaded(entry(1, 1), entry(1, 2, "error"))
     for cursor, ids in ((None, ["1-1", "1-2"]), (EventId(1, 1), ["1-2"]), (EventId(1, 2), [])):
         viewer = Recorder()
-        feed.join(viewer, cursor, 0)
+        feed.join(viewer, cursor)
         assert (viewer.ids, viewer.ends) == (ids, 1)
     assert not feed.viewers
 
 
 def test_a_job_that_is_cancelled_while_it_waits_ends_at_0_1() -> None:
     feed, viewer = watched()
-    feed.accept(entry(0, 1, "cancelled"), 0)
+    feed.accept(entry(0, 1, "cancelled").message, 0)
     assert viewer.ids == ["0-1"] and viewer.ends == 1
 
 
 def test_an_expired_job_tells_those_who_watch_once_and_keeps_nothing() -> None:
     feed, viewer = watched(entry(1, 1))
-    feed.expire(5)
-    feed.expire(6)
+    feed.expire()
+    feed.expire()
     last = viewer.events[-1]
     assert (last.event, last.json()["code"], last.json()["retryable"]) == ("error", "EXPIRED", True)
     assert b"id:" not in sse.unchunk(viewer.frames[-1])
@@ -208,7 +149,7 @@ def test_who_has_left_gets_nothing_more() -> None:
     feed, viewer = watched(entry(1, 1))
     feed.leave(viewer)
     feed.leave(viewer)
-    feed.accept(entry(1, 2, "error"), 0)
+    feed.accept(entry(1, 2, "error").message, 0)
     assert viewer.ids == ["1-1"] and viewer.ends == 0
 
 
@@ -222,15 +163,15 @@ def test_a_place_is_told_when_it_changes_and_on_joining_and_no_longer_once_the_j
         None,
         QueuePosition(1, 3),
     ):
-        feed.wait_at(queue_position, 0)
+        feed.wait_at(queue_position)
     told = [(event.json()["position"], event.json()["workers"]) for event in viewer.events]
     assert told == [(2, 0), (1, 0), (1, 3), (1, 3)]
     late = Recorder()
-    feed.join(late, None, 0)
+    feed.join(late, None)
     assert [event.event for event in late.events] == ["queued"]
-    feed.accept(entry(1, 1), 0)
+    feed.accept(entry(1, 1).message, 0)
     later = Recorder()
-    feed.join(later, None, 0)
+    feed.join(later, None)
     assert [event.event for event in later.events] == ["started"]
 
 
@@ -244,8 +185,8 @@ def test_a_place_is_told_when_it_changes_and_on_joining_and_no_longer_once_the_j
     ],
 )
 def test_a_job_waits_while_nobody_runs_it(is_running: bool, status: JobStatus, is_waiting: bool) -> None:
-    feed = Feed("job", 0)
-    feed.catch_up(snapshot([], is_running=is_running, status=status), 0)
+    feed = Feed("job")
+    feed.catch_up(snapshot([], is_running=is_running, status=status))
     assert feed.is_loaded and feed.is_waiting is is_waiting
 
 
@@ -257,7 +198,7 @@ class World:
         self.entries = strategies.entries(log)
         self.data = data
         self.written = 0
-        self.feed = Feed("job", 0)
+        self.feed = Feed("job")
         self.readings: list[Snapshot] = []
         self.viewers: list[tuple[Recorder, EventId | None]] = []
         self.finish_reading(self.reading())
@@ -274,9 +215,9 @@ class World:
 
     def finish_reading(self, seen: Snapshot) -> None:
         """What the hub does with a reading: it reads on while something is missing."""
-        self.feed.catch_up(seen, 0)
+        self.feed.catch_up(seen)
         while self.feed.has_hole:
-            self.feed.catch_up(self.reading(), 0)
+            self.feed.catch_up(self.reading())
 
     def write(self) -> None:
         self.written = min(self.written + 1, len(self.entries))
@@ -284,7 +225,7 @@ class World:
             self.deliver(self.written - 1)
 
     def deliver(self, queue_position: int) -> None:
-        self.feed.accept(self.entries[queue_position], 0)
+        self.feed.accept(self.entries[queue_position].message, 0)
         if self.feed.has_hole:
             # The hub reads soon, not at once; a reading from before may come in between.
             self.readings.append(self.reading())
@@ -305,7 +246,7 @@ class World:
 
     def join(self, cursor: EventId | None) -> None:
         viewer = Recorder()
-        self.feed.join(viewer, cursor, 0)
+        self.feed.join(viewer, cursor)
         self.viewers.append((viewer, cursor))
 
     def settle(self) -> None:
@@ -363,58 +304,19 @@ def is_next(log: Log, before: EventId, after: EventId) -> bool:
     return len(names) == 1 or set(names) == {"delta"}
 
 
-class TalkativeStore:
-    """A log whose final event is written, and told on the channel, while a first reading is on its way back."""
-
-    redis = None
-
-    def __init__(self, *log: Entry) -> None:
-        self.log = list(log)
-        self.hub: Hub | None = None
-
-    def read(self, job_id: str, cursor: EventId | None = None) -> Snapshot:
-        seen = snapshot([entry for entry in self.log if cursor is None or entry.id > cursor])
-        if not self.log[-1].is_final:
-            final = Entry(EventId(1, self.log[-1].id.sequence + 1), "error", entry(1, 2, "error").data)
-            self.log.append(final)
-            assert self.hub is not None
-            self.hub._on_message(self.hub._feeds[job_id], b"%s error %s" % (str(final.id).encode(), final.data))
-        return seen
-
-
-class SilentChannel:
-    """Acknowledges every subscription, and tells nothing by itself."""
-
-    connects = 1
-
-    def start(self) -> None: ...
-    def stop(self) -> None: ...
-    def subscribe(self, name: str, listener: Feed) -> None: ...
-    def unsubscribe(self, name: str) -> None: ...
-    def wait_subscribed(self, name: str, timeout_seconds: float) -> bool:
-        return True
-
-
 def test_what_is_told_while_the_log_is_first_read_is_not_left_to_the_next_keep_alive() -> None:
     store, viewer = TalkativeStore(entry(1, 1)), Recorder()
-    hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
-    hub._channel = cast(Channel[Feed], SilentChannel())
+    hub = a_hub(store)
     store.hub = hub
     try:
         feed, _ = hub.open("job", lambda head_only: store.read("job"))
-        feed.join(viewer, None, 0)
+        feed.join(viewer, None)
         deadline = time.monotonic() + 1
         while not viewer.ends and time.monotonic() < deadline:
             gevent.sleep(0.001)
     finally:
         hub.stop()
     assert viewer.ids == ["1-1", "1-2"] and viewer.ends == 1
-
-
-def a_hub() -> Hub:
-    hub = Hub(cast(JobStore, TalkativeStore(entry(1, 1))), "redis://127.0.0.1:9", keepalive_seconds=600)
-    hub._channel = cast(Channel[Feed], SilentChannel())
-    return hub
 
 
 def test_of_viewers_that_come_together_one_has_the_log_read() -> None:
@@ -457,22 +359,9 @@ def test_who_is_not_let_in_leaves_nothing_open_and_the_next_one_reads_the_log() 
         hub.stop()
 
 
-class PlainStore:
-    """A log that grows without anybody being told."""
-
-    redis = None
-
-    def __init__(self) -> None:
-        self.log = [entry(1, 1)]
-
-    def read(self, job_id: str, cursor: EventId | None = None) -> Snapshot:
-        return snapshot([e for e in self.log if cursor is None or e.id > cursor], last_id=self.log[-1].id)
-
-
 def test_a_feed_that_lags_behind_the_log_catches_up_when_somebody_joins() -> None:
     store = PlainStore()
-    hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
-    hub._channel = cast(Channel[Feed], SilentChannel())
+    hub = a_hub(store)
     try:
         feed, _ = hub.open("job", lambda head_only: store.read("job"))
         store.log.append(entry(1, 2))
@@ -484,8 +373,7 @@ def test_a_feed_that_lags_behind_the_log_catches_up_when_somebody_joins() -> Non
 
 def test_what_was_told_while_the_channel_was_away_during_the_first_reading_is_read() -> None:
     store, channel = PlainStore(), SilentChannel()
-    hub = Hub(cast(JobStore, store), "redis://127.0.0.1:9", keepalive_seconds=600)
-    hub._channel = cast(Channel[Feed], channel)
+    hub = a_hub(store, channel)
 
     def read_across_a_cut(head_only: bool) -> Snapshot:
         seen = store.read("job")

@@ -18,9 +18,9 @@ one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
 
 
 def history(entries: list[Entry]) -> History:
-    it = History()
+    it = History(entries[0].id.attempt)
     for entry in entries:
-        it.add(entry)
+        it.add(entry.name.encode(), entry.data)
     return it
 
 

@@ -2,6 +2,7 @@
 
 import http.client
 import io
+import json
 import socket
 from collections.abc import Iterator
 from typing import cast
@@ -12,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.delivery import sse
-from shared.contract.events import Connected, Delta, Event, Queued, decode
+from shared.contract.events import Connected, Event, Queued, decode
 from shared.contract.schemas import JobStatus
-from shared.state.event_log import Entry, EventId
+from shared.state.event_log import EventId
 from tests import strategies
 
 Log = list[tuple[EventId, Event]]
@@ -53,7 +54,7 @@ def unchunked(chunks: bytes) -> bytes:
 @given(st.data(), one_run)
 def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, run: Log) -> None:
     entries = strategies.entries(run)
-    seen = read(cut(data, sse.retry(1000) + b"".join(map(sse.encode_entry, entries))))
+    seen = read(cut(data, sse.retry(1000) + sse.replay(entries)))
     told = [event for event in seen if event.data]
     assert [(event.id, event.event, event.data.encode()) for event in told] == [
         (str(entry.id), entry.name, entry.data) for entry in entries
@@ -64,7 +65,7 @@ def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, r
 
 @given(st.data(), one_run)
 def test_a_finished_chunk_carries_the_plain_bytes(data: st.DataObject, run: Log) -> None:
-    frames = [sse.chunk(sse.encode_entry(entry)) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
+    frames = [sse.chunk(sse.replay([entry])) for entry in strategies.entries(run)] + [sse.KEEP_ALIVE]
     body = unchunked(b"".join(frames) + b"0\r\n\r\n")
     assert body == b"".join(sse.unchunk(chunk) for chunk in frames)
 
@@ -86,8 +87,16 @@ def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
     assert sse.replay([]) == b""  # as a chunk it would end the response
 
 
-@given(strategies.text, st.integers(1, 99), st.integers(1, 10**9))
-def test_a_delta_in_one_step_is_what_it_is_by_the_general_way(text: str, attempt: int, sequence: int) -> None:
-    data = Delta(text=text, total_length=len(text), timestamp=1).encode()
-    event_id = EventId(attempt, sequence)
-    assert sse.delta_chunk(str(event_id).encode(), data) == sse.chunk(sse.encode_entry(Entry(event_id, "delta", data)))
+@given(one_run)
+def test_an_entry_as_a_chunk_is_what_its_replay_is(run: Log) -> None:
+    for entry in strategies.entries(run):
+        event_id, name, data = entry.message.split(b" ", 2)
+        assert sse.entry_chunk(event_id, name, data) == sse.chunk(sse.replay([entry]))
+
+
+@given(one_run)
+def test_no_reader_sees_a_line_end_within_data(run: Log) -> None:
+    for entry in strategies.entries(run):
+        data = sse.escape_line_ends(entry.data)
+        assert len(data.decode().splitlines()) == 1  # Python's list of line ends is the longest
+        assert json.loads(data) == json.loads(entry.data)

@@ -1,5 +1,6 @@
 """A viewer on a real socket pair: slow, stuck, gone, or sending more than it should."""
 
+import time
 from _socket import socket as stdlib_socket
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from gevent import socket
 from gevent.event import Event
 
 from api.delivery.sse import chunk
-from api.delivery.viewer import LAST_CHUNK, MAX_BACKLOG_BYTES, SocketViewer
+from api.delivery.viewer import LAST_CHUNK, MAX_BACKLOG_BYTES, SocketViewer, StreamState
 
 PIECE = chunk(b"x" * 50_000)
 
@@ -46,11 +47,11 @@ class Stream:
 def test_a_client_that_does_not_read_is_hung_up_on_past_the_bound(sockets: tuple[socket.socket, socket.socket]) -> None:
     stream = Stream(sockets[0])
     sent = 0
-    while not stream.viewer.was_cut:
+    while stream.viewer.state is StreamState.OPEN:
         stream.viewer.send(PIECE)
         sent += len(PIECE)
         assert sent < MAX_BACKLOG_BYTES + 2_000_000
-    assert stream.is_over() and not stream.viewer.is_whole
+    assert stream.is_over() and stream.viewer.state is StreamState.CUT
     assert sent > MAX_BACKLOG_BYTES
 
 
@@ -66,7 +67,7 @@ def test_a_slow_client_gets_every_byte_in_order(sockets: tuple[socket.socket, so
     while len(got) < len(expected):
         got += theirs.recv(7_000)
     assert got == expected
-    assert stream.is_over() and stream.viewer.is_whole and not stream.viewer.was_cut
+    assert stream.is_over() and stream.viewer.state is StreamState.ENDED
 
 
 def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
@@ -85,14 +86,14 @@ def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
     expected, got = b"".join(pieces) + LAST_CHUNK, b""
     while len(got) < len(expected):
         got += theirs.recv(100_000)
-    assert got == expected and over.wait(5) and viewer.is_whole
+    assert got == expected and over.wait(5) and viewer.state is StreamState.ENDED
 
 
 def test_a_client_that_goes_away_is_noticed_at_once(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
     stream = Stream(ours)
     theirs.close()
-    assert stream.is_over() and not stream.viewer.is_whole
+    assert stream.is_over() and stream.viewer.state is StreamState.LEFT
 
 
 def test_a_client_that_has_gone_before_the_request_lets_go_is_noticed_too(
@@ -104,22 +105,45 @@ def test_a_client_that_has_gone_before_the_request_lets_go_is_noticed_too(
     theirs.close()
     viewer.send(PIECE)
     viewer.start(raw)
-    assert over.wait(5) and not viewer.is_whole
+    assert over.wait(5) and viewer.state is StreamState.LEFT
 
 
-def test_pipelined_bytes_are_left_for_the_next_request_and_do_not_spin(
-    sockets: tuple[socket.socket, socket.socket],
+def test_bytes_that_the_client_sends_during_its_stream_do_not_wake_the_process_again_and_again(
+    sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = sockets
+    calls: list[bool] = []
+    on_readable = SocketViewer._on_readable
+
+    def count(viewer: SocketViewer) -> None:
+        calls.append(True)
+        on_readable(viewer)
+
+    monkeypatch.setattr(SocketViewer, "_on_readable", count)
     stream = Stream(ours)
     theirs.sendall(b"GET / HTTP/1.1\r\n")
-    while stream.viewer.is_watching:
+    deadline = time.monotonic() + 5
+    while not calls and time.monotonic() < deadline:
         gevent.sleep(0)
+    for _ in range(100):
+        gevent.sleep(0)
+    assert len(calls) == 1
     stream.viewer.send(chunk(b"event"))
     stream.viewer.end()
-    assert stream.is_over() and stream.viewer.is_whole
+    assert stream.is_over() and stream.viewer.state is StreamState.ENDED
     assert theirs.recv(100) == chunk(b"event") + LAST_CHUNK
-    assert ours.recv(100) == b"GET / HTTP/1.1\r\n"
+
+
+def test_a_client_that_knows_no_chunks_gets_the_plain_bytes(sockets: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = sockets
+    viewer, raw = SocketViewer(ours.fileno(), is_chunked=False), twin(ours)
+    viewer.when_over.append(raw.close)
+    viewer.start(raw)
+    viewer.send(chunk(b"one"))
+    viewer.send(chunk(b"two"))
+    viewer.end()
+    assert viewer.state is StreamState.ENDED
+    assert theirs.recv(100) == b"onetwo" and theirs.recv(1) == b""
 
 
 def test_a_client_that_is_stuck_at_the_end_is_let_go(
@@ -130,8 +154,7 @@ def test_a_client_that_is_stuck_at_the_end_is_let_go(
     for _ in range(20):
         stream.viewer.send(PIECE)
     stream.viewer.end()
-    assert stream.is_over()
-    assert stream.viewer.was_cut and not stream.viewer.is_whole
+    assert stream.is_over() and stream.viewer.state is StreamState.CUT
 
 
 def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
@@ -141,7 +164,6 @@ def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
     done: list[str] = []
     stream.viewer.when_over[:0] = [lambda: done.append("first"), lambda: 1 // 0, lambda: done.append("last")]
     stream.viewer.end()
-    stream.viewer.cut()
     stream.viewer.end()
     assert stream.is_over() and done == ["first", "last"]
     assert "tidying up" in caplog.text
@@ -157,11 +179,8 @@ def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socke
     expected, got = big + LAST_CHUNK, b""
     while len(got) < len(expected):
         got += theirs.recv(100_000)
-    assert stream.is_over() and stream.viewer.is_whole
-    theirs.settimeout(0)
-    with pytest.raises(BlockingIOError):
-        theirs.recv(1)
-    assert got == expected
+    assert stream.is_over() and stream.viewer.state is StreamState.ENDED
+    assert theirs.recv(1) == b"" and got == expected
 
 
 def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to_nobody(
@@ -172,7 +191,7 @@ def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to
     viewer.when_over.append(over.set)
     viewer.start(None)
     viewer.send(chunk(b"late"))
-    assert over.wait(5) and not viewer.is_whole
+    assert over.wait(5) and viewer.state is StreamState.LEFT
     theirs.settimeout(0)
     with pytest.raises(BlockingIOError):
         theirs.recv(1)

@@ -1,27 +1,46 @@
 """A client's socket: what it is given time for."""
 
+from _socket import socket as stdlib_socket
 from typing import cast
 
+import gevent
 import pytest
 from gevent import socket
 
 from api.delivery.admission import Admission, StreamRequest
-from api.delivery.stream import open_stream
-from api.delivery.viewer import LAST_CHUNK, SocketViewer
+from api.delivery.stream import Client, open_stream
+from api.delivery.viewer import LAST_CHUNK, SocketViewer, StreamState
 from api.server.client_socket import SEND_SECONDS, ClientSocket
 from shared.state.event_log import Snapshot
-from tests.api.delivery.test_feed import a_hub, entry, snapshot
+from tests.api.delivery.builders import a_hub, entry, snapshot
 
 
-def test_a_request_that_was_read_already_has_the_time_of_any_other() -> None:
+def test_a_request_has_its_time_from_its_first_byte_on_and_an_answer_the_time_of_any_other() -> None:
     ours, theirs = socket.socketpair()
-    with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=0.05, unread=b"GET / HT") as client:
+    with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=0.05) as client:
         client.setblocking(True)  # as gunicorn does
+        theirs.sendall(b"GET / HT")
         assert client.recv(100) == b"GET / HT"
         assert client.gettimeout() == SEND_SECONDS
         theirs.sendall(b"TP/1.1\r\n")
         assert client.recv(100) == b"TP/1.1\r\n"
         assert client.recv(100) == b"" and client.timed_out
+
+
+def test_a_client_that_still_sends_is_not_reset_before_it_has_read_the_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as theirs:
+        theirs.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        client = ClientSocket(accepted, idle_seconds=60, request_seconds=60)
+        theirs.sendall(b"x" * 20_000)
+        client.sendall(b"the answer")
+        client.may_still_send = True
+        leaving = gevent.spawn(client.close)
+        theirs.settimeout(5)
+        assert theirs.recv(100) == b"the answer" and theirs.recv(100) == b""
+        theirs.close()
+        leaving.join(timeout=5)
+        assert leaving.ready()
 
 
 def test_what_the_server_would_still_write_is_dropped_once_a_viewer_has_the_connection() -> None:
@@ -49,10 +68,15 @@ def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() ->
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
         try:
             assert hub.start_draining() == []
-            stream = open_stream(hub, cast(Admission, OpenAdmission()), StreamRequest("job", "alice", None), client)
+            stream = open_stream(
+                hub, cast(Admission, OpenAdmission()), StreamRequest("job", "alice", None), Client(client, True)
+            )
             list(stream.body)
-            assert isinstance(client.viewer, SocketViewer) and client.viewer.is_ending
-            said = theirs.recv(65_536)
+            assert isinstance(client.viewer, SocketViewer) and client.viewer.state is StreamState.ENDING
+            raw = stdlib_socket(fileno=client.detach())
+            client.viewer.start(raw)
+            raw.close()
+            said = b"".join(iter(lambda: theirs.recv(65_536), b""))
         finally:
             hub.stop()
     assert b"id: 1-1" in said and b"retry: " in said and said.endswith(LAST_CHUNK)

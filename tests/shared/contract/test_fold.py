@@ -100,9 +100,9 @@ def test_a_snapshot_and_the_events_after_it_make_the_same_job_as_all_of_them(run
 def test_a_merged_replay_from_any_cursor_folds_to_the_same_job(runs: Runs, data: st.DataObject) -> None:
     log = runs[-1]
     at = data.draw(st.integers(0, len(log)))
-    history = History()
+    history = History(log[0][0].attempt)
     for entry in strategies.entries(log):
-        history.add(entry)
+        history.add(entry.name.encode(), entry.data)
     replayed = [(e.id, decode(e.name, e.data)) for e in history.after(log[at - 1][0] if at else None)]
     assert folded(replayed, folded(log[:at])) == folded(log)
 

@@ -1,0 +1,13 @@
+"""The paths of the API, and the ids in them."""
+
+import re
+
+PREFIX = "/api/feature-planner"
+JOBS = "/suggest-feature"
+"""The collection of jobs, below the prefix; one job is below that, by its id."""
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def parse_job_id(text: str) -> str | None:
+    """The id as jobs are stored under it; None where the text is not a UUID."""
+    return text.lower() if _UUID.fullmatch(text) else None

@@ -1,0 +1,20 @@
+"""What a client is told when it may not have the job that it asks for."""
+
+from api.http.paths import parse_job_id
+from api.http.problems import ApiProblem
+
+
+def checked_id(text: str) -> str:
+    """The id as jobs are stored under it. Raises ApiProblem 400."""
+    job_id = parse_job_id(text)
+    if job_id is None:
+        raise ApiProblem(400, "The job's id is not a UUID.")
+    return job_id
+
+
+def gone() -> ApiProblem:
+    return ApiProblem(404, "There is no such job, or it has expired.")
+
+
+def foreign() -> ApiProblem:
+    return ApiProblem(403, "This job belongs to somebody else.")
