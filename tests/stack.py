@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -224,7 +224,8 @@ class Person:
             yield (Event(event.id, event.event, json.loads(event.data)) for event in events if event.data)
             if is_rude:
                 sock = answer.extensions["network_stream"].get_extra_info("socket")
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                with suppress(OSError):  # closed already where the stream has ended
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def watch(self, job_id: str, cursor: str = "") -> list[Event]:
         """All events of one connection."""

@@ -75,7 +75,7 @@ def test_the_web_processes_tell_of_jobs_and_streams(busy: Stack, job_id: str) ->
     samples = scraped(busy.web_port)
     assert value(samples, "planner_job_creation_seconds_count", outcome="created") == 1
     assert value(samples, "planner_stream_resumes_total") == 1
-    assert value(samples, "planner_publish_seconds_count") > 5
+    assert value(samples, "planner_publish_seconds_count") > 1
     assert 0 < value(samples, "planner_publish_seconds_sum") / value(samples, "planner_publish_seconds_count") < 0.5
     assert value(samples, "planner_viewers_cut_off_total") == 0 == value(samples, "planner_holes_filled_total")
     assert value(samples, "planner_redis_up") == 1 == value(samples, "planner_workers")
