@@ -40,9 +40,9 @@ class Toolbox:
         return [tool.to_dict() for tool in self._tools.values()]
 
     @property
-    def has_refused(self) -> bool:
-        """Whether the model has asked for more calls than a job may have."""
-        return self._conversation.calls_left < 0
+    def is_used_up(self) -> bool:
+        """Whether no further call is answered."""
+        return self._conversation.calls_left <= 0
 
     async def results(self, calls: Sequence[JsonObject]) -> list[JsonObject]:
         """A result for each `tool_use` block, in their order; the calls run side by side."""
