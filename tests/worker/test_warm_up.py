@@ -21,7 +21,8 @@ async def work():
         await main.warm_up.rehearse(None)
         loaded = set(sys.modules)
         job = main.warm_up._JOB.model_copy(update={"page_or_component": "first fast"})
-        *_, last = [event async for event in main.FeatureAgent(client, None).suggest(job, "sandbox", None, Conversation())]
+        agent = main.FeatureAgent(client, None)
+        *_, last = [event async for event in agent.suggest(job, "sandbox", None, Conversation())]
         assert last.answer.suggestions
         print(*sorted(set(sys.modules) - loaded))
 
