@@ -82,7 +82,7 @@ class FeatureAgent:
                 spent = conversation.spent_before.plus(turn.spent)
                 if limits.is_spent(spent):
                     raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
-                results = await toolbox.results(turn.tool_calls)
+                results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
                 haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
                 _go_on(request, turn, results, haste)
         except (APIError, HTTPError, StreamError) as error:
@@ -149,6 +149,6 @@ def _answer(turn: Turn) -> Answer:
         case reason:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}")
     try:
-        return Answer.model_validate_json(turn.text)
+        return Answer.model_validate_json(turn.answer_json)
     except ValidationError as error:
         raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"{error.error_count()} problems with the schema") from None
