@@ -144,7 +144,7 @@ def _answer(turn: Turn) -> Answer:
             raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")
         case "model_context_window_exceeded":
             raise AttemptFailed(ErrorCode.MODEL_REJECTED, "the context is too long")
-        case "end_turn" | "stop_sequence":
+        case "end_turn" | "stop_sequence" | None:  # some gateways leave it out
             pass
         case reason:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}")

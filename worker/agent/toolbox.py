@@ -44,9 +44,7 @@ class Toolbox:
         """Whether no further call is answered."""
         return self._conversation.calls_left <= 0
 
-    async def results(
-        self, calls: Sequence[JsonObject], malformed: Collection[str] = frozenset()
-    ) -> list[JsonObject]:
+    async def results(self, calls: Sequence[JsonObject], malformed: Collection[str] = frozenset()) -> list[JsonObject]:
         """A result for each `tool_use` block, in their order; the calls run side by side.
 
         `malformed` are the ids of those whose input could not be read.
@@ -54,7 +52,10 @@ class Toolbox:
         allowed = self._conversation.calls_left
         self._conversation.calls_left -= len(calls)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._result(call, number < allowed, call["id"] in malformed)) for number, call in enumerate(calls)]
+            tasks = [
+                group.create_task(self._result(call, number < allowed, call["id"] in malformed))
+                for number, call in enumerate(calls)
+            ]
         return [task.result() for task in tasks]
 
     async def _result(self, call: JsonObject, is_allowed: bool, is_malformed: bool) -> JsonObject:

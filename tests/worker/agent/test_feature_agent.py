@@ -492,6 +492,20 @@ def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -
     asyncio.run(run())
 
 
+def test_a_tool_call_that_cannot_be_read_is_told_to_the_model_and_the_run_goes_on(
+    sandbox: Sandbox, project: Project
+) -> None:
+    events = suggest(sandbox, "Checkout malformed call", project)
+    assert isinstance(events[-1], Answered)
+    results = [
+        block
+        for request in sandbox.requests("Checkout malformed call")
+        for block in request["body"]["messages"][-1]["content"]
+        if block["type"] == "tool_result" and block.get("is_error")
+    ]
+    assert results and "JSON object" in results[0]["content"]
+
+
 TRAPS = {".env": "SECRET=1\n", "id_rsa": "key\n", "other.ts": "export {}\n"}
 
 
