@@ -27,11 +27,12 @@ class Feed:
     """Holds the events of the current attempt and passes each on as it comes. Never waits.
 
     It accepts an event only if it is the next one. `has_hole` then says that events are missing before one that was
-    seen, so that the log has to be read. `is_rewound` says that an event contradicts what the feed has passed on:
-    Redis has lost its last writes, and the feed has to start over.
+    seen, so that the log has to be read. `is_rewound` says that the log contradicts what the feed has passed on: Redis
+    has lost its last writes. The feed then accepts nothing until it has started over.
     """
 
     __slots__ = (
+        "_has_expired",
         "_newest_seen",
         "_next_id",
         "_targets",
@@ -43,6 +44,7 @@ class Feed:
         "job_id",
         "last_event_at",
         "last_sent_at",
+        "lost_up_to",
         "queue_position",
         "users",
         "viewers",
@@ -59,6 +61,10 @@ class Feed:
         self.is_waiting = False
         self.is_over = False
         self.is_rewound = False
+        self.lost_up_to: EventId | None = None
+        """A cursor up to this one may be of an event that Redis has lost, whose id another event may have now."""
+        self._has_expired = False
+        """Whether it is over without a final event."""
         self._newest_seen: EventId | None = None
         self._next_id = _NO_ID
         """The id of the event that continues the current attempt."""
@@ -74,11 +80,21 @@ class Feed:
         """Whether an event was seen that could not be accepted, because one before it is missing."""
         return self._newest_seen is not None
 
+    def knows(self, cursor: EventId | None) -> bool:
+        """Whether the cursor is one of these events, so that its client can go on from there."""
+        return cursor is not None and self.history.has(cursor) and not self._is_ambiguous(cursor)
+
+    def _is_ambiguous(self, cursor: EventId) -> bool:
+        lost = self.lost_up_to
+        return lost is not None and cursor.attempt == lost.attempt and cursor <= lost
+
     def join(self, viewer: Viewer, cursor: EventId | None) -> None:
         """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
-        if missed := sse.replay(self.history.after(cursor)):
+        if missed := sse.replay(self.history.after(cursor if self.knows(cursor) else None)):
             viewer.send(sse.chunk(missed))
         if self.is_over:
+            if self._has_expired:
+                viewer.send(_expired())
             viewer.end()
             return
         if self.queue_position:
@@ -114,12 +130,13 @@ class Feed:
     def _begins_attempt(self, event_id: bytes, name: bytes, data: bytes) -> bool:
         """Whether an event that does not continue the current attempt is the first of a newer one."""
         seen, last = EventId.from_bytes(event_id), self.last_id
-        if self.is_over:
+        if self.is_over or self.is_rewound:
             return False
         if last is not None and seen <= last:
             # The log ends with a final event, and an attempt begins once: this is another log than the one passed on.
             is_other_start = seen == (last.attempt, 1) and sse.escape_line_ends(data) != self.history.first_data
-            self.is_rewound = self.is_rewound or name in _FINAL or is_other_start
+            if name in _FINAL or is_other_start:
+                self.mark_rewound()
             return False
         if seen.sequence != 1:
             self._newest_seen = max(self._newest_seen or seen, seen)
@@ -131,24 +148,34 @@ class Feed:
         """Accepts what a reading of the log brought."""
         self.is_loaded = True
         self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
+        self.lost_up_to = snapshot.lost_up_to
         now = time.monotonic()
         for entry in snapshot.entries:
             self.accept(entry.message, now)
+        if snapshot.status.is_final and not self.is_over and not self.is_rewound:
+            # The record says that the job has ended, and its log does not have the final event: it never will.
+            self.expire()
+
+    def mark_rewound(self) -> None:
+        """Says that the log contradicts what was passed on. Nothing more is accepted until `start_over`."""
+        self.is_rewound = True
+        self._next_id = _NO_ID
 
     def start_over(self) -> list[Viewer]:
         """Forgets the log that Redis has lost. Returns the viewers that were passed it."""
         viewers = list(self.viewers)
         self.viewers, self._targets = set(), ()
+        self.lost_up_to = self.last_id or self.lost_up_to
         self.history = History()
-        self.is_loaded = self.is_rewound = False
+        self.is_loaded = self.is_over = self.is_rewound = self._has_expired = False
         self._newest_seen, self._next_id, self.queue_position = None, _NO_ID, None
         return viewers
 
     def expire(self) -> None:
         """Tells the viewers that the job's life ran out. That event is kept nowhere."""
         if not self.is_over:
-            event = Failed.of(ErrorCode.EXPIRED, now_ms())
-            self._broadcast(sse.chunk(sse.encode_event(event)), time.monotonic())
+            self._has_expired = True
+            self._broadcast(_expired(), time.monotonic())
             self.end()
 
     def wait_at(self, queue_position: QueuePosition | None) -> None:
@@ -179,3 +206,7 @@ class Feed:
 
 def _queued(queue_position: QueuePosition) -> Queued:
     return Queued(position=queue_position.position, workers=queue_position.workers, timestamp=now_ms())
+
+
+def _expired() -> bytes:
+    return sse.chunk(sse.encode_event(Failed.of(ErrorCode.EXPIRED, now_ms())))

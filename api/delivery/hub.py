@@ -121,10 +121,12 @@ class Hub:
 
     def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
         """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
-        before = feed.last_id or NO_EVENT
+        before, was_over = feed.last_id or NO_EVENT, feed.is_over
         head = read(True)
         last = head.last_id or NO_EVENT
-        if not feed.is_over and (last > (feed.last_id or NO_EVENT) or last < before):
+        if last < before or (was_over and not head.status.is_final):
+            feed.mark_rewound()
+        if feed.is_rewound or (not feed.is_over and last > (feed.last_id or NO_EVENT)):
             self._read(feed)
         return head
 
@@ -148,10 +150,8 @@ class Hub:
         if now - self._observed_at > OBSERVE_SECONDS:
             self._observed_at = now
             self._observe(parse_message(payload))
-        if feed.is_rewound:
-            self._start_over(feed)
         # While it is first read, whoever reads it sees to the hole.
-        if feed.has_hole and feed.is_loaded:
+        if feed.is_rewound or (feed.has_hole and feed.is_loaded):
             self._read_soon(feed)
 
     @staticmethod
@@ -191,7 +191,7 @@ class Hub:
                 return
             if feed.history is not history:
                 continue  # another attempt has begun meanwhile
-            if before and latest and not feed.is_over and not _continues(snapshot, before, latest):
+            if feed.is_rewound or (before and latest and not _continues(snapshot, before, latest)):
                 self._start_over(feed)
                 continue
             feed.catch_up(snapshot)
@@ -203,15 +203,22 @@ class Hub:
                 return
 
     def _start_over(self, feed: Feed) -> None:
-        """Sends away the viewers of a job whose log Redis has lost in part: they may hold events that never were."""
+        """Sends away the viewers of a job whose log Redis has lost in part: they may show events that are no more.
+
+        Raises redis.RedisError, and has changed nothing then.
+        """
+        history = feed.history
+        if history.last_id:
+            # First: whoever comes back, to whatever process, must not go on from an event that was lost.
+            self._store.note_rewind(feed.job_id, history.last_id)
+        if feed.history is not history:
+            return  # another attempt has begun meanwhile, of which clients show nothing yet
         viewers = feed.start_over()
-        log.warning(
-            "a log was rewound, its viewers are sent away", extra={"job_id": feed.job_id, "viewers": len(viewers)}
-        )
+        fields = {"job_id": feed.job_id, "viewers": len(viewers)}
+        log.warning("Redis has lost a part of a log; its viewers are sent away", extra=fields)
         for viewer in viewers:
             viewer.send(sse.chunk(sse.FORGET_CURSOR))
             self.send_away(viewer)
-        self._read_soon(feed)
 
     def _poll_all(self) -> None:
         """Polls the queue for every job that may be waiting."""
@@ -259,5 +266,5 @@ def _continues(snapshot: Snapshot, last: EventId, latest: tuple[str, bytes]) -> 
         return False
     if snapshot.attempt > last.attempt:
         return True
-    first = next(iter(snapshot.entries), None)
-    return first is not None and first.id == last and (first.name, sse.escape_line_ends(first.data)) == latest
+    same = next((entry for entry in snapshot.entries if entry.id == last), None)
+    return same is not None and (same.name, sse.escape_line_ends(same.data)) == latest

@@ -52,7 +52,7 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
     feed, job = _enter(hub, admission, request)
     viewer = SocketViewer(client.sock.fileno(), is_chunked=client.is_chunked) if client else QueueViewer()
     metrics = api_metrics()
-    if feed.history.has(request.cursor):
+    if feed.knows(request.cursor):
         metrics.resumes.inc()
     breadcrumbs.add(Crumb.STREAM_OPENED)
 

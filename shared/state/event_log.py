@@ -81,6 +81,8 @@ class Snapshot:
     entries: list[Entry]
     run: str = ""
     """Names the start of the job that the current attempt belongs to: the same id of another run is another event."""
+    lost_up_to: EventId | None = None
+    """The last id that a viewer had seen when the log was found rewound: a cursor up to it may be of a lost event."""
 
 
 def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only: bool = False) -> Snapshot | None:
@@ -113,7 +115,7 @@ def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None
 
 def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] | dict[bytes, bytes]]]) -> Snapshot:
     """Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
-    status, attempt, user, created_at, job_input, holder, last_id, run = head
+    status, attempt, user, created_at, job_input, holder, last_id, run, lost_up_to = head
     return Snapshot(
         status=JobStatus(status.decode()),
         attempt=int(attempt),
@@ -123,6 +125,7 @@ def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] 
         is_running=holder != b"",
         last_id=EventId.parse(last_id.decode()),
         run=run.decode(),
+        lost_up_to=EventId.parse(lost_up_to.decode()),
         entries=[_entry(entry_id, fields) for entry_id, fields in entries],
     )
 

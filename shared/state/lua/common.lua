@@ -124,7 +124,7 @@ local function read(record, log, cursor, part)
   elseif last_attempt ~= tonumber(r[2]) or last_sequence - next_sequence < LONG then
     entries = redis.call('XRANGE', log, entries, '+')
   end
-  return {r[1], r[2], r[3], r[4], r[5], r[6], last, r[7] or '', entries}
+  return {r[1], r[2], r[3], r[4], r[5], r[6], last, r[7] or '', r[8] or '', entries}
 end
 
 -- Runs commands prepared by RQ, so that they happen together with ours or not at all:

@@ -2,6 +2,6 @@
 -- attempt, else the whole current attempt.
 -- KEYS record, log
 -- ARGV cursor or '', and 'head' where the entries are not wanted
--- Answers nothing for a job that is gone; else status, attempt, user, createdAt, input, holder, last id, run, and
--- the entries, or where they are many the id that they begin with.
+-- Answers nothing for a job that is gone; else status, attempt, user, createdAt, input, holder, last id, run, the last
+-- id that may have been lost ('' where none), and the entries, or where they are many the id that they begin with.
 return read(KEYS[1], KEYS[2], ARGV[1], ARGV[2])
