@@ -151,14 +151,14 @@ class WorkerSettings(Settings):
     anthropic_base_url: Annotated[str, AfterValidator(setting_rules.base_url)] = "https://api.anthropic.com"
     """Where the Messages API is, without `/v1`; for a gateway or the sandbox."""
     claude_effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
-    """`low`, `medium`, `high`, `xhigh` or `max`. It is checked, and has no effect yet."""
+    """`low`, `medium`, `high`, `xhigh` or `max`; a model gets the nearest level that it has and that is no higher."""
     model_silence_seconds: PreciseSeconds = 75
     """A model connection without a byte for this long is broken; pings come about every 30 s."""
     max_wait_seconds: SecondsOrNone = 300
     """How long a job may wait, all in all, for a provider that refuses. It is checked, and has no effect yet."""
     max_job_tokens: Count = 1_000_000
-    """Input and output tokens of one job, reads from the cache at a tenth. It is checked, and has no effect yet:
-    nothing bounds the tokens of a job but its turns and its time."""
+    """Input and output tokens of one job, reads from the cache at a tenth. Past nine tenths of it the model is told to
+    answer; past all of it no further turn begins."""
     project_root: Annotated[str, AfterValidator(setting_rules.project_root)] | None = None
     """The directory that the agent may read; without it the agent has no tools."""
     worker_concurrency: Annotated[int, Field(gt=0, le=1000)] = 100

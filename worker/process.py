@@ -72,13 +72,20 @@ def main() -> int:
     writer = loop.run(_writer(settings))
     client = model_client(settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds)
     project = Project(settings.project_root) if settings.project_root else None
+    agent = FeatureAgent(
+        client,
+        project,
+        effort=settings.claude_effort,
+        timeout_seconds=settings.job_timeout_seconds,
+        max_job_tokens=settings.max_job_tokens,
+    )
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
     store = JobStore(rq_pool, settings)
     runner = JobRunner(
         name=name,
         store=store,
         agents=AgentStore(rq_pool),
-        agent=FeatureAgent(client, project),
+        agent=agent,
         writer=writer,
         loop=loop,
         models=settings.models,
@@ -101,6 +108,7 @@ def main() -> int:
         print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
     _warm_up(loop, project, rq_pool, lease_pool)
+    loop.run(agent.prepare((settings.claude_model,)))
     try:
         worker.run(heartbeat)
     finally:

@@ -73,6 +73,8 @@ async def rehearse(project: Project | None) -> None:
 
 
 def _play_the_model(request: httpx2.Request) -> httpx2.Response:
+    if request.method == "GET":
+        return httpx2.Response(200, json={"id": "stage", "capabilities": None})
     body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _EVENTS)
     return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=body)
 

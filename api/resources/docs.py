@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import flask_openapi3_swagger
-from flask import Blueprint, Response, current_app, send_from_directory
+from flask import Blueprint, Response, current_app
 from flask_openapi3.models.info import Info
 from flask_openapi3.openapi import OpenAPI
 
-from api.resources.pages import welcomed
+from api.resources.pages import send_static, welcomed
 from shared import __version__
 
 blueprint = Blueprint("docs", __name__)
@@ -78,4 +78,4 @@ def start() -> Response:
 
 @blueprint.get("/docs/<path:name>")
 def swagger_ui(name: str) -> Response:
-    return send_from_directory(_SWAGGER_UI, name)
+    return send_static(_SWAGGER_UI, name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from flask import Blueprint, Response, request, send_from_directory
 
 from api.auth.demo import DemoAuthenticator
+from api.http.problems import ApiProblem
 from api.services import services
 
 blueprint = Blueprint("pages", __name__)
@@ -70,15 +71,24 @@ def _without_client() -> str:
     return _WITHOUT_CLIENT.format(root=root, sign_in="TOKEN=...", credential=credential)
 
 
+def send_static(directory: Path, name: str, mimetype: str | None = None) -> Response:
+    """The file of a directory. Raises ApiProblem 412 where a precondition fails, werkzeug's NotFound."""
+    response = send_from_directory(directory, name, mimetype=mimetype)
+    if response.status_code == 412:  # werkzeug would keep the type and the length of the file
+        response.close()
+        raise ApiProblem(412, "The file is not the one that the request's conditions name.")
+    return response
+
+
 def _send(directory: Path, name: str) -> Response:
     """The file, or its compressed sibling where there is one and the browser takes it; else 404."""
     for encoding, suffix in _ENCODINGS.items():
         if request.accept_encodings[encoding] > 0 and _is_file(directory / f"{name}{suffix}"):
-            response = send_from_directory(directory, f"{name}{suffix}", mimetype=guess_type(name)[0])
+            response = send_static(directory, f"{name}{suffix}", mimetype=guess_type(name)[0])
             response.headers["Content-Encoding"] = encoding
             break
     else:
-        response = send_from_directory(directory, name)
+        response = send_static(directory, name)
     response.vary.add("Accept-Encoding")
     return response
 

@@ -12,6 +12,11 @@ from gunicorn.http.message import Request
 
 MAX_HEAD_BYTES = 32 * 1024
 """The request line and all headers; one header may have 8,190 bytes."""
+MAX_FIELD_BYTES = 8190
+"""The values of all headers of one name together. gunicorn bounds each, then joins them."""
+MAX_LIST_BYTES = 1024
+"""The same for headers that werkzeug parses as lists, which takes it up to a millisecond for each KB."""
+_LISTS = re.compile(r"ACCEPT(-.*)?|IF-.*|RANGE|CACHE-CONTROL|CONTENT-(TYPE|ENCODING)")
 _END = b"\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?:\A|[^\r])\n")
 
@@ -26,6 +31,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
         unreader.unread(_read_head(unreader))
         rest: bytes = super().parse(unreader)
         self.headers = _with_one_cookie_header(self.headers)
+        _bound_fields(self.headers)
         return rest
 
     @property
@@ -54,6 +60,15 @@ def _read_head(unreader: Any) -> bytes:
         if len(head) > MAX_HEAD_BYTES:
             raise LimitRequestHeaders("head") if b"\r\n" in head else LimitRequestLine(len(head), MAX_HEAD_BYTES)
     return bytes(head)
+
+
+def _bound_fields(headers: list[tuple[str, str]]) -> None:
+    """Raises LimitRequestHeaders where the headers of one name are more than is parsed of them."""
+    lengths: dict[str, int] = {}
+    for name, value in headers:
+        lengths[name] = length = lengths.get(name, 0) + len(value)
+        if length > MAX_LIST_BYTES and (length > MAX_FIELD_BYTES or _LISTS.fullmatch(name)):
+            raise LimitRequestHeaders(name)
 
 
 def _with_one_cookie_header(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ _DETAILS = {
     400: "The request could not be understood.",
     404: "There is nothing here.",
     414: "The request line is too long.",
-    431: "The request's headers are too large.",
+    431: "The request's headers are too large: one may have 8,190 bytes, and 1,024 where it is a list, such as Accept.",
     417: "The expectation of the Expect header cannot be met.",
     500: "Something went wrong on our side. Please try again.",
     501: "The transfer coding is not one that is understood.",

@@ -1,4 +1,4 @@
-"""A worker that says it is ready has loaded what its first job needs, and has asked the model nothing."""
+"""A worker that says it is ready has loaded what its first job needs, and has asked the model for no answer."""
 
 import select
 import socket
@@ -14,13 +14,15 @@ from worker.warm_up import SCRIPTS
 FIRST_JOB = """
 import asyncio, sys
 import worker.process as main
+from worker.agent.conversation import Conversation
 
 async def work():
     async with main.model_client("none", sys.argv[1]) as client:
         await main.warm_up.rehearse(None)
         loaded = set(sys.modules)
         job = main.warm_up._JOB.model_copy(update={"page_or_component": "first fast"})
-        *_, last = [event async for event in main.FeatureAgent(client, None).suggest(job, "sandbox", None)]
+        agent = main.FeatureAgent(client, None)
+        *_, last = [event async for event in agent.suggest(job, "sandbox", None, Conversation())]
         assert last.answer.suggestions
         print(*sorted(set(sys.modules) - loaded))
 
@@ -32,7 +34,7 @@ def connections(system: Stack) -> int:
     return len(system.redis.client_list())
 
 
-def test_a_worker_that_starts_asks_the_model_nothing_and_redis_everything(tmp_path: Path) -> None:
+def test_a_worker_that_starts_asks_what_the_model_can_do_and_redis_everything(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as model, stack(tmp_path) as system:
         before = connections(system)
         worker = system.start_worker(ANTHROPIC_BASE_URL=f"http://127.0.0.1:{model.getsockname()[1]}")
@@ -40,7 +42,13 @@ def test_a_worker_that_starts_asks_the_model_nothing_and_redis_everything(tmp_pa
         assert connections(system) - before == 8
         assert all(system.redis.script_exists(*(script(name).sha for name in SCRIPTS)))
         assert worker.stop() == 0
-        assert not select.select([model], [], [], 0)[0]
+        asked = []
+        while select.select([model], [], [], 0)[0]:
+            connection, _ = model.accept()
+            with connection:
+                asked.append(connection.recv(4096).split(b" HTTP")[0])
+        # The HTTP client may have tried again when the stop cut it off.
+        assert set(asked) - {b""} == {b"GET /v1/models/sandbox"}
 
 
 def test_after_the_rehearsal_a_job_loads_nothing_more(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from anthropic.lib.tools import ToolError
 
-from shared.contract.schemas import SuggestedFile, Suggestion
+from shared.contract.schemas import SuggestedFile, Suggestion, TokenUsage
 from shared.telemetry.metrics import worker_metrics
 from worker.agent.project import OpenProject
 from worker.agent.secret_names import is_hidden, is_secret
@@ -25,6 +25,8 @@ class Conversation:
         self.seen: set[str] = set()
         """The files of the project that a tool has shown to the model."""
         self.calls_left = MAX_TOOL_CALLS
+        self.spent_before = TokenUsage()
+        """What the attempts before this one cost."""
         self._judged: set[tuple[str, ...]] = set()
 
     def proven(self, suggestion: Suggestion) -> Suggestion:

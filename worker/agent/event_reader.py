@@ -10,29 +10,55 @@ from shared.errors import AttemptFailed
 
 JsonObject = dict[str, Any]
 
+_OURS = frozenset(
+    (
+        b"message_start",
+        b"content_block_start",
+        b"content_block_delta",
+        b"content_block_stop",
+        b"message_delta",
+        b"message_stop",
+        b"error",
+    )
+)
+_NOTHING = (b"", b"[DONE]")
+
 
 class EventReader:
     """Takes the body in pieces, cut anywhere.
 
-    The API writes each event's JSON on one line, with its type in it, so nothing but the data lines is looked at.
+    The API writes each event's JSON on one line, with its type in it. Gateways leave the type out of some, so that only
+    the event's name tells it, add comments, and end with `[DONE]`.
     """
 
     def __init__(self) -> None:
         self._rest = b""
+        self._name = b""
 
     def read(self, piece: bytes) -> Iterator[JsonObject]:
-        """The events that have become whole. Raises AttemptFailed for one that is not JSON."""
+        """The events that have become whole. Raises AttemptFailed for one that should be JSON and is not."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
-                yield _parsed(line[5:])
+                if event := self._event(line[5:]):
+                    yield event
+            elif line.startswith(b"event:"):
+                self._name = line[6:].strip()
+            elif line in (b"", b"\r"):
+                self._name = b""
 
-
-def _parsed(line: bytes) -> JsonObject:
-    try:
-        event = from_json(line)
-    except ValueError:
-        event = None
-    if not isinstance(event, dict):
+    def _event(self, data: bytes) -> JsonObject | None:
+        try:
+            event = from_json(data)
+        except ValueError:
+            event = None
+        if isinstance(event, dict):
+            return event if "type" in event else self._named(event)
+        if data.strip() in _NOTHING or (self._name and self._name not in _OURS):
+            return None
         raise AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "an event is not a JSON object", worth_retrying=True)
-    return event
+
+    def _named(self, event: JsonObject) -> JsonObject | None:
+        """The event with the type that its name tells; without any name, an error is known by its field."""
+        name = self._name.decode(errors="replace") or ("error" if event.get("error") else "")
+        return {"type": name, **event} if name else None

@@ -1,45 +1,31 @@
 """The agent: Claude, asked for suggestions. It knows neither Redis nor RQ."""
 
-import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from itertools import count
+from typing import Any
 
-from anthropic import APIError, AsyncAnthropic, AsyncAPIResponse, transform_schema
+from anthropic import APIError, AsyncAnthropic, AsyncAPIResponse
 from httpx2 import HTTPError, StreamError
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from shared.contract.schemas import ErrorCode, JobInput, Suggestion, SuggestionAgent, Wire
+from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent
 from shared.errors import AttemptFailed
 from worker.agent import prompts
+from worker.agent.capabilities import ModelCatalogue
 from worker.agent.conversation import Conversation
 from worker.agent.event_reader import EventReader, JsonObject
+from worker.agent.limits import Haste, Limits
 from worker.agent.model_call import ModelCall
 from worker.agent.model_errors import as_attempt_failure
 from worker.agent.project import Project
+from worker.agent.project_card import ProjectCards
+from worker.agent.request import Answer, first_request
 from worker.agent.tool_arguments import ALL_TOOLS
 from worker.agent.toolbox import Toolbox
 from worker.agent.tools import make_tools
 from worker.agent.turn import Spent, Turn, UsedTool, Wrote
-
-MAX_TOKENS = 16_384
-"""Thinking counts towards it."""
-MAX_TURNS = 16
-"""Calls of the model in one attempt; in the last one it has to answer."""
-_TAKES_TEMPERATURE = re.compile(r"claude-(3\b|(opus|sonnet|haiku)-4(-[0-6])?(-\d{8})?$)")
-"""Models up to 4.6; later ones answer 400 to any temperature, and an unknown one is taken to be later."""
-
-
-class Answer(Wire):
-    """What the model has to answer with."""
-
-    context: str | None
-    suggestions: Annotated[list[Suggestion], Field(min_length=3, max_length=5)]
-
-
-# As it is written, not as it is read: there a suggestion without files is taken too.
-ANSWER_SCHEMA = transform_schema(Answer.model_json_schema(mode="serialization"))
 
 
 @dataclass(frozen=True)
@@ -53,9 +39,22 @@ AgentEvent = Wrote | UsedTool | Spent | Answered
 class FeatureAgent:
     """Asks one model for suggestions, with tools where there is a project to look at."""
 
-    def __init__(self, client: AsyncAnthropic, project: Project | None) -> None:
+    def __init__(
+        self,
+        client: AsyncAnthropic,
+        project: Project | None,
+        *,
+        effort: str = "medium",
+        timeout_seconds: float = 120,
+        max_job_tokens: int = 1_000_000,
+    ) -> None:
         self._client = client
         self._project = project
+        self._effort = effort
+        self._timeout_seconds = timeout_seconds
+        self._max_job_tokens = max_job_tokens
+        self._catalogue = ModelCatalogue(client)
+        self._cards = ProjectCards()
 
     async def suggest(
         self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
@@ -66,13 +65,11 @@ class FeatureAgent:
         to the model.
         """
         toolbox = self._toolbox(agent, conversation)
-        request = self._request(job, model, agent, toolbox.definitions)
+        limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: 0.0)
+        request = await self._first_request(job, model, agent, toolbox, conversation)
         turn = Turn()
         try:
-            for number in range(1, MAX_TURNS + 1):
-                is_last = number == MAX_TURNS or toolbox.has_refused
-                if is_last:
-                    request["tool_choice"] = {"type": "none"}
+            for number in count(2):
                 turn = Turn(turn.spent)
                 async with self._asked(request, turn) as response:
                     reader = EventReader()
@@ -80,14 +77,37 @@ class FeatureAgent:
                         for event in reader.read(piece):
                             if told := turn.take(event):
                                 yield told
-                if is_last or not (turn.tool_calls or turn.is_paused):
+                if "tool_choice" in request or not (turn.tool_calls or turn.is_paused):
                     break
-                request["messages"].append({"role": "assistant", "content": turn.content})
-                if turn.tool_calls:
-                    request["messages"].append({"role": "user", "content": await toolbox.results(turn.tool_calls)})
+                spent = conversation.spent_before.plus(turn.spent)
+                if limits.is_spent(spent):
+                    raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
+                results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
+                haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
+                _go_on(request, turn, results, haste)
         except (APIError, HTTPError, StreamError) as error:
             raise as_attempt_failure(error) from error
         yield Answered(_answer(turn))
+
+    async def prepare(self, models: Iterable[str]) -> None:
+        """Begins to ask what these models can do, and to look at the project, without waiting for either."""
+        if self._project is not None:
+            self._cards.begin(self._project.open())
+        for model in models:
+            self._catalogue.begin(model)
+
+    async def _first_request(
+        self,
+        job: JobInput,
+        model: str,
+        agent: SuggestionAgent | None,
+        toolbox: Toolbox,
+        conversation: Conversation,
+    ) -> dict[str, Any]:
+        tools = toolbox.definitions
+        card = await self._cards.card(conversation.project) if conversation.project is not None and tools else ""
+        capabilities = await self._catalogue.capabilities(model)
+        return first_request(job, model, agent, tools=tools, card=card, capabilities=capabilities, effort=self._effort)
 
     @asynccontextmanager
     async def _asked(self, request: dict[str, Any], turn: Turn) -> AsyncIterator[AsyncAPIResponse[Any]]:
@@ -96,38 +116,23 @@ class FeatureAgent:
             async with self._client.beta.messages.with_streaming_response.create(**request) as response:
                 yield response
 
-    def _request(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None, tools: list[JsonObject]
-    ) -> dict[str, Any]:
-        request: dict[str, Any] = {
-            "model": model,
-            "max_tokens": MAX_TOKENS,
-            "tools": tools,
-            "messages": [{"role": "user", "content": prompts.user_message(job)}],
-            # Marks the end of what is the same in every request: the tools come before the system prompt.
-            "system": [
-                {
-                    "type": "text",
-                    "text": prompts.system_prompt(agent, can_look=bool(tools)),
-                    "cache_control": {"type": "ephemeral"},
-                }
-            ],
-            # And the conversation so far, which each turn of the tools sends again.
-            "cache_control": {"type": "ephemeral"},
-            "output_config": {"format": {"type": "json_schema", "schema": ANSWER_SCHEMA}},
-            "stream": True,
-        }
-        if agent is not None and agent.temperature is not None and _TAKES_TEMPERATURE.match(model):
-            # The SDK has no parameter for it, since current models take none.
-            request["extra_body"] = {"temperature": agent.temperature}
-        return request
-
     def _toolbox(self, agent: SuggestionAgent | None, conversation: Conversation) -> Toolbox:
         if self._project is None:
             return Toolbox([], conversation)
         conversation.project = self._project.open()
         names = agent.tools if agent is not None else ALL_TOOLS
         return Toolbox(make_tools(conversation.project, names), conversation)
+
+
+def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], haste: Haste) -> None:
+    """Makes the request of the next turn from that of this one."""
+    messages = request["messages"]
+    messages.append({"role": "assistant", "content": turn.content})
+    if haste is Haste.FORCED:
+        request["tool_choice"] = {"type": "none"}
+    if results:
+        hint = [{"type": "text", "text": prompts.ANSWER_NOW}] if haste is not Haste.NONE else []
+        messages.append({"role": "user", "content": [*results, *hint]})
 
 
 def _answer(turn: Turn) -> Answer:
@@ -139,11 +144,11 @@ def _answer(turn: Turn) -> Answer:
             raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")
         case "model_context_window_exceeded":
             raise AttemptFailed(ErrorCode.MODEL_REJECTED, "the context is too long")
-        case "end_turn" | "stop_sequence":
+        case "end_turn" | "stop_sequence" | None:  # some gateways leave it out
             pass
         case reason:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}")
     try:
-        return Answer.model_validate_json(turn.text)
+        return Answer.model_validate_json(turn.answer_json)
     except ValidationError as error:
         raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"{error.error_count()} problems with the schema") from None

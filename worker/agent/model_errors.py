@@ -1,4 +1,10 @@
-"""What may go wrong between us and the model, in the contract's codes. No text of the provider's leaves this file."""
+"""What may go wrong between us and the model, in the contract's codes. The provider's text goes to the log alone."""
+
+import json
+import logging
+import math
+import re
+from typing import Any, Literal
 
 import anthropic
 import httpx2
@@ -6,41 +12,88 @@ import httpx2
 from shared.contract.schemas import ErrorCode
 from shared.errors import AttemptFailed
 
-MAX_RETRY_AFTER_SECONDS = 20.0
+log = logging.getLogger(__name__)
+
+MAX_LOGGED_CHARACTERS = 500
 _OVERLOADED_TYPES = ("overloaded_error", "rate_limit_error")
 _REJECTED_TYPES = ("invalid_request_error", "request_too_large")
-_REFUSED_ACCESS_TYPES = ("authentication_error", "permission_error", "not_found_error", "billing_error")
+_NO_ACCESS_TYPES = ("authentication_error", "permission_error", "not_found_error", "billing_error")
+_MONEY = re.compile(
+    r"enforced_spend_limit_reached|contract_spend_limit_reached|linked_organization_spend_limit_reached|"
+    r"linked_organization_billing_unavailable|user_profile_not_billable|"
+    r"credit balance is too low|specified (?:workspace )?API usage limits|"
+    r"insufficient[_ ](?:quota|credit|balance|funds)",
+    re.IGNORECASE,
+)
+_CONTENT_FILTER = re.compile(r"content filtering policy|content[_ ]filter", re.IGNORECASE)
+_UNKNOWN_FIELD = re.compile(r"\b(cache_control|output_config|thinking|tool_choice)\b")
+
+Reason = Literal["rate_limited", "overloaded"]
+Error = anthropic.APIError | httpx2.HTTPError | httpx2.StreamError
 
 
-def as_attempt_failure(error: anthropic.APIError | httpx2.HTTPError | httpx2.StreamError) -> AttemptFailed:
+class ProviderRefused(AttemptFailed):
+    """The provider takes no requests now. It is asked again when the gate opens, and nothing is spent by that."""
+
+    def __init__(self, detail: str, reason: Reason, retry_after_seconds: float | None) -> None:
+        super().__init__(
+            ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True, retry_after_seconds=retry_after_seconds
+        )
+        self.reason: Reason = reason
+
+
+def as_attempt_failure(error: Error) -> AttemptFailed:
     """The failure of the attempt that an error of the SDK, or of its HTTP client in mid-stream, means."""
     if isinstance(error, anthropic.APIStatusError):
-        return _failure(error.status_code, error.type or "", _retry_after(error))
+        text = error.body if isinstance(error.body, str) else json.dumps(error.body, default=str)
+        text = text if error.body else str(error.message)
+        return _failure(error.status_code, error.type or "", text, retry_after(dict(error.response.headers)))
+    log.warning("the model's provider could not be reached, or the stream broke: %s", type(error).__name__)
     return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, type(error).__name__, worth_retrying=True)
 
 
-def of_error_event(kind: str) -> AttemptFailed:
-    """The failure that an error event in the middle of a stream means: its status was 200, its type says what it is."""
-    return _failure(200, kind)
+def of_error_event(event: dict[str, Any]) -> AttemptFailed:
+    """The failure that an error event in the middle of a stream means: its status was 200, its type says what it is.
+
+    Some gateways give an HTTP status as `code` in place of a type.
+    """
+    error = event.get("error")
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    code = error.get("code")
+    status = code if isinstance(code, int) and not isinstance(code, bool) else 200
+    return _failure(status, str(error.get("type") or ""), json.dumps(error, default=str), None)
 
 
-def _failure(status: int, kind: str, retry_after_seconds: float | None = None) -> AttemptFailed:
+def retry_after(headers: dict[str, str]) -> float | None:
+    """The seconds that a refusal asks for, whole, however long; None where it does not say, or makes no sense."""
+    try:
+        seconds = float(headers["retry-after"])
+    except (KeyError, ValueError):
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+
+
+def _failure(status: int, kind: str, text: str, retry_after_seconds: float | None) -> AttemptFailed:
     detail = f"HTTP {status} {kind}".strip()
+    _log(detail, text)
+    if status == 402 or kind == "billing_error" or _MONEY.search(text):
+        return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, f"{detail}, about money", is_retryable=False)
+    if _CONTENT_FILTER.search(text):
+        return AttemptFailed(ErrorCode.MODEL_REFUSED, f"{detail}, by a content filter")
     if status in (429, 529) or kind in _OVERLOADED_TYPES:
-        return AttemptFailed(
-            ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True, retry_after_seconds=retry_after_seconds
-        )
-    if status in (401, 402, 403, 404) or kind in _REFUSED_ACCESS_TYPES:
+        is_limit = status == 429 or kind == "rate_limit_error"
+        return ProviderRefused(detail, "rate_limited" if is_limit else "overloaded", retry_after_seconds)
+    if status in (401, 403, 404) or kind in _NO_ACCESS_TYPES:
         return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, detail, is_retryable=False)
     if status in (400, 413, 422) or kind in _REJECTED_TYPES:
         return AttemptFailed(ErrorCode.MODEL_REJECTED, detail)
     return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, detail, worth_retrying=True)
 
 
-def _retry_after(error: anthropic.APIStatusError) -> float | None:
-    try:
-        seconds = float(error.response.headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
-    # Not a number compares as false as well.
-    return min(seconds, MAX_RETRY_AFTER_SECONDS) if seconds >= 0 else None
+def _log(detail: str, text: str) -> None:
+    """The reason for the operator, and which field of ours a gateway does not know."""
+    extra = {"provider_text": text[:MAX_LOGGED_CHARACTERS]}
+    if detail.startswith(("HTTP 400", "HTTP 422")) and (field := _UNKNOWN_FIELD.search(text)):
+        log.warning("the provider, or a gateway before it, does not take %s: %s", field[1], detail, extra=extra)
+        return
+    log.warning("the model's provider answered %s", detail, extra=extra)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Protocol
 
 from anthropic.lib.tools import ToolError
@@ -40,23 +40,31 @@ class Toolbox:
         return [tool.to_dict() for tool in self._tools.values()]
 
     @property
-    def has_refused(self) -> bool:
-        """Whether the model has asked for more calls than a job may have."""
-        return self._conversation.calls_left < 0
+    def is_used_up(self) -> bool:
+        """Whether no further call is answered."""
+        return self._conversation.calls_left <= 0
 
-    async def results(self, calls: Sequence[JsonObject]) -> list[JsonObject]:
-        """A result for each `tool_use` block, in their order; the calls run side by side."""
+    async def results(self, calls: Sequence[JsonObject], malformed: Collection[str] = frozenset()) -> list[JsonObject]:
+        """A result for each `tool_use` block, in their order; the calls run side by side.
+
+        `malformed` are the ids of those whose input could not be read.
+        """
         allowed = self._conversation.calls_left
         self._conversation.calls_left -= len(calls)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._result(call, number < allowed)) for number, call in enumerate(calls)]
+            tasks = [
+                group.create_task(self._result(call, number < allowed, call["id"] in malformed))
+                for number, call in enumerate(calls)
+            ]
         return [task.result() for task in tasks]
 
-    async def _result(self, call: JsonObject, is_allowed: bool) -> JsonObject:
+    async def _result(self, call: JsonObject, is_allowed: bool, is_malformed: bool) -> JsonObject:
         result = {"type": "tool_result", "tool_use_id": call["id"]}
         try:
             if not is_allowed:
                 raise ToolError("no further tool calls are possible; answer with what you have")
+            if is_malformed:
+                raise ToolError("the input of this call was not a JSON object; call again with one")
             async with self._permits:
                 answer = await self._tool(str(call["name"])).call(call["input"])
             self._conversation.seen |= answer.paths

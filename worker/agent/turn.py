@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from pydantic_core import from_json
 
-from shared.contract.schemas import ErrorCode, TokenUsage, ToolName
-from shared.errors import AttemptFailed
+from shared.contract.schemas import TokenUsage, ToolName
+from worker.agent.answer_text import AnswerText
 from worker.agent.event_reader import JsonObject
 from worker.agent.model_errors import of_error_event
 from worker.agent.tool_arguments import as_shown, tool_name
@@ -32,106 +32,157 @@ class Spent:
 
 
 class Turn:
-    """`content` is what the model said, in the form in which it is sent back. `before` is what earlier turns cost."""
+    """`content` is what the model said, in the form in which it is sent back. `before` is what earlier turns cost.
+
+    What is not known is taken for nothing, and what a gateway leaves out is done without: a whole answer is never lost
+    over the way it is written.
+    """
 
     def __init__(self, before: TokenUsage | None = None) -> None:
         self.content: list[JsonObject] = []
         self.usage = TokenUsage()
         self.stop_reason: str | None = None
-        self.is_whole = False
+        self.has_begun = False
+        """Something of it has arrived."""
+        self.malformed_calls: set[str] = set()
+        """The ids of tool calls whose input is not a JSON object."""
         self._before = before or TokenUsage()
         self._pieces: list[str] = []
         """Of the block that is being written: joined when it ends, not with each piece."""
-        self._is_json: bool | None = None
+        self._is_block_open = False
+        self._is_stopped = False
+        self._answer = AnswerText()
+        self._answer_json = ""
 
     @property
     def spent(self) -> TokenUsage:
         return self._before.plus(self.usage)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it came to its end. Where a gateway left out the last event, the reason for stopping tells it."""
+        return self._is_stopped or self.stop_reason is not None
+
+    @property
     def text(self) -> str:
-        return "".join(block["text"] for block in self.content if block["type"] == "text")
+        return "".join(block.get("text") or "" for block in self.content if block.get("type") == "text")
+
+    @property
+    def answer_json(self) -> str:
+        """The answer's object, without what stands around it; all text where none was found."""
+        return self._answer_json or self.text
 
     @property
     def tool_calls(self) -> list[JsonObject]:
         """The calls that wait for their results: only a turn that stopped for them has meant them."""
-        if not self.is_whole or self.stop_reason != "tool_use":
+        if not self.is_whole or self.stop_reason not in ("tool_use", None):
             return []
-        return [block for block in self.content if block["type"] == "tool_use"]
+        return [block for block in self.content if block.get("type") == "tool_use"]
 
     @property
     def is_paused(self) -> bool:
         """Sent back as it is, the model goes on with it."""
         return self.is_whole and self.stop_reason == "pause_turn"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it ended without a word and without a call."""
+        return (
+            self.is_whole and self.stop_reason in ("end_turn", None) and not self.text.strip() and not self.tool_calls
+        )
+
     def take(self, event: JsonObject) -> Wrote | UsedTool | Spent | None:
-        """What the event tells. Raises AttemptFailed for an error, or a tool call that cannot be read."""
-        match event["type"]:
+        """What the event tells. Raises AttemptFailed for an error."""
+        kind = event["type"]
+        self.has_begun = self.has_begun or kind not in ("ping", "error")
+        match kind:
             case "content_block_delta":
-                return self._grow(event["delta"])
+                return self._grow(event.get("delta") or {})
             case "content_block_start":
-                self.content.append(event["content_block"])
-                self._pieces = []
+                return self._start_block(event.get("content_block") or {})
             case "content_block_stop":
                 return self._end_block()
             case "message_start":
-                return self._count(event["message"]["usage"])
+                return self._count((event.get("message") or {}).get("usage"))
             case "message_delta":
-                self.stop_reason = event["delta"]["stop_reason"]
-                return self._count(event["usage"])
+                self.stop_reason = (event.get("delta") or {}).get("stop_reason") or self.stop_reason
+                return self._count(event.get("usage"))
             case "message_stop":
-                self.is_whole = True
+                self._is_stopped = True
+                return self._end_block()
             case "error":
-                raise of_error_event(event["error"]["type"])
+                raise of_error_event(event)
+        return None
+
+    def _start_block(self, block: JsonObject) -> Wrote | None:
+        self.content.append(dict(block))
+        self._pieces, self._is_block_open = [], True
+        if block.get("type") == "text" and not self._answer_json:
+            self._answer = AnswerText()
+            if text := block.get("text"):  # given whole, or its beginning
+                self.content[-1]["text"] = ""
+                return self._write(text)
         return None
 
     def _grow(self, delta: JsonObject) -> Wrote | None:
-        match delta["type"]:
+        match delta.get("type"):
             case "text_delta":
-                self._pieces.append(delta["text"])
-                return self._wrote(delta["text"])
+                if not self._is_block_open:
+                    self._start_block({"type": "text", "text": ""})
+                return self._write(delta.get("text") or "")
             case "input_json_delta":
-                self._pieces.append(delta["partial_json"])
+                self._pieces.append(delta.get("partial_json") or "")
             case "thinking_delta":
-                self._pieces.append(delta["thinking"])
-            case "signature_delta":
-                self.content[-1]["signature"] = delta["signature"]
+                self._pieces.append(delta.get("thinking") or "")
+            case "signature_delta" if self.content:
+                self.content[-1]["signature"] = delta.get("signature")
         return None
 
-    def _wrote(self, piece: str) -> Wrote | None:
-        """Only what looks like the answer is told: what the model says between tools is not."""
-        if self._is_json is None:
-            piece = piece.lstrip()
-            if not piece:
-                return None
-            self._is_json = piece.startswith("{")
-        return Wrote(piece) if self._is_json else None
+    def _write(self, text: str) -> Wrote | None:
+        """Only what belongs to the answer is told: what the model says between tools is not."""
+        self._pieces.append(text)
+        piece = self._answer.take(text)
+        return Wrote(piece) if piece else None
 
     def _end_block(self) -> UsedTool | None:
+        if not self._is_block_open:
+            return None
+        self._is_block_open = False
         block, written = self.content[-1], "".join(self._pieces)
-        match block["type"]:
+        match block.get("type"):
             case "text" | "thinking" as kind:
-                block[kind] += written
+                block[kind] = (block.get(kind) or "") + written
+                if kind == "text" and self._answer.is_found:
+                    self._answer_json = self._answer.finish()
             case "tool_use":
-                block["input"] = _read_input(written)
-                name = tool_name(block["name"])
-                return UsedTool(name, as_shown(name, block["input"])) if name else None
+                return self._end_call(block, written)
         return None
 
-    def _count(self, usage: JsonObject) -> Spent:
+    def _end_call(self, block: JsonObject, written: str) -> UsedTool | None:
+        """The call, told where it is one of a tool of ours that can be read. Gateways may give its input whole."""
+        given = block.get("input")
+        arguments = given if not written.strip() and isinstance(given, dict) else _parsed(written)
+        block["input"] = arguments or {}
+        if arguments is None:
+            self.malformed_calls.add(str(block.get("id")))
+            return None
+        name = tool_name(str(block.get("name")))
+        return UsedTool(name, as_shown(name, arguments)) if name else None
+
+    def _count(self, usage: JsonObject | None) -> Spent | None:
+        if usage is None:
+            return None
         self.usage = _tokens(usage, self.usage)
         return Spent(self.spent)
 
 
-def _read_input(written: str) -> JsonObject:
-    """The input of a tool call, which a turn that was cut may leave unfinished."""
+def _parsed(written: str) -> JsonObject | None:
+    """The input of a tool call; None where it is not a JSON object."""
     try:
-        arguments = from_json(written or "{}", allow_partial=True)
+        arguments = from_json(written or "{}")
     except ValueError:
-        arguments = None
-    if not isinstance(arguments, dict):
-        raise AttemptFailed(ErrorCode.BAD_OUTPUT, "the input of a tool call is not a JSON object")
-    return arguments
+        return None
+    return arguments if isinstance(arguments, dict) else None
 
 
 def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:

@@ -16,7 +16,8 @@ from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenU
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import AgentEvent, Answer, Answered
+from worker.agent.feature_agent import AgentEvent, Answered
+from worker.agent.request import Answer
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
 from worker.publishing.publisher import Publisher
@@ -172,6 +173,7 @@ class RunningJob:
 
     async def _listen(self, publisher: Publisher) -> Answer:
         context = self._context
+        self._conversation.spent_before = self.attempt.usage
         asked = context.agent.suggest(self.attempt.input, context.model, context.user_agent, self._conversation)
         async with aclosing(asked) as events:
             async for event in events:

@@ -75,6 +75,13 @@ def test_nothing_but_assets_is_served_as_one(built_client: FlaskClient, name: st
     assert response.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.parametrize("path", ["/", "/assets/index-abc123.js", "/docs/js/swagger-ui-bundle.js"])
+def test_a_precondition_that_fails_is_a_problem_not_half_a_file(built_client: FlaskClient, path: str) -> None:
+    answer = built_client.get(path, headers={"If-Match": '"another"'})
+    assert (answer.status_code, answer.content_type) == (412, "application/problem+json")
+    assert answer.json and answer.json["status"] == 412
+
+
 def test_the_docs_page_and_all_it_needs_come_from_here(client: FlaskClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200 and page.mimetype == "text/html"

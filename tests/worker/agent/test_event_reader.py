@@ -40,6 +40,38 @@ def test_an_event_is_there_with_its_line() -> None:
     assert read(b'data: {"type":"ping"}', b"\n") == [{"type": "ping"}]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_what_gateways_write_is_read_by_the_events_name(end: bytes) -> None:
+    lines = [
+        b": PROCESSING",
+        b"event: ping",
+        b"data: {}",
+        b"",
+        b"event: message_stop",
+        b'data: {"x":1}',
+        b"",
+        b"event: error",
+        b'data: {"error":{"message":"no"}}',
+        b"",
+        b'data: {"error":{"message":"no name either"}}',
+        b"",
+        b"event: metrics",
+        b"data: all is well",
+        b"",
+        b"data:",
+        b"",
+        b"data: [DONE]",
+        b"",
+        b"",
+    ]
+    assert [(event["type"], len(event)) for event in read(end.join(lines))] == [
+        ("ping", 1),
+        ("message_stop", 2),
+        ("error", 2),
+        ("error", 2),
+    ]
+
+
 @pytest.mark.parametrize("line", [b"data: nonsense\n", b"data: [1]\n", b'data: {"type":\n', b'data: "\xff"\n'])
 def test_what_is_no_event_is_worth_another_attempt(line: bytes) -> None:
     with pytest.raises(AttemptFailed) as failed:

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming
+from pydantic import TypeAdapter
 
 from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed
 from tests.sandboxes import Sandbox
-from worker.agent import feature_agent as agent_module
+from worker.agent import limits
 from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import ANSWER_SCHEMA, AgentEvent, Answered, FeatureAgent
+from worker.agent.feature_agent import AgentEvent, Answered, FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
+from worker.agent.request import ANSWER_SCHEMA
 from worker.agent.turn import Spent, UsedTool, Wrote
 from worker.sandbox.faults import FAULTS
 from worker.sandbox.usage import PromptCache
@@ -164,8 +167,8 @@ def test_a_run_with_tools_looks_before_it_writes(sandbox: Sandbox, project: Proj
 
 def test_what_the_model_says_between_tools_is_not_told(sandbox: Sandbox, project: Project) -> None:
     events = suggest(sandbox, "Checkout talk", project)
-    said = body_of(sandbox, "Checkout talk")["messages"][1]["content"][0]["text"]
-    assert said.startswith("I'll look") and said not in written(events)
+    said = body_of(sandbox, "Checkout talk")["messages"][1]["content"][0]["thinking"]
+    assert "I'll look" in said and said not in written(events)
     assert written(events).startswith("{")
     assert json.loads(written(events))["suggestions"]
 
@@ -185,7 +188,8 @@ def test_the_usage_is_the_sum_over_all_calls(sandbox: Sandbox, project: Project)
     total = spent(events)[-1]
     assert len(bodies) == len(payloads) == 4
     assert total.input_tokens == sum(usage["input_tokens"] for usage in inputs)
-    assert total.output_tokens == sum(len(payload) // 4 for payload in payloads)
+    # Thinking costs more than what is shown of it.
+    assert total.output_tokens > sum(len(payload) // 4 for payload in payloads) > 0
     cached = sum(usage["cache_read_input_tokens"] + usage["cache_creation_input_tokens"] for usage in inputs)
     assert total.cache_read_tokens + total.cache_creation_tokens == cached > 0
     parts = (total.input_tokens, total.output_tokens, total.cache_read_tokens, total.cache_creation_tokens)
@@ -195,8 +199,8 @@ def test_the_usage_is_the_sum_over_all_calls(sandbox: Sandbox, project: Project)
 
 
 def _payload(block: JsonObject) -> str:
-    if block["type"] == "text":
-        return str(block["text"])
+    if block["type"] in ("text", "thinking"):
+        return str(block[block["type"]])
     return json.dumps(block["input"], ensure_ascii=False, separators=(",", ":"))
 
 
@@ -390,12 +394,8 @@ def test_without_a_project_there_are_no_tools(sandbox: Sandbox) -> None:
     ("model", "takes_it"),
     [
         ("claude-sonnet-4-5", True),
-        ("claude-opus-4-1-20250805", True),
-        ("claude-sonnet-4-20250514", True),
         ("claude-sonnet-4-6", True),
-        ("claude-3-5-haiku-latest", True),
-        ("claude-opus-4-7", False),
-        ("claude-opus-4-10", False),
+        ("claude-opus-4-7", False),  # not told of: nothing that it might refuse is sent
         ("claude-sonnet-5-5", False),
         ("claude-haiku-5-5", False),
         ("claude-mythos", False),
@@ -416,9 +416,12 @@ def test_a_request_asks_for_the_schema_and_marks_what_can_be_cached(sandbox: San
     events = suggest(sandbox, "Checkout cached", project, custom(role="Expert of caches, unlike all others"))
     noted = [request["body"] for request in sandbox.requests("Checkout cached")]
     for body in noted:
-        assert body["output_config"] == {"format": {"type": "json_schema", "schema": ANSWER_SCHEMA}}
+        form = {"type": "json_schema", "schema": ANSWER_SCHEMA}
+        assert body["output_config"] == {"format": form, "effort": "medium"}
+        assert body["thinking"] == {"type": "adaptive", "display": "summarized"}
+        TypeAdapter(MessageCreateParamsStreaming).validate_python(body, strict=False)
         assert body["system"][-1]["cache_control"] == body["cache_control"] == {"type": "ephemeral"}
-        assert "temperature" not in body and body["max_tokens"] == 16384
+        assert "temperature" not in body and body["max_tokens"] == 32_000
         assert (body["system"], body["tools"]) == (noted[0]["system"], noted[0]["tools"])
     first, last = spent(events)[0], spent(events)[-1]
     turns = [(each.cache_creation_tokens, each.cache_read_tokens) for each in spent(events)[::2]]
@@ -438,7 +441,7 @@ def test_the_schema_is_that_of_the_contract() -> None:
 
 
 def test_in_the_last_turn_it_has_to_answer(sandbox: Sandbox, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agent_module, "MAX_TURNS", 2)
+    monkeypatch.setattr(limits, "MAX_TURNS", 2)
     events = suggest(sandbox, "Checkout in two turns", project)
     assert isinstance(events[-1], Answered) and used(events) == ["Glob"]
     choices = [request["body"].get("tool_choice") for request in sandbox.requests("Checkout in two turns")]
@@ -450,7 +453,8 @@ def test_hostile_words_stay_in_the_request(sandbox: Sandbox) -> None:
     events = suggest(sandbox, page)
     assert isinstance(events[-1], Answered)
     [message] = body_of(sandbox, page)["messages"]
-    assert message["content"].count("<request>") == message["content"].count("</request>") == 1
+    [block] = message["content"]
+    assert block["text"].count("<request>") == block["text"].count("</request>") == 1
 
 
 def test_many_runs_share_one_client(sandbox: Sandbox) -> None:
@@ -486,6 +490,20 @@ def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -
                 await asyncio.gather(*map(one, range(count)))
 
     asyncio.run(run())
+
+
+def test_a_tool_call_that_cannot_be_read_is_told_to_the_model_and_the_run_goes_on(
+    sandbox: Sandbox, project: Project
+) -> None:
+    events = suggest(sandbox, "Checkout malformed call", project)
+    assert isinstance(events[-1], Answered)
+    results = [
+        block
+        for request in sandbox.requests("Checkout malformed call")
+        for block in request["body"]["messages"][-1]["content"]
+        if block["type"] == "tool_result" and block.get("is_error")
+    ]
+    assert results and "JSON object" in results[0]["content"]
 
 
 TRAPS = {".env": "SECRET=1\n", "id_rsa": "key\n", "other.ts": "export {}\n"}

@@ -1,13 +1,11 @@
 """The model's failures in the contract's codes."""
 
-import math
-
 import anthropic
 import httpx2
 import pytest
 
 from shared.contract.schemas import ErrorCode
-from worker.agent.model_errors import MAX_RETRY_AFTER_SECONDS, as_attempt_failure, of_error_event
+from worker.agent.model_errors import MAX_LOGGED_CHARACTERS, ProviderRefused, as_attempt_failure, of_error_event
 
 CANARY = "canary sk-ant-secret /home/app req_123"
 REQUEST = httpx2.Request("POST", "https://canary.example/v1/messages")
@@ -51,7 +49,7 @@ def test_a_status_has_its_code(status: int) -> None:
 
 @pytest.mark.parametrize("kind", BY_TYPE)
 def test_an_error_event_in_mid_stream_has_the_code_of_its_type(kind: str) -> None:
-    failure = of_error_event(kind)
+    failure = of_error_event({"error": {"type": kind}})
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == BY_TYPE[kind]
 
 
@@ -80,7 +78,7 @@ def test_what_broke_on_the_way_is_worth_another_attempt(
 
 @pytest.mark.parametrize("kind", ["", "an_error_of_tomorrow"])
 def test_an_error_event_of_another_type_is_worth_another_attempt(kind: str) -> None:
-    failure = of_error_event(kind)
+    failure = of_error_event({"error": {"type": kind}})
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == (UNAVAILABLE, True, True)
 
 
@@ -90,15 +88,75 @@ def test_no_text_of_the_providers_gets_out(error: anthropic.APIStatusError) -> N
     assert "canary" not in str(failure) + failure.code.message
 
 
-@pytest.mark.parametrize(("told", "waited"), [("1", 1), ("0", 0), ("2.5", 2.5), ("20", 20), ("3600", 20), ("inf", 20)])
-def test_the_model_says_when_to_come_back_within_reason(told: str, waited: float) -> None:
+@pytest.mark.parametrize(("told", "waited"), [("1", 1), ("0", 0), ("2.5", 2.5), ("171", 171), ("3600", 3600)])
+def test_the_time_to_come_back_is_taken_whole(told: str, waited: float) -> None:
     assert as_attempt_failure(status_error(429, retry_after=told)).retry_after_seconds == waited
 
 
-@pytest.mark.parametrize("told", ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "nan", "-1", "-inf", "1,2"])
-def test_a_time_to_come_back_that_makes_no_sense_is_none_or_in_bounds(told: str) -> None:
-    seconds = as_attempt_failure(status_error(529, retry_after=told)).retry_after_seconds
-    assert seconds is None or (math.isfinite(seconds) and 0 <= seconds <= MAX_RETRY_AFTER_SECONDS)
+@pytest.mark.parametrize("told", ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "nan", "-1", "inf", "-inf", "1,2"])
+def test_a_time_to_come_back_that_makes_no_sense_is_none(told: str) -> None:
+    assert as_attempt_failure(status_error(529, retry_after=told)).retry_after_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reason"),
+    [(429, "rate_limit_error", "rate_limited"), (529, "overloaded_error", "overloaded"), (429, None, "rate_limited")],
+)
+def test_a_refusal_tells_limits_from_load(status: int, kind: str | None, reason: str) -> None:
+    failure = as_attempt_failure(status_error(status, kind))
+    assert isinstance(failure, ProviderRefused) and failure.reason == reason
+
+
+def error_with(status: int, error: object) -> anthropic.APIStatusError:
+    response = httpx2.Response(status, request=REQUEST)
+    return anthropic.APIStatusError("", response=response, body={"type": "error", "error": error})
+
+
+MONEY = [
+    (402, {"type": "billing_error", "message": CANARY}),
+    (402, {"type": "", "message": CANARY}),
+    (429, {"type": "rate_limit_error", "details": {"error_code": "enforced_spend_limit_reached"}}),
+    (429, {"type": "rate_limit_error", "details": {"error_code": "contract_spend_limit_reached"}}),
+    (402, {"type": "billing_error", "details": {"error_code": "linked_organization_spend_limit_reached"}}),
+    (400, {"type": "invalid_request_error", "message": "Your credit balance is too low to access the API."}),
+    (400, {"type": "invalid_request_error", "message": "You have reached your specified API usage limits."}),
+    (429, {"code": "insufficient_quota", "message": CANARY}),
+]
+
+
+@pytest.mark.parametrize(("status", "error"), MONEY)
+def test_what_is_about_money_is_no_limit_of_the_rate(status: int, error: object) -> None:
+    failure = as_attempt_failure(error_with(status, error))
+    assert (failure.code, failure.is_retryable, failure.worth_retrying) == (UNAVAILABLE, False, False)
+
+
+def test_a_ramp_limit_is_a_limit_of_the_rate() -> None:
+    details = {"error_code": "ramp_limit_exceeded"}
+    failure = as_attempt_failure(error_with(429, {"type": "rate_limit_error", "details": details}))
+    assert isinstance(failure, ProviderRefused)
+
+
+def test_a_content_filter_refuses_whether_before_or_in_the_stream() -> None:
+    error = {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}
+    for failure in (as_attempt_failure(error_with(400, error)), of_error_event({"type": "error", "error": error})):
+        assert (failure.code, failure.worth_retrying) == (ErrorCode.MODEL_REFUSED, False)
+
+
+@pytest.mark.parametrize("error", [{"code": 429, "message": "slow down"}, {"code": 529}])
+def test_a_gateway_may_give_a_status_in_place_of_a_type(error: object) -> None:
+    assert isinstance(of_error_event({"error": error}), ProviderRefused)
+    assert of_error_event({"error": "something"}).worth_retrying
+
+
+def test_the_operators_log_has_the_reason_cut_short_and_the_field_that_a_gateway_does_not_know(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    as_attempt_failure(error_with(400, {"message": "output_config: Extra inputs are not permitted" + "x" * 9000}))
+    [record] = caplog.records
+    assert "output_config" in record.getMessage() and len(record.__dict__["provider_text"]) == MAX_LOGGED_CHARACTERS
+    caplog.clear()
+    as_attempt_failure(error_with(402, {"message": "You owe us."}))
+    assert "You owe us." in caplog.records[0].__dict__["provider_text"]
 
 
 @pytest.mark.parametrize("code", ErrorCode)

@@ -117,10 +117,10 @@ def test_a_tool_that_is_not_there_is_told_with_those_that_are() -> None:
 def test_a_job_has_so_many_calls_and_no_more() -> None:
     toolbox = box()
     first = results(*[("Echo", {"text": "a"})] * (MAX_TOOL_CALLS - 1), toolbox=toolbox)
-    assert not any("is_error" in result for result in first) and not toolbox.has_refused
+    assert not any("is_error" in result for result in first) and not toolbox.is_used_up
     last, refused = results(("Echo", {"text": "b"}), ("Echo", {"text": "c"}), toolbox=toolbox)
     assert last["content"] == "b" and refused["is_error"] is True and "answer" in refused["content"]
-    assert toolbox.has_refused
+    assert toolbox.is_used_up
 
 
 def test_what_has_no_encoding_is_replaced() -> None:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.contract.schemas import ErrorCode, TokenUsage
-from shared.errors import AttemptFailed
+from shared.contract.schemas import TokenUsage
 from worker.agent.event_reader import JsonObject
 from worker.agent.turn import Spent, Turn, UsedTool, Wrote
 
@@ -44,10 +43,10 @@ def test_text_that_looks_like_the_answer_is_told_as_it_comes() -> None:
     assert turn.text == '\n  {"context":1}'
 
 
-def test_text_that_does_not_is_kept_and_not_told() -> None:
+def test_text_before_it_is_kept_and_not_told() -> None:
     turn = Turn()
-    assert taken(turn, *text("Let me look."), *text('{"a"')) == []
-    assert turn.text == 'Let me look.{"a"'
+    assert taken(turn, *text("Let me look."), *text('{"a"')) == [Wrote('{"a"')]
+    assert turn.text == 'Let me look.{"a"' and turn.answer_json == '{"a"'
 
 
 def test_an_input_in_pieces_is_one_call() -> None:
@@ -57,16 +56,23 @@ def test_an_input_in_pieces_is_one_call() -> None:
     assert turn.tool_calls == [{"type": "tool_use", "id": "toolu_1", "name": "Glob", "input": {"pattern": "*.py"}}]
 
 
-@pytest.mark.parametrize(("written", "arguments"), [((), {}), (("",), {}), (('{"pattern": "*.', ""), {})])
-def test_an_input_may_be_empty_or_cut(written: tuple[str, ...], arguments: JsonObject) -> None:
-    assert taken(Turn(), *tool_call(*written)) == [UsedTool("Glob", arguments)]
+@pytest.mark.parametrize("written", [(), ("",), ("{}", "")])
+def test_an_input_may_be_empty(written: tuple[str, ...]) -> None:
+    assert taken(Turn(), *tool_call(*written)) == [UsedTool("Glob", {})]
 
 
-@pytest.mark.parametrize("written", ["[1]", '"x"', "nonsense", '{"path": "\\ud800"}'])
-def test_an_input_that_is_no_object_is_bad_output(written: str) -> None:
-    with pytest.raises(AttemptFailed) as failed:
-        taken(Turn(), *tool_call(written))
-    assert failed.value.code is ErrorCode.BAD_OUTPUT
+@pytest.mark.parametrize("written", ["[1]", '"x"', "nonsense", '{"path": "\\ud800"}', '{"pattern": "*.'])
+def test_an_input_that_is_no_object_is_a_call_to_be_answered_as_wrong(written: str) -> None:
+    turn = Turn()
+    assert taken(turn, *tool_call(written), *ending("tool_use")) == [Spent(TokenUsage())]
+    assert turn.malformed_calls == {"toolu_1"} and [call["input"] for call in turn.tool_calls] == [{}]
+
+
+def test_an_input_may_be_given_whole() -> None:
+    turn = Turn()
+    start = {"type": "tool_use", "id": "toolu_1", "name": "Glob", "input": {"pattern": "*"}}
+    assert taken(turn, *block(start)) == [UsedTool("Glob", {"pattern": "*"})]
+    assert turn.content == [start]
 
 
 def test_a_call_of_something_that_is_no_tool_of_ours_is_not_told_but_answered() -> None:
@@ -84,8 +90,38 @@ def test_the_calls_of_a_turn_that_did_not_stop_for_them_are_not_run(stop_reason:
 
 def test_a_turn_without_its_end_is_not_whole() -> None:
     turn = Turn()
-    taken(turn, *tool_call(), *ending("tool_use")[:1])
+    taken(turn, *tool_call())
     assert not turn.is_whole and turn.tool_calls == []
+
+
+@pytest.mark.parametrize("kept", [slice(0, 1), slice(1, 2)])
+def test_one_of_the_two_last_events_may_be_missing(kept: slice) -> None:
+    turn = Turn()
+    taken(turn, *tool_call(), *ending("tool_use")[kept])
+    assert turn.is_whole and len(turn.tool_calls) == 1
+
+
+def test_a_last_event_without_usage_is_no_error() -> None:
+    turn = Turn()
+    assert taken(turn, *text("{}"), {"type": "message_delta", "delta": {"stop_reason": "end_turn"}}) == [Wrote("{}")]
+    assert turn.is_whole and not turn.is_empty
+
+
+@pytest.mark.parametrize("after", ["\n```\n", "```", "\n``` \nI hope that helps {you}."])
+@pytest.mark.parametrize("before", ["```json\n", "Here you are:\n\n```\n", "```JSON "])
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_an_answer_in_a_fence_is_told_without_it(before: str, after: str, size: int) -> None:
+    answer = '{"context": "a ``` {x} \\"}\\" b", "suggestions": [{"a": {}}]}'
+    whole = before + answer + after
+    turn = Turn()
+    told = taken(turn, *text(*(whole[at : at + size] for at in range(0, len(whole), size))))
+    assert "".join(each.piece for each in told if isinstance(each, Wrote)) == answer == turn.answer_json
+
+
+def test_a_turn_that_ends_without_a_word_is_empty() -> None:
+    turn = Turn()
+    taken(turn, *block({"type": "thinking", "thinking": "", "signature": "s"}), *ending("end_turn"))
+    assert turn.is_empty
 
 
 def test_thinking_goes_back_as_it_came_with_its_signature() -> None:

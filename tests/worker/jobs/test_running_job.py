@@ -20,7 +20,8 @@ from shared.errors import AttemptFailed
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import AgentEvent, Answer, Answered
+from worker.agent.feature_agent import AgentEvent, Answered
+from worker.agent.request import Answer
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
 from worker.jobs.running_job import JobContext, Outcome, RunningJob, Stop

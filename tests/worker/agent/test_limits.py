@@ -1,0 +1,62 @@
+"""When the model is told to answer, when it is made to, and when the job may cost no more."""
+
+import time
+
+import pytest
+
+from shared.contract.schemas import TokenUsage
+from worker.agent.limits import MAX_TURNS, Haste, Limits, weight
+
+
+def limits(timeout_seconds: float = 1_000, max_tokens: int = 1_000, waited: float = 0) -> Limits:
+    return Limits(timeout_seconds, max_tokens, lambda: waited)
+
+
+def spent(tokens: int, cached: int = 0) -> TokenUsage:
+    return TokenUsage(input_tokens=tokens, cache_read_tokens=cached, total_tokens=tokens + cached)
+
+
+def test_nothing_is_said_while_there_is_room() -> None:
+    bounds = limits()
+    told = [bounds.before_turn(number, spent(10), calls_are_used_up=False) for number in range(2, MAX_TURNS - 1)]
+    assert set(told) == {Haste.NONE}
+
+
+def test_the_last_turn_but_one_is_told_and_the_last_is_forced() -> None:
+    bounds = limits()
+    assert bounds.before_turn(MAX_TURNS - 1, spent(0), calls_are_used_up=False) is Haste.TOLD
+    assert bounds.before_turn(MAX_TURNS, spent(0), calls_are_used_up=False) is Haste.FORCED
+
+
+def test_a_model_that_was_told_and_calls_on_is_forced() -> None:
+    bounds = limits()
+    assert bounds.before_turn(2, spent(0), calls_are_used_up=True) is Haste.TOLD
+    assert bounds.before_turn(3, spent(0), calls_are_used_up=True) is Haste.FORCED
+
+
+@pytest.mark.parametrize(("waited", "haste"), [(0, Haste.TOLD), (700, Haste.NONE)])
+def test_the_time_that_was_waited_does_not_count(monkeypatch: pytest.MonkeyPatch, waited: float, haste: Haste) -> None:
+    bounds = limits(timeout_seconds=1_000, waited=waited)
+    began = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: began + 601)
+    assert bounds.before_turn(2, spent(0), calls_are_used_up=False) is haste
+
+
+@pytest.mark.parametrize(
+    ("usage", "haste", "is_spent"),
+    [
+        (spent(899), Haste.NONE, False),
+        (spent(901), Haste.TOLD, False),
+        (spent(1_001), Haste.TOLD, True),
+        (spent(0, cached=8_900), Haste.NONE, False),
+        (spent(500, cached=4_100), Haste.TOLD, False),
+        (spent(500, cached=5_100), Haste.TOLD, True),
+    ],
+)
+def test_tokens_read_from_the_cache_count_a_tenth(usage: TokenUsage, haste: Haste, is_spent: bool) -> None:
+    assert limits().before_turn(2, usage, calls_are_used_up=False) is haste
+    assert limits().is_spent(usage) is is_spent
+
+
+def test_what_the_model_writes_counts_too() -> None:
+    assert weight(TokenUsage(output_tokens=7, cache_creation_tokens=3, total_tokens=10)) == 10

@@ -1,0 +1,60 @@
+"""When a job's model has looked long enough and has to answer."""
+
+import time
+from collections.abc import Callable
+from enum import IntEnum
+
+from shared.contract.schemas import TokenUsage
+
+MAX_TURNS = 16
+"""Calls of the model in one attempt; in the last one it has to answer."""
+TIME_SHARE = 0.6
+"""Of an attempt's time; the rest is for thinking and writing."""
+TOKEN_SHARE = 0.9
+"""Of a job's tokens, by the contract."""
+CACHE_READ_WEIGHT = 0.1
+"""What a token read from the cache costs, compared with one of the input."""
+
+
+class Haste(IntEnum):
+    """How the next turn is asked for."""
+
+    NONE = 0
+    TOLD = 1
+    """A text after the tools' results says that it is time to answer. It keeps the prompt's cache."""
+    FORCED = 2
+    """The model has no tools any more. The part of the cache that holds the conversation is lost by that."""
+
+
+class Limits:
+    """The bounds of one attempt; `waited` are the seconds that do not count towards its time."""
+
+    def __init__(self, timeout_seconds: float, max_tokens: int, waited: Callable[[], float]) -> None:
+        self._began = time.monotonic()
+        self._timeout_seconds = timeout_seconds
+        self._max_tokens = max_tokens
+        self._waited = waited
+        self._haste = Haste.NONE
+
+    def before_turn(self, number: int, spent: TokenUsage, *, calls_are_used_up: bool) -> Haste:
+        """How the turn of this number, from 1 on, is asked for. A model that was told and calls on is forced."""
+        if number >= MAX_TURNS or self._haste is not Haste.NONE:
+            self._haste = Haste.FORCED
+        elif number == MAX_TURNS - 1 or calls_are_used_up or self._is_late() or self._is_dear(spent):
+            self._haste = Haste.TOLD
+        return self._haste
+
+    def is_spent(self, spent: TokenUsage) -> bool:
+        """Whether the job may begin no further turn."""
+        return weight(spent) > self._max_tokens
+
+    def _is_late(self) -> bool:
+        return time.monotonic() - self._began - self._waited() > TIME_SHARE * self._timeout_seconds
+
+    def _is_dear(self, spent: TokenUsage) -> bool:
+        return weight(spent) > TOKEN_SHARE * self._max_tokens
+
+
+def weight(usage: TokenUsage) -> float:
+    """Input and output tokens, those read from the cache at a tenth."""
+    return usage.total_tokens - (1 - CACHE_READ_WEIGHT) * usage.cache_read_tokens

@@ -1,0 +1,73 @@
+"""The request to the Messages API that a job's conversation begins with, and the answer it asks for."""
+
+from typing import Annotated, Any
+
+from anthropic import transform_schema
+from pydantic import Field
+
+from shared.contract.schemas import JobInput, Suggestion, SuggestionAgent, Wire
+from worker.agent import prompts
+from worker.agent.capabilities import Capabilities
+from worker.agent.event_reader import JsonObject
+
+MAX_TOKENS = 32_000
+"""Thinking counts towards it."""
+_CACHED: JsonObject = {"type": "ephemeral"}
+
+
+class Answer(Wire):
+    """What the model has to answer with."""
+
+    context: str | None
+    suggestions: Annotated[list[Suggestion], Field(min_length=3, max_length=5)]
+
+
+# As it is written, not as it is read: there a suggestion without files is taken too.
+ANSWER_SCHEMA = transform_schema(Answer.model_json_schema(mode="serialization"))
+
+
+def first_request(
+    job: JobInput,
+    model: str,
+    agent: SuggestionAgent | None,
+    *,
+    tools: list[JsonObject],
+    card: str,
+    capabilities: Capabilities,
+    effort: str,
+) -> dict[str, Any]:
+    """The parameters of the first call; later ones have a longer `messages`.
+
+    Three places are marked for the cache: the end of tools and system prompt, the same for every job of an agent; the
+    project's card, the same until the project changes; and the end of the conversation so far.
+    """
+    output: dict[str, Any] = {"format": {"type": "json_schema", "schema": ANSWER_SCHEMA}}
+    if level := capabilities.effort(effort):
+        output["effort"] = level
+    request: dict[str, Any] = {
+        "model": model,
+        "max_tokens": min(MAX_TOKENS, capabilities.max_tokens or MAX_TOKENS),
+        "tools": tools,
+        "messages": [{"role": "user", "content": _content(job, card)}],
+        "system": [_text(prompts.system_prompt(agent, can_look=bool(tools)), is_cached=True)],
+        "cache_control": _CACHED,
+        "output_config": output,
+        "stream": True,
+    }
+    if capabilities.thinks_adaptively:
+        # Such models think anyway, and would not show what they say between their tools.
+        request["thinking"] = {"type": "adaptive", "display": "summarized"}
+    if agent is not None and agent.temperature is not None and capabilities.takes_temperature:
+        # The SDK has no parameter for it, since current models take none.
+        request["extra_body"] = {"temperature": agent.temperature}
+    return request
+
+
+def _content(job: JobInput, card: str) -> list[JsonObject]:
+    request = _text(prompts.user_message(job))
+    return [_text(prompts.project_message(card), is_cached=True), request] if card else [request]
+
+
+def _text(text: str, *, is_cached: bool = False) -> JsonObject:
+    block: JsonObject = {"type": "text", "text": text}
+    return {**block, "cache_control": _CACHED} if is_cached else block
