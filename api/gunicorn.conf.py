@@ -3,10 +3,8 @@
 Runs in the master, before gevent patches the workers: import nothing from here that uses sockets or TLS.
 """
 
-import errno
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +14,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
+from api.server import gunicorn_options
 from shared.errors import SettingsError
 from shared.file_limit import raise_file_limit
 from shared.settings import ApiSettings, load
@@ -67,7 +66,7 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
 _host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104
 
 bind = f"{_host}:{settings.port}"
-worker_class = "api.server.gevent_worker.DrainingWorker"
+worker_class = gunicorn_options.WORKER_CLASS
 worker_connections = 10_000  # an open stream each; gunicorn's 1,000 would leave the next one waiting, silently
 keepalive = 65  # seconds; longer than the usual 60 of a load balancer, which must be the one to hang up
 timeout = 60  # seconds without a sign of life from a worker's event loop
@@ -88,21 +87,21 @@ class logger_class(Logger):  # type: ignore[misc]
 
 
 def on_starting(server: Arbiter) -> None:
-    """Fails at once when the port is taken; gunicorn itself would try for five seconds."""
-    if server.cfg.is_ssl:
-        _fail("--certfile and --keyfile are not supported: let the proxy in front speak TLS")
+    """Fails at once on options that would break the streams, and when an address is taken.
+
+    gunicorn itself would try for five seconds.
+    """
+    if problem := gunicorn_options.refusal(server.cfg, settings.max_connections):
+        _fail(problem)
     if not (Path(__file__).parent / "static/index.html").is_file():
         server.log.warning("this installation has no page (make install builds it); the API serves without it")
-    if server.master_pid:  # an upgrade in place: the port is taken by ourselves
+    if server.master_pid or "LISTEN_FDS" in os.environ:  # the addresses are open: an upgrade, or systemd's sockets
         return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_host, settings.port))
-            probe.listen()
-        except OSError as error:
-            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-            _fail(f"PORT {settings.port} {reason}")
+    for address in server.cfg.address:
+        if problem := gunicorn_options.address_problem(
+            address, is_demo=settings.auth_mode == "demo", shares_port=server.cfg.reuse_port
+        ):
+            _fail(problem)
 
 
 def post_worker_init(worker: Worker) -> None:

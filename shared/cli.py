@@ -5,6 +5,7 @@ The process takes this one's place, so signals reach it and its exit code is its
 
 import argparse
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,15 @@ def require_half(half: str) -> None:
         sys.exit(f"{half}: {', '.join(missing)} not installed: this needs pip install 'feature-planner[{half}]'")
 
 
+def _check_web_concurrency() -> None:
+    """Ends the process with one line where gunicorn's own variable is malformed; gunicorn would show a traceback."""
+    number = os.environ.pop("WEB_CONCURRENCY", "").strip()
+    if number and not re.fullmatch(r"[1-9]\d{0,3}", number):
+        sys.exit("web: WEB_CONCURRENCY must be a whole number, 1 or more")
+    if number:
+        os.environ["WEB_CONCURRENCY"] = number
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
     parser.add_argument("process", choices=("web", "worker"))
@@ -27,6 +37,7 @@ def main() -> None:
     half = "api" if arguments.process == "web" else "worker"
     require_half(half)
     if arguments.process == "web" and not arguments.check:
+        _check_web_concurrency()
         # Not the current directory, which may have an `api` of its own.
         root = Path(__file__).resolve().parent.parent
         options = ["gunicorn", "--chdir", str(root), "-c", str(root / "api/gunicorn.conf.py"), "api.wsgi:app"]

@@ -156,8 +156,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
                 sock.may_still_send = not req.is_read
                 self._idle[sock] = None
                 sock.clear_deadline()
-        if not self.alive:  # also where gunicorn itself decided so (--max-requests)
-            self._start_draining()
+            if not self.alive:  # gunicorn itself has decided so (--max-requests), and closes the connection
+                self._start_draining()
         if sock.viewer is not None or sock.timed_out or not self.alive:
             # gunicorn's way of saying that the connection is not to be kept.
             raise StopIteration

@@ -80,6 +80,41 @@ def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: S
     assert not old.has_said("Traceback")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_every_way_of_stopping_a_web_process_ends_its_streams_whole(
+    system: Stack, alice: Person, number: signal.Signals
+) -> None:
+    port = free_port()
+    web = system.start_web(port)
+    job_id = alice.ask("stopped in every way, slow")
+    # A stream that is cut raises here; one that ends as HTTP says does not.
+    with Person(system, port=port).stream(job_id) as events:
+        assert next(events).name == "connected"
+        web.send(number)
+        assert not any(event.is_final for event in events)
+    assert web.wait(20) == 0
+    assert not web.has_said("Traceback")
+    alice.cancel(job_id)
+
+
+def test_a_web_process_that_has_answered_its_share_ends_its_streams_whole(system: Stack, alice: Person) -> None:
+    port = free_port()
+    web = system.start_web(port, GUNICORN_CMD_ARGS="--max-requests 20")
+    [first] = children(web.pid)
+    job_id = alice.ask("of a process that is replaced, slow")
+    viewer = Person(system, port=port)
+    with viewer.stream(job_id) as events:
+        assert next(events).name == "connected"
+        for _ in range(20):
+            viewer.http.get("/healthz")
+        assert not any(event.is_final for event in events)
+    wait_until(lambda: first not in children(web.pid))
+    with viewer.stream(job_id) as events:
+        assert next(events).name == "connected"
+    assert not web.has_said("Traceback")
+    alice.cancel(job_id)
+
+
 def test_an_official_event_source_comes_back_by_itself_after_a_restart_and_stops_at_the_end(
     system: Stack, alice: Person
 ) -> None:

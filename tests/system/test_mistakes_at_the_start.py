@@ -3,14 +3,16 @@
 import resource
 import shlex
 import signal
+import socket
 import subprocess
 from functools import partial
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conftest import SECRET, RedisServer, clean_environment, free_port, wait_until
-from tests.stack import PROCFILE, ROOT, Process
+from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, token, wait_until
+from tests.stack import BODY, JOBS, PROCFILE, ROOT, Process
 
 NEEDED = {"web": {"AUTH_MODE": "jwt", "AUTH_SECRET": SECRET}, "worker": {"ANTHROPIC_API_KEY": "none"}}
 
@@ -63,9 +65,70 @@ def test_few_files_lower_the_number_of_connections_and_very_few_end_the_process(
         web.cleanup()
 
 
-def test_tls_in_the_web_process_is_refused_by_name(redis_server: RedisServer) -> None:
-    arguments = f"--certfile {ROOT}/README.md --keyfile {ROOT}/README.md"
-    assert "--certfile" in line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=arguments))
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"--certfile {ROOT}/README.md --keyfile {ROOT}/README.md",
+        "--worker-class sync",
+        "--worker-class gevent",
+        "--preload",
+        "--timeout 2",
+        "--graceful-timeout 1",
+        "--worker-connections 1000",
+        "--workers 0",
+        "--protocol uwsgi",
+    ],
+)
+def test_an_option_of_gunicorn_that_would_break_streams_is_refused_by_name(
+    redis_server: RedisServer, arguments: str
+) -> None:
+    line = line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=arguments))
+    assert arguments.split()[0] in line
+
+
+@pytest.mark.parametrize("number", ["two", "0", "-1", "1.5"])
+def test_a_malformed_number_of_processes_is_refused_by_name(redis_server: RedisServer, number: str) -> None:
+    assert "WEB_CONCURRENCY" in line_of(start("web", REDIS_URL=redis_server.url, WEB_CONCURRENCY=number))
+
+
+@pytest.mark.parametrize("bind", ["[::1]:{port}", "unix:{folder}/web.sock", "localhost:{port}"])
+def test_a_web_process_listens_where_bind_says_even_if_its_port_is_taken(
+    redis_server: RedisServer, tmp_path: Path, bind: str
+) -> None:
+    address = bind.format(port=free_port(), folder=tmp_path)
+    uds = address.removeprefix("unix:") if address.startswith("unix:") else None
+    with socket.create_server(("", free_port())) as taken, httpx.Client(transport=httpx.HTTPTransport(uds=uds)) as http:
+        web = start(
+            "web",
+            REDIS_URL=redis_server.url,
+            PORT=str(taken.getsockname()[1]),
+            WEB_CONCURRENCY=" ",
+            GUNICORN_CMD_ARGS=f"--bind {address}",
+        )
+        try:
+            url = "http://localhost" if uds else f"http://{address}"
+            wait_until(lambda: web.has_said("Listening at"))
+            headers = bearer(token())
+            job = http.post(url + JOBS, json=BODY, headers=headers).json()["jobId"]
+            headers["Accept"] = "text/event-stream"
+            with http.stream("GET", f"{url}{JOBS}/{job}", headers=headers) as stream:
+                assert any("event: connected" in line for line in stream.iter_lines())
+        finally:
+            web.stop()
+            web.cleanup()
+
+
+def test_a_taken_address_is_named(redis_server: RedisServer) -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+        port = taken.getsockname()[1]
+        line = line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=f"--bind [::1]:{port}"))
+    assert line.endswith(f"{port} is taken")
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0:8000", "[::]:8000", "unix:/tmp/planner.sock"])
+def test_the_demo_listens_on_loopback_alone(redis_server: RedisServer, bind: str) -> None:
+    line = line_of(start("web", REDIS_URL=redis_server.url, AUTH_MODE="demo", GUNICORN_CMD_ARGS=f"--bind {bind}"))
+    assert line.startswith("web: AUTH_MODE=demo serves loopback alone")
 
 
 def test_a_worker_that_waits_for_redis_says_what_is_wrong_and_can_be_stopped() -> None:
