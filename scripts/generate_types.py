@@ -19,6 +19,7 @@ BODIES: tuple[type[BaseModel], ...] = (schemas.SuggestFeatureRequest, schemas.Su
 """What the page sends; a field with a default may be left out."""
 ANSWERS: tuple[type[BaseModel], ...] = (
     schemas.JobCreated,
+    schemas.JobList,
     schemas.JobView,
     schemas.Options,
     schemas.Problem,

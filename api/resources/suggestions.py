@@ -1,4 +1,4 @@
-"""Jobs: creating one, reading it, cancelling it. Watching one is `api.stream_app`'s."""
+"""Jobs: creating one, listing one's own, reading one, cancelling it. Watching one is `api.stream_app`'s."""
 
 import logging
 import re
@@ -19,10 +19,19 @@ from api.http.request_id import request_id
 from api.resources.job_problems import checked_id, foreign, gone
 from api.resources.job_view import job_view
 from api.services import Services, services
-from shared.contract.schemas import FieldProblem, JobCreated, JobInput, JobStatus, JobView, SuggestFeatureRequest
+from shared.contract.schemas import (
+    FieldProblem,
+    JobCreated,
+    JobInput,
+    JobList,
+    JobStatus,
+    JobView,
+    SuggestFeatureRequest,
+)
 from shared.state.event_log import Snapshot
 from shared.state.job_store import CreateLimits
 from shared.state.outcomes import CancelAsked, CancelOutcome, Created, NotCreated, RateLimited, Replayed
+from shared.state.user_jobs import jobs_of
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics, job_metrics
@@ -98,6 +107,12 @@ def create_job(body: SuggestFeatureRequest) -> Response:
                 "Too many requests are waiting already. Please try again in a moment.",
                 headers={"Retry-After": str(RETRY_WHEN_FULL_SECONDS)},
             )
+
+
+@blueprint.get(JOBS, responses={200: JobList})
+def list_jobs() -> Response:
+    """The caller's own jobs that are still kept, the newest first, at most 50"""
+    return json_response(JobList(jobs=jobs_of(services().redis, g.user_id)))
 
 
 @blueprint.get(

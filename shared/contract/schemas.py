@@ -203,6 +203,23 @@ class JobView(Wire):
     waiting: Wait | None = None
 
 
+class JobSummary(Wire):
+    """One job in the list of a user's jobs."""
+
+    job_id: str
+    status: JobStatus
+    created_at: int = Field(description="Milliseconds since the Unix epoch.")
+    page_or_component: str
+    feature_type: FeatureType
+    priority_level: PriorityLevel
+
+
+class JobList(Wire):
+    """The caller's own jobs that are still kept, the newest first."""
+
+    jobs: list[JobSummary] = Field(description="At most 50.")
+
+
 ToolName = Literal["Read", "Grep", "Glob"]
 
 

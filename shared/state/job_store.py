@@ -28,6 +28,7 @@ from shared.state.outcomes import (
     Suspect,
 )
 from shared.state.scripts import Argument, script
+from shared.state.user_jobs import MAX_INDEXED
 from shared.telemetry.metrics import job_metrics
 
 MAX_STARTS = 10
@@ -72,8 +73,8 @@ class JobStore:
         return self._settings.completed_retention_seconds * 1000 or UNWATCHED_RETENTION_MS
 
     @property
-    def _idempotency_ttl_ms(self) -> int:
-        # No job lives longer than this; whether the job is still there is looked up in its record.
+    def _longest_life_ms(self) -> int:
+        """No job lives longer than this. What names a job is kept for as long; its record says whether it is there."""
         attempt_ms = self.ttl_ms + self._settings.job_timeout_seconds * 1000
         return (
             (MAX_STARTS + 1) * attempt_ms + self.retention_ms(JobStatus.FAILED) + self.retention_ms(JobStatus.COMPLETED)
@@ -96,10 +97,14 @@ class JobStore:
             RATE_WINDOW_MS,
             limits.max_queued_jobs,
             self.ttl_ms,
-            self._idempotency_ttl_ms,
+            self._longest_life_ms,
         ]
-        args += [TokenUsage().model_dump_json(), *self.queue.enqueue_commands(job_id, request_id=request_id)]
-        where = [keys.record(job_id), keys.creates(user_id), self.queue.key]
+        args += [
+            TokenUsage().model_dump_json(),
+            MAX_INDEXED,
+            *self.queue.enqueue_commands(job_id, request_id=request_id),
+        ]
+        where = [keys.record(job_id), keys.creates(user_id), self.queue.key, keys.jobs(user_id)]
         if idempotency_key:
             where.append(keys.idempotency(user_id, idempotency_key))
         match script("create").call(self.redis, where, args):

@@ -7,6 +7,7 @@ agent:<userId>               string   a user's suggestion agent, JSON
 planner:leases               zset     jobId -> when its lease ends, ms
 planner:workers              zset     worker name -> when it was last heard from, ms
 planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
+planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
 planner:streams:<userId>     zset     open stream -> when its lease ends, ms
 planner:demo-key             string   signs the cookies of demo mode
@@ -38,6 +39,10 @@ def agent(user_id: str) -> str:
 
 def creates(user_id: str) -> str:
     return f"planner:creates:{user_id}"
+
+
+def jobs(user_id: str) -> str:
+    return f"planner:jobs:{user_id}"
 
 
 def idempotency(user_id: str, key: str) -> str:

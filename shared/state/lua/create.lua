@@ -1,8 +1,9 @@
 -- Creates a job, or says why not. Everything or nothing: the replay of an idempotent request, the limits, the record
 -- and the entry in RQ's queue are one step.
--- KEYS record, creates, queue, and the idempotency key where there is one
--- ARGV job, body hash, user, input, limit, window ms, max queued, ttl ms, idempotency ttl ms, usage, commands of RQ...
-local record, creates, queue, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+-- KEYS record, creates, queue, the user's index of jobs, and the idempotency key where there is one
+-- ARGV job, body hash, user, input, limit, window ms, max queued, ttl ms, longest life ms, usage,
+--      most jobs in the index, commands of RQ...
+local record, creates, queue, index, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job, body, user, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local limit, window, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 local now = now_ms()
@@ -37,9 +38,13 @@ redis.call('ZREMRANGEBYSCORE', creates, '-inf', now - window)
 redis.call('PEXPIRE', record, ARGV[8])
 redis.call('ZADD', creates, now, job)
 redis.call('PEXPIRE', creates, window)
+local time = redis.call('TIME') -- in microseconds: two jobs of one millisecond keep their order
+redis.call('ZADD', index, time[1] * 1000000 + time[2], job)
+redis.call('ZREMRANGEBYRANK', index, 0, -(ARGV[11] + 1))
+redis.call('PEXPIRE', index, ARGV[9])
 if idempotency then
   redis.call('HSET', idempotency, 'job', job, 'body', body)
   redis.call('PEXPIRE', idempotency, ARGV[9])
 end
-run_commands(11)
+run_commands(12)
 return {'created', now, limit - used - 1, reset}

@@ -4,6 +4,7 @@ import { ApiError } from './api-error.ts'
 import { boundedBy } from './timing.ts'
 import type {
   JobCreated,
+  JobList,
   JobView,
   Options,
   SuggestFeatureRequest,
@@ -27,6 +28,9 @@ export const createJob = ({ input, idempotencyKey }: Creation): Promise<JobCreat
 export const jobUrl = (jobId: string): string => `${ROOT}/suggest-feature/${encodeURIComponent(jobId)}`
 
 export const readJob = (jobId: string): Promise<JobView> => call(`/suggest-feature/${encodeURIComponent(jobId)}`)
+
+/** The caller's own jobs that are still kept, the newest first, at most 50. */
+export const listJobs = (): Promise<JobList> => call('/suggest-feature')
 
 export const cancelJob = (jobId: string): Promise<JobView> =>
   call(`/suggest-feature/${encodeURIComponent(jobId)}`, { method: 'DELETE' })

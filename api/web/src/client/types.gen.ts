@@ -69,7 +69,20 @@ export interface JobInput {
   customModel: string | null
 }
 
+export interface JobList {
+  jobs: JobSummary[]
+}
+
 export type JobStatus = 'pending' | 'in_progress' | 'completed' | 'failed' | 'cancelled'
+
+export interface JobSummary {
+  jobId: string
+  status: JobStatus
+  createdAt: number
+  pageOrComponent: string
+  featureType: FeatureType
+  priorityLevel: PriorityLevel
+}
 
 export interface JobView {
   jobId: string

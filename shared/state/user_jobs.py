@@ -1,0 +1,41 @@
+"""The jobs of one user that are still kept."""
+
+import logging
+
+from redis import Redis
+
+from shared.contract.schemas import JobInput, JobStatus, JobSummary
+from shared.state import keys
+from shared.state.scripts import script
+
+log = logging.getLogger(__name__)
+
+MAX_LISTED = 50
+"""A list names at most this many jobs."""
+MAX_INDEXED = 500
+"""Of each user, Redis remembers the ids of this many jobs: it bounds the cost of a list in which most jobs are gone."""
+
+
+def jobs_of(redis: Redis, user_id: str) -> list[JobSummary]:
+    """The user's jobs, the newest first. Raises redis.RedisError.
+
+    A job whose record cannot be read is left out.
+    """
+    found = script("jobs_of").call(redis, (keys.jobs(user_id),), (user_id, MAX_LISTED))
+    return [summary for job in found if (summary := _summary(*job))]
+
+
+def _summary(job_id: bytes, status: bytes, created_at: bytes, job_input: bytes) -> JobSummary | None:
+    try:
+        asked = JobInput.model_validate_json(job_input)
+        return JobSummary(
+            job_id=job_id.decode(),
+            status=JobStatus(status.decode()),
+            created_at=int(created_at),
+            page_or_component=asked.page_or_component,
+            feature_type=asked.feature_type,
+            priority_level=asked.priority_level,
+        )
+    except ValueError as error:
+        log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
+        return None
