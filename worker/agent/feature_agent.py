@@ -25,7 +25,7 @@ from worker.agent.request import Answer, first_request
 from worker.agent.tool_arguments import ALL_TOOLS
 from worker.agent.toolbox import Toolbox
 from worker.agent.tools import make_tools
-from worker.agent.turn import Spent, Turn, UsedTool, Wrote
+from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Answered:
     answer: Answer
 
 
-AgentEvent = Wrote | UsedTool | Spent | Answered
+AgentEvent = Wrote | Said | UsedTool | Spent | Answered
 
 
 class FeatureAgent:

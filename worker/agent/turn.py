@@ -10,12 +10,23 @@ from worker.agent.event_reader import JsonObject
 from worker.agent.model_errors import of_error_event
 from worker.agent.tool_arguments import as_shown, tool_name
 
+MAX_SAID_CHARACTERS = 2_000
+"""Of a text block; a longer one is an answer that was written in the wrong way."""
+
 
 @dataclass(frozen=True)
 class Wrote:
     """A piece of the answer's JSON."""
 
     piece: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the model says besides its answer: a piece of it, or, with `is_end`, the last of a block."""
+
+    text: str
+    is_end: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +102,7 @@ class Turn:
             self.is_whole and self.stop_reason in ("end_turn", None) and not self.text.strip() and not self.tool_calls
         )
 
-    def take(self, event: JsonObject) -> Wrote | UsedTool | Spent | None:
+    def take(self, event: JsonObject) -> Wrote | Said | UsedTool | Spent | None:
         """What the event tells. Raises AttemptFailed for an error."""
         kind = event["type"]
         self.has_begun = self.has_begun or kind not in ("ping", "error")
@@ -124,7 +135,7 @@ class Turn:
                 return self._write(text)
         return None
 
-    def _grow(self, delta: JsonObject) -> Wrote | None:
+    def _grow(self, delta: JsonObject) -> Wrote | Said | None:
         match delta.get("type"):
             case "text_delta":
                 if not self._is_block_open:
@@ -134,6 +145,7 @@ class Turn:
                 self._pieces.append(delta.get("partial_json") or "")
             case "thinking_delta":
                 self._pieces.append(delta.get("thinking") or "")
+                return Said(self._pieces[-1])
             case "signature_delta" if self.content:
                 self.content[-1]["signature"] = delta.get("signature")
         return None
@@ -144,7 +156,7 @@ class Turn:
         piece = self._answer.take(text)
         return Wrote(piece) if piece else None
 
-    def _end_block(self) -> UsedTool | None:
+    def _end_block(self) -> UsedTool | Said | None:
         if not self._is_block_open:
             return None
         self._is_block_open = False
@@ -152,8 +164,11 @@ class Turn:
         match block.get("type"):
             case "text" | "thinking" as kind:
                 block[kind] = (block.get(kind) or "") + written
-                if kind == "text" and self._answer.is_found:
-                    self._answer_json = self._answer.finish()
+                if kind == "thinking":
+                    return Said("", is_end=True)
+                if not self._answer.is_found:
+                    return Said(written, is_end=True) if len(written) <= MAX_SAID_CHARACTERS else None
+                self._answer_json = self._answer.finish()
             case "tool_use":
                 return self._end_call(block, written)
         return None

@@ -18,8 +18,9 @@ from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered
 from worker.agent.request import Answer
-from worker.agent.turn import Spent, UsedTool, Wrote
+from worker.agent.turn import Said, Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
+from worker.publishing.notes import NoteWriter
 from worker.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
@@ -175,21 +176,31 @@ class RunningJob:
         context = self._context
         self._conversation.spent_before = self.attempt.usage
         asked = context.agent.suggest(self.attempt.input, context.model, context.user_agent, self._conversation)
-        async with aclosing(asked) as events:
-            async for event in events:
-                match event:
-                    case Wrote(piece):
-                        publisher.write(piece)
-                    case UsedTool(name, arguments):
-                        self._telemetry.used_tool(name)
-                        publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
-                    case Spent(usage):
-                        self._spent = self.attempt.usage.plus(usage)
-                        publisher.spent(self._spent)
-                        self._telemetry.spent(usage)
-                    case Answered(answer):
-                        return answer
+        notes = NoteWriter(publisher.publish, now_ms)
+        try:
+            async with aclosing(asked) as events:
+                async for event in events:
+                    if isinstance(event, Answered):
+                        return event.answer
+                    self._take(event, publisher, notes)
+        finally:
+            notes.stop()
         raise AttemptFailed(ErrorCode.INTERNAL, "the agent gave no answer")
+
+    def _take(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
+        match event:
+            case Wrote(piece):
+                notes.stop()  # what it said before is no longer news
+                publisher.write(piece)
+            case Said(text, is_end):
+                notes.say(text, is_end=is_end)
+            case UsedTool(name, arguments):
+                self._telemetry.used_tool(name)
+                publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
+            case Spent(usage):
+                self._spent = self.attempt.usage.plus(usage)
+                publisher.spent(self._spent)
+                self._telemetry.spent(usage)
 
     async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
         """What follows a failure worth another attempt: None when that has its number, else how the job ends.

@@ -6,9 +6,9 @@ import pytest
 
 from shared.contract.schemas import TokenUsage
 from worker.agent.event_reader import JsonObject
-from worker.agent.turn import Spent, Turn, UsedTool, Wrote
+from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 
-Told = Wrote | UsedTool | Spent
+Told = Wrote | Said | UsedTool | Spent
 
 
 def block(start: JsonObject, *deltas: JsonObject) -> list[JsonObject]:
@@ -43,9 +43,9 @@ def test_text_that_looks_like_the_answer_is_told_as_it_comes() -> None:
     assert turn.text == '\n  {"context":1}'
 
 
-def test_text_before_it_is_kept_and_not_told() -> None:
+def test_text_before_it_is_kept_and_is_no_part_of_it() -> None:
     turn = Turn()
-    assert taken(turn, *text("Let me look."), *text('{"a"')) == [Wrote('{"a"')]
+    assert taken(turn, *text("Let me look."), *text('{"a"')) == [Said("Let me look.", is_end=True), Wrote('{"a"')]
     assert turn.text == 'Let me look.{"a"' and turn.answer_json == '{"a"'
 
 
@@ -131,7 +131,7 @@ def test_thinking_goes_back_as_it_came_with_its_signature() -> None:
         {"type": "thinking", "thinking": "", "signature": ""}, *deltas, {"type": "signature_delta", "signature": "abc"}
     )
     redacted = {"type": "redacted_thinking", "data": "xyz"}
-    assert taken(turn, *thinking, *block(redacted), *text("{}")) == [Wrote("{}")]
+    assert taken(turn, *thinking, *block(redacted), *text("{}"))[-1] == Wrote("{}")
     assert turn.content == [
         {"type": "thinking", "thinking": "Hmm.", "signature": "abc"},
         redacted,
@@ -154,3 +154,15 @@ def test_usage_is_cumulative_over_the_turn_and_added_to_what_was_before() -> Non
     assert first == Spent(TokenUsage(input_tokens=15, output_tokens=1, total_tokens=16))
     assert last == Spent(TokenUsage(input_tokens=15, output_tokens=7, total_tokens=22)) == Spent(turn.spent)
     assert turn.usage == TokenUsage(input_tokens=10, output_tokens=7, total_tokens=17)
+
+
+def test_thinking_that_is_shown_is_told_as_it_comes() -> None:
+    turn = Turn()
+    pieces = ({"type": "thinking_delta", "thinking": piece} for piece in ("I look ", "there."))
+    thinking = block({"type": "thinking", "thinking": "", "signature": ""}, *pieces)
+    assert taken(turn, *thinking) == [Said("I look "), Said("there."), Said("", is_end=True)]
+
+
+def test_a_long_text_that_is_no_answer_is_not_told() -> None:
+    turn = Turn()
+    assert taken(turn, *text("This is no JSON. " * 500)) == []

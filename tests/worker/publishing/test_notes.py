@@ -1,0 +1,159 @@
+"""What the model says meanwhile is told in time, whole where it can be, and not too often."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from itertools import pairwise
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contract.events import Note
+from worker.publishing.notes import INTERVAL_SECONDS, MAX_CHARACTERS, NoteWriter
+
+Play = Callable[["Stage"], Awaitable[None]]
+
+
+class ClockedLoop(asyncio.SelectorEventLoop):
+    """An event loop whose clock moves on when it has nothing else to do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._at = 1_000.0
+
+    def time(self) -> float:
+        return self._at
+
+    def _run_once(self) -> None:
+        inner = cast(Any, self)
+        if not inner._ready and inner._scheduled:
+            self._at = max(self._at, inner._scheduled[0].when())
+        super()._run_once()  # type: ignore[misc]
+
+
+class Stage:
+    """A note writer, and when it told what."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[float, str]] = []
+        self._began = asyncio.get_running_loop().time()
+        self.notes = NoteWriter(self._note, lambda: 7)
+
+    def _note(self, note: Note) -> None:
+        self.told.append((self.now, note.text))
+
+    @property
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() - self._began
+
+    @property
+    def texts(self) -> list[str]:
+        return [text for _, text in self.told]
+
+
+def play(act: Play) -> list[tuple[float, str]]:
+    loop = ClockedLoop()
+
+    async def run() -> list[tuple[float, str]]:
+        stage = Stage()
+        await act(stage)
+        return stage.told
+
+    try:
+        return loop.run_until_complete(run())
+    finally:
+        loop.close()
+
+
+def test_the_first_sentence_is_told_at_once() -> None:
+    async def act(stage: Stage) -> None:
+        stage.notes.say("I look for the checkout page. Then")
+
+    async def act_in_pieces(stage: Stage) -> None:
+        for piece in ("I look", " for the chec", "kout page", ". ", "Then"):
+            stage.notes.say(piece)
+
+    assert play(act) == play(act_in_pieces) == [(0.0, "I look for the checkout page.")]
+
+
+def test_what_follows_waits_for_two_seconds_and_comes_together() -> None:
+    async def act(stage: Stage) -> None:
+        for word in ("One. ", "Two. ", "Three. ", "Fo"):
+            stage.notes.say(word)
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(1.8)
+
+    assert play(act) == [(0.0, "One."), (pytest.approx(INTERVAL_SECONDS), "Two. Three.")]
+
+
+def test_a_sentence_that_does_not_end_is_told_to_its_last_word_and_goes_on() -> None:
+    async def act(stage: Stage) -> None:
+        for _ in range(45):
+            stage.notes.say("word ")
+            await asyncio.sleep(0.1)
+
+    told = play(act)
+    assert [at for at, _ in told] == [pytest.approx(2.0), pytest.approx(4.0)]
+    assert all(text.startswith("word word") and text.endswith("word…") for _, text in told)
+
+
+def test_a_model_that_thinks_on_is_heard_at_least_every_three_seconds() -> None:
+    async def act(stage: Stage) -> None:
+        for number in range(80):
+            stage.notes.say(f"thought{number} is here" + (". " if number % 9 == 0 else " "))
+            await asyncio.sleep(0.1)
+
+    times = [at for at, _ in play(act)]
+    gaps = [later - earlier for earlier, later in zip([0.0, *times], [*times, 8.0], strict=True)]
+    assert max(gaps) <= 3.0 and min(gaps[1:-1]) >= INTERVAL_SECONDS - 1e-6
+
+
+def test_the_end_of_a_block_ends_a_sentence() -> None:
+    async def act(stage: Stage) -> None:
+        stage.notes.say("I read on", is_end=True)
+
+    assert play(act) == [(0.0, "I read on")]
+
+
+def test_when_the_answer_begins_nothing_more_is_told() -> None:
+    async def act(stage: Stage) -> None:
+        stage.notes.say("One. ")
+        stage.notes.say("Two. ")
+        stage.notes.stop()
+        await asyncio.sleep(10)
+        assert stage.texts == ["One."]
+
+    play(act)
+
+
+def test_a_long_text_is_told_by_its_end() -> None:
+    async def act(stage: Stage) -> None:
+        stage.notes.say("many words " * 200 + "at the end.", is_end=True)
+
+    [(_, text)] = play(act)
+    assert len(text) <= MAX_CHARACTERS and text.startswith("…") and text.endswith("at the end.")
+
+
+def test_blank_words_are_no_note() -> None:
+    async def act(stage: Stage) -> None:
+        for blank in ("", " ", "\n\n", "\t"):
+            stage.notes.say(blank, is_end=True)
+        await asyncio.sleep(10)
+
+    assert play(act) == []
+
+
+@given(pieces=st.lists(st.tuples(st.text(max_size=60), st.booleans(), st.floats(0, 3)), max_size=20))
+def test_no_word_is_told_twice_and_none_too_soon(pieces: list[tuple[str, bool, float]]) -> None:
+    async def act(stage: Stage) -> None:
+        for piece, is_end, pause in pieces:
+            stage.notes.say(piece, is_end=is_end)
+            await asyncio.sleep(pause)
+        await asyncio.sleep(2 * INTERVAL_SECONDS)
+
+    told = play(act)
+    assert all(0 < len(text) <= MAX_CHARACTERS for _, text in told)
+    assert all(later - earlier >= INTERVAL_SECONDS - 1e-6 for (earlier, _), (later, _) in pairwise(told))
+    said = "".join(piece for piece, _, _ in pieces).split()
+    assert len("".join(text.removesuffix("…") for _, text in told).replace(" ", "")) <= len("".join(said)) + len(told)
