@@ -16,6 +16,7 @@ from api.services import Services
 from api.stream_app import StreamApp
 from shared.contract.schemas import Problem
 from shared.settings import ApiSettings
+from shared.state import keys
 from shared.state.agent_store import AgentStore
 from shared.state.connections import connect
 from shared.state.job_store import JobStore
@@ -28,6 +29,7 @@ PROBE_TIMEOUT_SECONDS = 1.0
 
 
 def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> OpenAPI:
+    keys.use_prefix(settings.redis_prefix)
     app = OpenAPI(
         "api",
         info=docs.INFO,

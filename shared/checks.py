@@ -45,6 +45,7 @@ def run(kind: type[S], checks: Iterable[Check[S]]) -> int:
     except SettingsError as error:
         _show(Finding("FAIL", "settings", str(error)))
         return 1
+    keys.use_prefix(settings.redis_prefix)
     _show(Finding("ok", "settings", "all there and well formed"))
     is_failed = False
     for check in checks:

@@ -63,6 +63,13 @@ def name(value: str) -> str:
     return value
 
 
+def key_prefix(value: str) -> str:
+    """What keys begin with: nothing that a pattern of Redis (an ACL's, for example) would take for a wildcard."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", value):
+        raise ValueError("must be at most 40 letters, digits, dots, dashes and underscores")
+    return value
+
+
 def http_url(value: str) -> str:
     """An absolute http or https URL."""
     _http_parts(value)

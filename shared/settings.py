@@ -59,6 +59,9 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(setting_rules.redis_url)]
     """`redis://`, `rediss://` or `unix://`, with password and database as usual; `redis+sentinel://host:port,host:port/service/0`
     for a primary that Sentinels name."""
+    redis_prefix: Annotated[str, AfterValidator(setting_rules.key_prefix)] = ""
+    """All keys and channels, and the name of the queue, begin with it and a colon: so several deployments share a
+    database. The same for both processes."""
 
     claude_model: Name = "claude-sonnet-5-5"
     """Model for jobs without `customModel`; `sandbox` when the sandbox answers."""

@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from shared.errors import SettingsError
 from shared.file_limit import raise_file_limit
 from shared.settings import WorkerSettings, load
+from shared.state import keys
 from shared.state.agent_store import AgentStore
 from shared.state.connections import connect, connect_async
 from shared.state.diagnosis import describe, diagnose
@@ -51,6 +52,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
+    keys.use_prefix(settings.redis_prefix)
     set_up_logging(settings)
     sentry.start(settings, trusts_parent_sampling=True)
     # A process with the id 1, as in a container, ignores the signals that it does not handle; RQ takes over later.

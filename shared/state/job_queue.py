@@ -13,9 +13,9 @@ from rq.executions import Execution
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
+from shared.state import keys
 from shared.state.scripts import Argument
 
-QUEUE_NAME = "suggestions"
 FUNCTION = "worker.jobs.suggest_features"
 """What RQ calls for a job. A name, so that the API does not import the worker."""
 NO_TIMEOUT = -1
@@ -26,7 +26,7 @@ class JobQueue:
     def __init__(self, redis: Redis, failure_ttl_seconds: int) -> None:
         self._redis = redis
         self._failure_ttl_seconds = failure_ttl_seconds
-        self.queue = Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
+        self.queue = Queue(keys.QUEUE_NAME, connection=redis, serializer=JSONSerializer)
         self.key: str = self.queue.key
         self.intermediate_key: str = self.queue.intermediate_queue_key
         self.started_key: str = self.queue.started_job_registry.key
@@ -58,7 +58,7 @@ class JobQueue:
         """What RQ would send to forget an execution, given as `<job>:<execution>`."""
         abandoned = Execution.from_composite_key(execution, self._redis)
         job = Job(abandoned.job_id, connection=self._redis, serializer=JSONSerializer)
-        job.origin = QUEUE_NAME
+        job.origin = keys.QUEUE_NAME
         pipeline = self._redis.pipeline()
         abandoned.delete(job, pipeline)
         return self._taken_from(pipeline)

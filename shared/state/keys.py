@@ -12,33 +12,44 @@ planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the r
 planner:streams:<userId>     zset     open stream -> when its lease ends, ms
 planner:demo-key             string   signs the cookies of demo mode
 rq:...                       RQ's own
+
+With REDIS_PREFIX all of them but RQ's begin with it and a colon, and so does the name of the queue. Scripts that make
+a key of a job find the prefix in a key that they are given.
 """
 
 from hashlib import sha256
 
-LEASES = "planner:leases"
-WORKERS = "planner:workers"
-DEMO_KEY = "planner:demo-key"
+_LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME = "planner:leases", "planner:workers", "planner:demo-key", "suggestions"
+
+prefix = ""
+LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = _LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME
+
+
+def use_prefix(name: str) -> None:
+    """Sets what all keys of this process begin with. Called once, at its start, before any of them is used."""
+    global prefix, LEASES, WORKERS, DEMO_KEY, QUEUE_NAME
+    prefix = f"{name}:" if name else ""
+    LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = (f"{prefix}{key}" for key in (_LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME))
 
 
 def record(job_id: str) -> str:
-    return f"suggestion:{job_id}"
+    return f"{prefix}suggestion:{job_id}"
 
 
 def log(job_id: str) -> str:
-    return f"suggestion:{job_id}:events"
+    return f"{prefix}suggestion:{job_id}:events"
 
 
 def channel(job_id: str) -> str:
-    return f"suggestion:{job_id}:live"
+    return f"{prefix}suggestion:{job_id}:live"
 
 
 def agent(user_id: str) -> str:
-    return f"agent:{user_id}"
+    return f"{prefix}agent:{user_id}"
 
 
 def creates(user_id: str) -> str:
-    return f"planner:creates:{user_id}"
+    return f"{prefix}planner:creates:{user_id}"
 
 
 def jobs(user_id: str) -> str:
@@ -46,8 +57,8 @@ def jobs(user_id: str) -> str:
 
 
 def idempotency(user_id: str, key: str) -> str:
-    return f"planner:idempotency:{user_id}:{sha256(key.encode()).hexdigest()}"
+    return f"{prefix}planner:idempotency:{user_id}:{sha256(key.encode()).hexdigest()}"
 
 
 def streams(user_id: str) -> str:
-    return f"planner:streams:{user_id}"
+    return f"{prefix}planner:streams:{user_id}"

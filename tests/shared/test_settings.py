@@ -13,6 +13,7 @@ from shared.settings import NAMES_WITH_FILES, ApiSettings, Settings, WorkerSetti
 URL = "redis://localhost:6379/0"
 SECRET = "0123456789abcdef0123456789abcdef"
 COMMON: dict[str, Any] = {
+    "redis_prefix": "",
     "claude_model": "claude-sonnet-5-5",
     "allowed_models": ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"),
     "job_timeout_seconds": 120,
@@ -61,6 +62,7 @@ NEEDED: dict[type[Settings], dict[str, str]] = {
 }
 WELL_FORMED = {
     "REDIS_URL": "rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none",
+    "REDIS_PREFIX": "staging-2",
     "CLAUDE_MODEL": "anthropic/claude-opus-5-5",
     "ALLOWED_MODELS": "claude-opus-5-5",
     "JOB_TIMEOUT_SECONDS": "121",
@@ -107,6 +109,7 @@ NOT_COUNTS = ("canary-abc", "0", "-1", "1.5", "nan", "inf", "1e400", "12canary",
 NOT_MORE_THAN_NONE = tuple(value for value in NOT_COUNTS if value != "0")
 NOT_PORTS = (*NOT_COUNTS, "65536", "70000")
 MALFORMED: list[tuple[type[Settings], str, tuple[str, ...]]] = [
+    (ApiSettings, "REDIS_PREFIX", ("canary*", "canary:", "can ary", "canary" * 7, "[canary]", "canaryé", "canary\n2")),
     (
         ApiSettings,
         "REDIS_URL",

@@ -6,6 +6,11 @@
 -- was when an attempt began), rewound (the last id that somebody saw before the log was found shorter).
 -- `holder` names the worker that runs the job now and is empty while nobody does.
 
+-- What all keys of this deployment begin with (REDIS_PREFIX), found in one of them that ends like this.
+local function prefix_of(key, ending)
+  return string.sub(key, 1, -#ending - 1)
+end
+
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)

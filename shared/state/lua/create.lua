@@ -17,7 +17,7 @@ if mine then return {'created', tonumber(mine), math.max(0, limit - used), windo
 if idempotency then
   local first = redis.call('HMGET', idempotency, 'job', 'body')
   if first[1] then
-    local known = redis.call('HMGET', 'suggestion:' .. first[1], 'status', 'createdAt')
+    local known = redis.call('HMGET', prefix_of(record, job) .. first[1], 'status', 'createdAt')
     if known[1] then
       if first[2] ~= body then return {'conflict'} end
       return {'replayed', first[1], known[1], known[2]}

@@ -4,13 +4,14 @@
 -- Answers job, lease, execution, again and again; '' for what there is none of.
 local leases, queue, intermediate, started = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, found, seen = now_ms(), {}, {}
+local records = prefix_of(leases, 'planner:leases') .. 'suggestion:'
 -- A process that only reads would never notice that it asks a replica: every sweep writes.
 write_even_when_full(leases)
 
 local function suspect(job, execution)
   local lease = redis.call('ZSCORE', leases, job)
   if lease and tonumber(lease) > now then
-    if execution == '' or redis.call('HGET', 'suggestion:' .. job, 'execution') == execution then return end
+    if execution == '' or redis.call('HGET', records .. job, 'execution') == execution then return end
   end
   seen[job] = true
   for _, part in ipairs({job, lease or '', execution}) do found[#found + 1] = part end
@@ -24,7 +25,7 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
   if not seen[job] then suspect(job, '') end
 end
 for _, job in ipairs(redis.call('LRANGE', queue, 0, -1)) do
-  if redis.call('EXISTS', 'suggestion:' .. job) == 0 then
+  if redis.call('EXISTS', records .. job) == 0 then
     redis.call('LREM', queue, 0, job)
     redis.call('DEL', 'rq:job:' .. job)
   end

@@ -24,8 +24,9 @@ from rq.timeouts import BaseDeathPenalty
 from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 
+from shared.state import keys
 from shared.state.connections import connect
-from shared.state.job_queue import FUNCTION, NO_TIMEOUT, QUEUE_NAME, JobQueue
+from shared.state.job_queue import FUNCTION, NO_TIMEOUT, JobQueue
 from shared.state.job_store import MAX_STARTS
 from shared.state.scripts import Argument
 from tests.conftest import RedisServer, wait_until
@@ -159,11 +160,11 @@ def test_the_function_the_queue_names_is_ours() -> None:
 
 def test_what_our_commands_enqueue_a_stock_queue_has(redis: Redis, queue: JobQueue) -> None:
     enqueue(redis, queue)
-    stock = Queue(QUEUE_NAME, connection=redis, serializer=JSONSerializer)
-    assert stock.job_ids == [JOB_ID] and [listed.name for listed in Queue.all(redis)] == [QUEUE_NAME]
+    stock = Queue(keys.QUEUE_NAME, connection=redis, serializer=JSONSerializer)
+    assert stock.job_ids == [JOB_ID] and [listed.name for listed in Queue.all(redis)] == [keys.QUEUE_NAME]
     job = Job.fetch(JOB_ID, connection=redis, serializer=JSONSerializer)
     assert (job.func_name, job.func, list(job.args), job.kwargs) == (FUNCTION, jobs.suggest_features, [JOB_ID], {})
-    assert (job.get_status(), job.origin) == (JobStatus.QUEUED, QUEUE_NAME)
+    assert (job.get_status(), job.origin) == (JobStatus.QUEUED, keys.QUEUE_NAME)
     assert (job.timeout, job.result_ttl, job.failure_ttl) == (NO_TIMEOUT, 0, 3600)
     assert stock.key == queue.key and job.key == queue.rq_key(JOB_ID)
 
