@@ -10,6 +10,8 @@ planner:creates:<userId>     zset     jobId -> when it was created, ms (the slid
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
 planner:streams:<userId>     zset     open stream -> when its lease ends, ms
+planner:gate:<model>         hash     what is known of the provider's limits, and whether it takes requests now
+planner:gate:<model>:...     waiting, due, flight (zsets), needs (hash): see lua/gate_ask.lua
 planner:demo-key             string   signs the cookies of demo mode
 rq:...                       RQ's own
 
@@ -62,3 +64,9 @@ def idempotency(user_id: str, key: str) -> str:
 
 def streams(user_id: str) -> str:
     return f"{prefix}planner:streams:{user_id}"
+
+
+def gate(model: str) -> tuple[str, str, str, str, str]:
+    """The keys of a model's gate, in the order in which its scripts take them."""
+    name = f"{prefix}planner:gate:{model}"
+    return name, f"{name}:waiting", f"{name}:due", f"{name}:flight", f"{name}:needs"
