@@ -57,11 +57,11 @@ class GateView:
 
 
 class GateStore:
-    """Asks and reports in one round trip each. `now_ms` stands in for the server's clock in simulations."""
+    """Asks and reports in one round trip each. In simulations `now_ms` stands in for the server's clock."""
 
-    def __init__(self, redis: AsyncRedis) -> None:
+    def __init__(self, redis: AsyncRedis, choice: random.Random | None = None) -> None:
         self._redis = redis
-        self._choice = random.Random()  # noqa: S311
+        self._choice = choice or random.Random()  # noqa: S311
 
     async def ask(
         self, model: str, request: str, job_id: str, created_ms: int, input_tokens: int, *, now_ms: int | None = None

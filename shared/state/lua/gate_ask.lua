@@ -1,7 +1,7 @@
 -- Asks whether a request may go to the model's provider now. One gate for each model, shared by all workers:
 --   planner:gate:<model>           hash  closedUntil reason refusals | heardAt sequence heardSequence inFlightTokens
 --                                        <limit>PerMs <limit>Left <limit>Cap <limit>At, for requests, input, output
---                                        credits creditsAt | interval nextAt isSlow accepted since | probeAt
+--                                        credits creditsAt | interval nextAt isGuess gone since | probeAt
 --   planner:gate:<model>:waiting   zset  job -> when it was created, ms
 --   planner:gate:<model>:due       zset  job -> when it will ask again, ms
 --   planner:gate:<model>:flight    zset  request of which nothing has been heard -> when it was let go, ms
@@ -35,9 +35,10 @@ for i = 1, #all, 2 do g[all[i]] = all[i + 1] end
 local function number(name, default) return tonumber(g[name]) or default end
 local changed = {}
 local function set(name, value)
-  g[name] = tostring(value)
+  -- As it is stored: tostring would cut milliseconds since 1970 to a tenth of one.
+  g[name] = type(value) == 'number' and string.format('%.17g', value) or value
   changed[#changed + 1] = name
-  changed[#changed + 1] = type(value) == 'number' and string.format('%.17g', value) or value
+  changed[#changed + 1] = g[name]
 end
 
 -- Limits that nobody has confirmed for a minute are forgotten, a closing is not.
@@ -118,6 +119,7 @@ if go_at <= now then
   else
     set('credits', number('credits', 0) - 1)
   end
+  set('gone', number('gone', 0) + 1)
   local sequence = number('sequence', 0) + 1
   set('sequence', sequence)
   set('inFlightTokens', number('inFlightTokens', 0) + tokens)

@@ -31,9 +31,10 @@ for i = 1, #all, 2 do g[all[i]] = all[i + 1] end
 local function number(name, default) return tonumber(g[name]) or default end
 local changed = {}
 local function set(name, value)
-  g[name] = tostring(value)
+  -- As it is stored: tostring would cut milliseconds since 1970 to a tenth of one.
+  g[name] = type(value) == 'number' and string.format('%.17g', value) or value
   changed[#changed + 1] = name
-  changed[#changed + 1] = type(value) == 'number' and string.format('%.17g', value) or value
+  changed[#changed + 1] = g[name]
 end
 
 local sequence, tokens = string.match(redis.call('HGET', needs, request) or '', '^(%d+) (%d+)$')
@@ -80,12 +81,11 @@ if outcome ~= 'unknown' then
 
   if outcome == 'accepted' and is_first then
     set('refusals', 0)
-    set('accepted', number('accepted', 0) + 1)
     local interval = number('interval', 0)
     if knows_limits then
       set('interval', 0)
     elseif interval > 0 then
-      set('interval', math.max(LEAST_INTERVAL_MS, interval * (g['isSlow'] == '1' and FASTER or FASTER_SLOWLY)))
+      set('interval', math.max(LEAST_INTERVAL_MS, interval * (g['isGuess'] == '1' and FASTER or FASTER_SLOWLY)))
     else
       set('credits', math.min(MOST_CREDITS, number('credits', 0) + 1))
     end
@@ -109,27 +109,34 @@ if outcome ~= 'unknown' then
         end
       end
     end
-    if is_new_closing and not g['requestsPerMs'] and not g['inputPerMs'] then
-      -- Between two refusals at full pace exactly as much was accepted as the limit allows.
-      local interval, since, accepted = number('interval', 0), number('since', 0), number('accepted', 0)
-      if interval > 0 and since > 0 and accepted > 0 then
-        local measured = (now - since) / accepted * MARGIN
-        if retry_after and retry_after > UNUSUAL_MS then measured = math.min(measured, interval * 1.3) end
-        set('interval', math.min(LONGEST_INTERVAL_MS, math.max(LEAST_INTERVAL_MS, measured)))
-        set('isSlow', accepted < 3 and '1' or '0')
-      elseif interval > 0 then
-        set('interval', math.min(LONGEST_INTERVAL_MS, interval * SLOWER))
-      else
-        set('interval', math.min(wait, FIRST_INTERVAL_MS))
-        set('isSlow', '1')
+    set('gone', math.max(0, number('gone', 0) - 1))
+    if is_new_closing then
+      -- When the provider would have taken this request. Retry-after is rounded up to seconds; the least it can mean.
+      local full_at = now + (retry_after and math.max(0, retry_after - 1000) or 0)
+      if not g['requestsPerMs'] and not g['inputPerMs'] then
+        -- From one such moment to the next, exactly as much was taken as the limit allows in that time. Each of them is
+        -- known to a second, or to the time of one request where that is less.
+        local interval, since, taken = number('interval', 0), number('since', 0), number('gone', 0)
+        if interval > 0 and since > 0 and taken > 0 then
+          local measured = (full_at - since) / taken * MARGIN
+          if retry_after and retry_after > UNUSUAL_MS then measured = math.min(measured, interval * 1.3) end
+          measured = math.min(LONGEST_INTERVAL_MS, math.max(LEAST_INTERVAL_MS, measured))
+          set('interval', measured)
+          set('isGuess', taken < 3 * math.min(1, 1000 / measured) and '1' or '0')
+        elseif interval > 0 then
+          set('interval', math.min(LONGEST_INTERVAL_MS, interval * SLOWER))
+        else
+          set('interval', math.min(wait, FIRST_INTERVAL_MS))
+          set('isGuess', '1')
+        end
       end
-      set('since', now)
-      set('accepted', 0)
+      set('since', full_at)
+      set('gone', 0)
     end
     closed_until = math.max(closed_until, now + wait * (1 + jitter))
     set('closedUntil', closed_until)
     set('probeAt', closed_until)
-    set('nextAt', math.max(number('nextAt', 0), closed_until))
+    set('nextAt', closed_until)
     set('credits', 0)
     set('creditsAt', now)
     set('reason', ARGV[6])
