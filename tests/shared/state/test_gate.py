@@ -25,7 +25,7 @@ TELLS = Report("accepted", limits={"requests": (60, 3), "input": (100_000, 90_00
 
 
 class Clock:
-    """A gate at times that the test names, in seconds, with jitter from a seed: the pace of the machine is no matter."""
+    """A gate at times that the test names, in seconds, with jitter from a seed, whatever the pace of the machine."""
 
     def __init__(self, port: int, seed: int = 1) -> None:
         self._port = port
