@@ -1,6 +1,7 @@
 """Admission: how many streams a user may have open at once, counted across all processes.
 
-Each is a lease that lapses by itself, so that a process that is killed locks nobody out.
+A slot counts while its process is heard from, so a process that is killed locks nobody out. It is also a lease that
+lapses by itself, where a slot could not be given back.
 """
 
 import logging
@@ -21,8 +22,11 @@ log = logging.getLogger(__name__)
 
 LEASE_MS = 45_000
 RENEW_SECONDS = 15.0
+ALIVE_MS = 5_000
+"""A process that has not been heard from for this long is taken for killed, and its slots are free."""
+HEARTBEAT_SECONDS = 2.0
 _PROCESS, _NUMBERS = uuid4().hex, count()
-"""What names a place: one draw of lots a process, each of them asks the system."""
+"""A slot is named by its process and a number of its own: asking the system for a random name each time costs more."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ class StreamRequest:
     user_id: str
     cursor: EventId | None
     """What the client has seen."""
-    place: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS)}")
+    slot: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS)}")
 
 
 class Refused(Exception):
@@ -67,45 +71,58 @@ class Admission:
         self._redis = redis
         self._streams_per_user = streams_per_user
         self._taken: dict[str, str] = {}
-        self._timer: gevent.Greenlet[..., None] | None = None
+        """The user of each slot."""
+        self._timers: list[gevent.Greenlet[..., None]] = []
 
     def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:
-        """Takes a place and reads the job, with its log or without, in one step; `leave` must follow.
+        """Takes a slot and reads the job, with its log or without, in one step; `leave` must follow.
 
         Raises Refused, or redis.RedisError.
         """
-        where = (keys.record(request.job_id), keys.log(request.job_id), keys.streams(request.user_id))
+        where = (
+            keys.record(request.job_id),
+            keys.log(request.job_id),
+            keys.streams(request.user_id),
+            keys.web_process(_PROCESS),
+        )
         part, cursor = "head" if head_only else "", str(request.cursor or "")
-        args = (part, request.user_id, cursor, request.place, self._streams_per_user, LEASE_MS)
+        args = (part, request.user_id, cursor, request.slot, self._streams_per_user, LEASE_MS, ALIVE_MS)
         reply = script("enter").call(self._redis, where, args)
         if len(reply) == 1:
             raise _REFUSALS[reply[0]]
-        self._taken[request.place] = request.user_id
-        if self._timer is None:
-            self._timer = every(RENEW_SECONDS, self._renew)
+        self._taken[request.slot] = request.user_id
+        if not self._timers:
+            self._timers = [every(RENEW_SECONDS, self._renew), every(HEARTBEAT_SECONDS, self._beat)]
         job = snapshot(self._redis, request.job_id, reply)
         if job is None:
             raise JobGone
         return job
 
     def leave(self, request: StreamRequest) -> None:
-        """Gives the place back, where one was taken. While Redis is away it is left to lapse."""
-        user_id = self._taken.pop(request.place, None)
+        """Gives the slot back, where one was taken. While Redis is away it is left to lapse."""
+        user_id = self._taken.pop(request.slot, None)
         if user_id is None:
             return
         try:
-            self._redis.zrem(keys.streams(user_id), request.place)
+            self._redis.zrem(keys.streams(user_id), request.slot)
         except RedisError as error:
-            log.warning("a stream's place is left to lapse: %s", type(error).__name__)
+            log.warning("a stream's slot is left to lapse: %s", type(error).__name__)
 
     def stop(self) -> None:
-        if self._timer is not None:
-            self._timer.kill()
+        gevent.killall(self._timers)
+
+    def _beat(self) -> None:
+        if self._taken:
+            self._redis.set(keys.web_process(_PROCESS), 1, px=ALIVE_MS)
 
     def _renew(self) -> None:
         seconds, _ = self._redis.time()
+        renewed = dict(self._taken)
         pipeline = self._redis.pipeline(transaction=False)
-        for place, user_id in self._taken.items():
-            pipeline.zadd(keys.streams(user_id), {place: int(seconds) * 1000 + LEASE_MS})
+        for slot, user_id in renewed.items():
+            pipeline.zadd(keys.streams(user_id), {slot: int(seconds) * 1000 + LEASE_MS})
             pipeline.pexpire(keys.streams(user_id), LEASE_MS)
         pipeline.execute()
+        # What was given back meanwhile may have been taken again by this.
+        for slot in renewed.keys() - self._taken.keys():
+            self._redis.zrem(keys.streams(renewed[slot]), slot)

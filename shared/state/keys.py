@@ -9,7 +9,8 @@ planner:workers              zset     worker name -> when it was last heard from
 planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
-planner:streams:<userId>     zset     open stream -> when its lease ends, ms
+planner:streams:<userId>     zset     slot of an open stream, <web process>-<number> -> when its lease ends, ms
+planner:web:<web process>    string   there while the process is heard from
 planner:gate:<model>         hash     what is known of the provider's limits, and whether it takes requests now
 planner:gate:<model>:...     waiting, due, flight (zsets), needs (hash): see lua/gate_ask.lua
 planner:demo-key             string   signs the cookies of demo mode
@@ -55,7 +56,7 @@ def creates(user_id: str) -> str:
 
 
 def jobs(user_id: str) -> str:
-    return f"planner:jobs:{user_id}"
+    return f"{prefix}planner:jobs:{user_id}"
 
 
 def idempotency(user_id: str, key: str) -> str:
@@ -64,6 +65,10 @@ def idempotency(user_id: str, key: str) -> str:
 
 def streams(user_id: str) -> str:
     return f"{prefix}planner:streams:{user_id}"
+
+
+def web_process(name: str) -> str:
+    return f"{prefix}planner:web:{name}"
 
 
 def gate(model: str) -> tuple[str, str, str, str, str]:

@@ -1,10 +1,13 @@
 """Opening a stream: whether a viewer is admitted, and the job it watches, in one step."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from redis.client import Pipeline
 
 from api.delivery.admission import (
+    ALIVE_MS,
     LEASE_MS,
     Admission,
     AlreadyComplete,
@@ -25,7 +28,7 @@ def stream_request(job_id: str, cursor: EventId | None = None, *, user: str = "a
     return StreamRequest(job_id, user, cursor)
 
 
-def places_of(store: JobStore, user: str = "alice") -> int:
+def slots_of(store: JobStore, user: str = "alice") -> int:
     return int(store.redis.zcard(keys.streams(user)))
 
 
@@ -36,7 +39,7 @@ def admission(store: JobStore) -> Iterator[Admission]:
     admission.stop()
 
 
-def test_who_may_come_in_has_a_place_and_the_job_in_one_step(store: JobStore, admission: Admission) -> None:
+def test_who_may_come_in_has_a_slot_and_the_job_in_one_step(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     for sequence in (1, 2):
         append(store, job_id, sequence)
@@ -45,11 +48,11 @@ def test_who_may_come_in_has_a_place_and_the_job_in_one_step(store: JobStore, ad
     # The log is for all viewers of the feed, whatever this one has seen.
     assert [str(entry.id) for entry in whole.entries] == ["1-1", "1-2"]
     assert head.entries == [] and head.last_id == EventId(1, 2) and head.status is JobStatus.IN_PROGRESS
-    assert places_of(store) == 2
+    assert slots_of(store) == 2
     assert 0 < store.redis.pttl(keys.streams("alice")) <= LEASE_MS
     for each in (first, second, first):
         admission.leave(each)
-    assert places_of(store) == 0
+    assert slots_of(store) == 0
 
 
 def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStore, admission: Admission) -> None:
@@ -72,31 +75,88 @@ def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStor
     assert refusal(stream_request(job_id, EventId(1, 2), user="bob")) is JobOfAnotherUser
     assert refusal(stream_request(job_id, EventId(1, 2))) is AlreadyComplete
     assert refusal(stream_request(job_id, EventId(1, 1))) is refusal(stream_request(job_id)) is TooManyStreams
-    assert places_of(store) == 2 and places_of(store, "bob") == 0
+    assert slots_of(store) == 2 and slots_of(store, "bob") == 0
     admission.leave(taken[0])
     admission.enter(stream_request(job_id), True)
 
 
-def test_coming_in_again_because_the_answer_was_lost_takes_one_place(store: JobStore, admission: Admission) -> None:
+def test_coming_in_again_because_the_answer_was_lost_takes_one_slot(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     admission.enter(stream_request(job_id), True)
     second = stream_request(job_id)
     for _ in range(2):
         admission.enter(second, True)
-    assert places_of(store) == 2
+    assert slots_of(store) == 2
 
 
-def test_a_place_whose_process_is_gone_lapses(store: JobStore, admission: Admission) -> None:
-    job_id = running_job(store)
+def hold(store: JobStore, *slots: str, for_ms: int) -> None:
+    """Slots of other processes, leased to alice."""
     seconds, _ = store.redis.time()
-    store.redis.zadd(keys.streams("alice"), {"lost": seconds * 1000 - 1, "lost too": seconds * 1000 - 1})
+    store.redis.zadd(keys.streams("alice"), dict.fromkeys(slots, int(seconds) * 1000 + for_ms))
+
+
+@pytest.mark.parametrize("prefix", ["", "another-deployment:"])
+def test_the_slots_of_a_process_that_is_not_heard_from_are_free_and_those_of_others_are_not(
+    store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch, prefix: str
+) -> None:
+    monkeypatch.setattr(keys, "prefix", prefix)
+    job_id = running_job(store)
+    store.redis.set(keys.web_process("alive.2"), 1, px=60_000)
+    hold(store, "killed.1-0", "alive.2-0", "alive.2-1", for_ms=40_000)
+    with pytest.raises(TooManyStreams):
+        admission.enter(stream_request(job_id), True)
+    assert slots_of(store) == 2
+    store.redis.delete(keys.web_process("alive.2"))
     for _ in range(2):
         admission.enter(stream_request(job_id), True)
-    assert places_of(store) == 2
+    with pytest.raises(TooManyStreams):
+        admission.enter(stream_request(job_id), True)
+
+
+def test_a_process_is_heard_from_for_as_long_as_it_has_streams(store: JobStore, admission: Admission) -> None:
+    job_id = running_job(store)
+    request = stream_request(job_id)
+    admission.enter(request, True)
+    process = keys.web_process(request.slot.rpartition("-")[0])
+    assert 0 < store.redis.pttl(process) <= ALIVE_MS
+    store.redis.delete(process)
+    admission._beat()
+    assert 0 < store.redis.pttl(process) <= ALIVE_MS
+    admission.leave(request)
+    store.redis.delete(process)
+    admission._beat()
+    assert not store.redis.exists(process)
+
+
+def test_a_slot_that_is_given_back_during_a_renewal_is_free(
+    store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = running_job(store)
+    kept, given_back = stream_request(job_id), stream_request(job_id)
+    for each in (kept, given_back):
+        admission.enter(each, True)
+    execute = Pipeline.execute
+
+    def leave_first(pipeline: Pipeline) -> list[Any]:
+        admission.leave(given_back)
+        return execute(pipeline)
+
+    monkeypatch.setattr(Pipeline, "execute", leave_first)
+    admission._renew()
+    assert store.redis.zrange(keys.streams("alice"), 0, -1) == [kept.slot.encode()]
+
+
+def test_a_slot_whose_lease_is_over_is_free(store: JobStore, admission: Admission) -> None:
+    job_id = running_job(store)
+    store.redis.set(keys.web_process("alive.2"), 1, px=60_000)
+    hold(store, "alive.2-0", "alive.2-1", for_ms=-1)
+    for _ in range(2):
+        admission.enter(stream_request(job_id), True)
+    assert slots_of(store) == 2
 
 
 @pytest.mark.parametrize("field", ["status", "input", "createdAt"])
-def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(
+def test_a_record_that_cannot_be_read_is_none_and_keeps_no_slot(
     store: JobStore, admission: Admission, field: str
 ) -> None:
     job_id = running_job(store)
@@ -105,4 +165,4 @@ def test_a_record_that_cannot_be_read_is_none_and_keeps_no_place(
     with pytest.raises(JobGone):
         admission.enter(unreadable, True)
     admission.leave(unreadable)
-    assert places_of(store) == 0
+    assert slots_of(store) == 0
