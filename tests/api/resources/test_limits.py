@@ -1,5 +1,6 @@
 """What a client can take of a web process: time, connections, bytes. And which pages elsewhere may talk to it."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -148,6 +149,8 @@ def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impat
     for sock in taken:
         sock.close()
     wait_until(is_free)
+    metrics = httpx.get(f"http://127.0.0.1:{impatient.web_port}/metrics").text
+    assert re.search(r"^planner_connections_refused_total [1-9]", metrics, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

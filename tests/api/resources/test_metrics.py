@@ -40,7 +40,8 @@ def scraped(port: int) -> Samples:
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
-    return samples.get((name, frozenset(labels.items())), 0.0)
+    """A metric without labels has to be there; one with labels is 0 until there is something to count."""
+    return samples.get((name, frozenset(labels.items())), 0.0) if labels else samples[(name, frozenset())]
 
 
 def of_web(stack: Stack, name: str, **labels: str) -> float:

@@ -9,9 +9,10 @@ from gevent import socket
 
 from api.delivery.admission import Admission, StreamRequest
 from api.delivery.stream import Client, open_stream
-from api.delivery.viewer import LAST_CHUNK, SocketViewer, StreamState
+from api.delivery.viewer import LAST_CHUNK, MAX_BACKLOG_BYTES, SocketViewer, StreamState
 from api.server.client_socket import SEND_SECONDS, ClientSocket
 from shared.state.event_log import Snapshot
+from shared.telemetry.metrics import api_metrics
 from tests.api.delivery.builders import a_hub, entry, snapshot
 
 
@@ -80,3 +81,21 @@ def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() ->
         finally:
             hub.stop()
     assert b"id: 1-1" in said and b"retry: " in said and said.endswith(LAST_CHUNK)
+
+
+def test_a_viewer_that_is_hung_up_on_is_counted() -> None:
+    hub, cut_off = a_hub(), api_metrics().viewers_cut_off
+    before = cut_off._value.get()
+    try:
+        stream = open_stream(hub, cast(Admission, OpenAdmission()), StreamRequest("job", "alice", None), None)
+        connected, past = next(stream.body), next(stream.body)
+        assert b"connected" in connected and b"id: 1-1" in past
+        text = b'{"timestamp":1,"text":"%b","totalLength":1}' % (b"x" * 100_000)
+        for sequence in range(2, 3 + MAX_BACKLOG_BYTES // 100_000):
+            hub._feeds["job"].accept(b"1-%d delta %b" % (sequence, text), 0)
+        assert cut_off._value.get() == before
+        list(stream.body)
+        stream.close()
+    finally:
+        hub.stop()
+    assert cut_off._value.get() == before + 1
