@@ -4,13 +4,13 @@ import gc
 import itertools
 import logging
 import os
-import signal
 import socket
 import sys
-import time
 from contextlib import suppress
+from typing import NoReturn
 from uuid import uuid4
 
+import sentry_sdk
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -28,10 +28,12 @@ from worker import metrics, warm_up
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
-from worker.jobs.concurrent_worker import ConcurrentWorker
+from worker.jobs.concurrent_worker import ConcurrentWorker, PartDied
+from worker.jobs.health import Health
 from worker.jobs.heartbeat import Heartbeat
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.loop_thread import LoopThread
+from worker.jobs.shutdown import Shutdown
 from worker.publishing.log_writer import LogWriter
 
 log = logging.getLogger("worker")
@@ -55,9 +57,8 @@ def main() -> int:
     keys.use_prefix(settings.redis_prefix)
     set_up_logging(settings)
     sentry.start(settings, trusts_parent_sampling=True)
-    # A process with the id 1, as in a container, ignores the signals that it does not handle; RQ takes over later.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))
+    shutdown = Shutdown()
+    shutdown.install()
     wanted = FILES_A_JOB * settings.worker_concurrency + OTHER_FILES
     if (files := raise_file_limit(wanted)) < wanted:
         log.warning(
@@ -65,10 +66,13 @@ def main() -> int:
         )
     rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
     try:
-        _wait_for(rq_pool, settings.redis_url)
+        is_there = _wait_for(rq_pool, settings.redis_url, shutdown)
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
+    if not is_there:
+        log.info("stopped before Redis answered")
+        return 0
     loop = LoopThread()
     loop.start()
     writer = loop.run(_writer(settings))
@@ -102,8 +106,10 @@ def main() -> int:
         name=name,
         concurrency=settings.worker_concurrency,
         drain_seconds=settings.drain_seconds,
+        shutdown=shutdown,
     )
     heartbeat = Heartbeat(runner, loop, JobStore(lease_pool, settings), worker.show_presence)
+    health = Health(loop=loop, writer=writer, heartbeat=heartbeat, worker=worker)
     try:
         metrics.serve(settings, runner, store)
     except OSError as error:
@@ -112,32 +118,50 @@ def main() -> int:
     _warm_up(loop, project, rq_pool, lease_pool)
     loop.run(agent.prepare((settings.claude_model,)))
     try:
-        worker.run(heartbeat)
-    finally:
-        loop.run(writer.stop())
-        loop.run(client.close())
-        loop.stop()
+        worker.run(heartbeat, health.find_dead_part)
+    except PartDied as part:
+        log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
+        _exit_now(1)
+    if worker.is_busy:
+        log.critical("some jobs do not let go, so the process ends without them")
+        _exit_now(1)
+    loop.run(writer.stop())
+    loop.run(client.close())
+    loop.stop()
     log.info("stopped", extra={"worker": name})
     return 0
+
+
+def _exit_now(code: int) -> NoReturn:
+    """Ends the process although threads of it wait for what never comes."""
+    sentry_sdk.flush(timeout=2)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _redis(settings: WorkerSettings, connections: int) -> Redis:
     return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
 
-def _wait_for(redis: Redis, url: str) -> None:
-    """A worker that comes up before Redis waits for it. Raises SettingsError where waiting would not help."""
+def _wait_for(redis: Redis, url: str, shutdown: Shutdown) -> bool:
+    """Waits until Redis answers, for a worker that comes up first. Returns False where a stop is asked for before.
+
+    Raises SettingsError where waiting would not help.
+    """
     for seconds in itertools.count():
         try:
             redis.ping()
-            return
+            break
         except RedisError as error:
             diagnosis = diagnose(error)
             if diagnosis.is_lasting:
                 raise SettingsError(describe(url, diagnosis)) from None
             if seconds % 10 == 0:
                 log.warning("waiting for Redis: %s", describe(url, diagnosis))
-            time.sleep(1)
+            if shutdown.wait(1):
+                return False
+    return not shutdown.is_asked
 
 
 def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None:

@@ -6,7 +6,6 @@ from hashlib import sha256
 from uuid import uuid4
 
 from redis import Redis
-from redis.client import Pipeline
 
 from shared.contract.schemas import Cause, ErrorCode, JobInput, JobStatus, TokenUsage
 from shared.settings import Settings
@@ -147,17 +146,11 @@ class JobStore:
                 return CancelOutcome(word.decode())
         raise AssertionError("cancel.lua gave an unknown answer")
 
-    def start(self, job_id: str, holder: str, execution: str, books: Pipeline | None = None) -> Attempt | NotStarted:
-        """Starts the next attempt, leased to `holder`: as RQ's `execution`, which tells it from others of that holder.
-
-        What RQ has to know of it may go in the same step, in a pipeline that is sent with it.
-        """
+    def start(self, job_id: str, holder: str, execution: str) -> Attempt | NotStarted:
+        """Starts the next attempt, leased to `holder` in RQ's `execution`."""
         args: list[Argument] = [job_id, holder, execution, LEASE_MS, self.ttl_ms]
         args += [self._settings.max_attempts, MAX_STARTS, *self._ends()]
-        where, start = self.job_keys(job_id), script("start")
-        reply = (
-            start.call(self.redis, where, args) if books is None else start.call_with(self.redis, books, where, args)
-        )
+        reply = script("start").call(self.redis, self.job_keys(job_id), args)
         if reply[0] != b"started":
             return NotStarted(reply[0].decode())
         number, cause, failures, user, job_input, usage = reply[1:]
@@ -188,6 +181,12 @@ class JobStore:
             return NotStarted(reply[0].decode())
         number, failures = reply[1:]
         return replace(last, number=number, failures=failures, cause=Cause.MODEL_ERROR)
+
+    def fail(self, attempt: Attempt, holder: str, code: ErrorCode) -> AttemptStatus:
+        """Ends a job whose log takes no events of its attempt; a log that is none makes way for the final event."""
+        data = f'"message":"{code.message}","code":"{code.value}","retryable":{str(code.is_retryable).lower()}'
+        args = (attempt.job_id, attempt.number, holder, data, self.retention_ms(JobStatus.FAILED))
+        return AttemptStatus(script("fail").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     def release(self, attempt: Attempt, holder: str) -> ReleaseOutcome:
         """Gives an attempt back without counting a failure."""

@@ -87,6 +87,8 @@ class AttemptStatus(StrEnum):
     """It is current, and a cancel has been asked for."""
     LOST = "lost"
     """The job is gone, has ended, or runs as another attempt: nothing more of this one is written."""
+    REFUSED = "refused"
+    """Redis refused the event again and again, by an error that is no outage: the attempt cannot be logged."""
 
 
 class ReleaseOutcome(StrEnum):

@@ -7,7 +7,6 @@ from importlib.resources import files
 from typing import Any
 
 from redis import Redis
-from redis.client import Pipeline
 from redis.exceptions import NoScriptError
 
 Argument = bytes | str | int | float
@@ -26,14 +25,6 @@ class Script:
             return redis.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
             return redis.eval(self.text, len(keys), *keys, *args)
-
-    def call_with(self, redis: Redis, before: Pipeline, keys: Sequence[str], args: Sequence[Argument]) -> Any:
-        """The same in one step with the commands that wait in a pipeline, which go before it."""
-        before.evalsha(self.sha, len(keys), *keys, *args)
-        try:
-            return before.execute()[-1]
-        except NoScriptError:
-            return self.call(redis, keys, args)  # what went before it has been done
 
 
 @cache

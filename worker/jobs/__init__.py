@@ -2,9 +2,10 @@
 
 from rq.job import Retry
 
-from worker.jobs.slot import slot
+from worker.jobs.slot import current_slot
 
 
 def suggest_features(job_id: str) -> Retry | None:
-    """What the queue names (`shared.state.job_queue.FUNCTION`); runs in a slot of a ConcurrentWorker."""
-    return slot.get().runner.run(job_id, slot.get())
+    """Runs a job in a slot of a ConcurrentWorker; `shared.state.job_queue.FUNCTION` names this function."""
+    slot = current_slot.get()
+    return slot.runner.run(job_id, slot)

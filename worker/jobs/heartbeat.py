@@ -8,6 +8,7 @@ from collections.abc import Callable
 from redis.exceptions import RedisError
 
 from shared.state.job_store import JobStore
+from shared.state.outages import log_failure, outages
 from shared.state.sweeper import SWEEP_SECONDS, Sweeper
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.loop_thread import LoopThread
@@ -29,7 +30,7 @@ class Heartbeat:
         self._sweeper = Sweeper(store)
         self._show_presence = show_presence
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
         self._last_sweep = 0.0
 
     def start(self) -> None:
@@ -40,14 +41,19 @@ class Heartbeat:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _keep(self) -> None:
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
+    def _run(self) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
             for duty in (self._renew, self._sweep):
                 try:
                     duty()
                 except RedisError as error:
-                    log.warning("Redis is away: %s", type(error).__name__)
+                    log_failure("a duty of the heartbeat", error)
                 except Exception:
                     log.exception("a duty of the heartbeat failed")
             self._stopping.wait(max(0.2, RENEW_SECONDS - (time.monotonic() - began)))
@@ -58,6 +64,7 @@ class Heartbeat:
             return
         self._runner.renew(self._store)
         self._show_presence()
+        outages.over()
 
     def _sweep(self) -> None:
         if time.monotonic() - self._last_sweep >= SWEEP_SECONDS:

@@ -5,11 +5,12 @@ import time
 
 from rq.job import Retry
 
+from shared.contract.schemas import ErrorCode, JobStatus
 from shared.state.agent_store import AgentStore
 from shared.state.job_store import MAX_STARTS, JobStore
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome
 from shared.telemetry import breadcrumbs
-from shared.telemetry.metrics import worker_metrics
+from shared.telemetry.metrics import job_metrics, worker_metrics
 from worker.jobs.loop_thread import LoopThread
 from worker.jobs.running_job import Agent, JobContext, Outcome, RunningJob, Stop
 from worker.jobs.slot import Slot
@@ -53,7 +54,7 @@ class JobRunner:
 
         Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
         """
-        attempt = self._store.start(job_id, self._name, slot.execution, slot.books)
+        attempt = self._store.start(job_id, self._name, slot.execution)
         if not isinstance(attempt, Attempt):
             # RQ forgets a job that is gone or has ended. One that runs elsewhere is left to whoever runs it.
             slot.is_lost = attempt is NotStarted.TAKEN
@@ -67,8 +68,18 @@ class JobRunner:
             released = self._store.release(job.attempt, self._name)
             slot.is_lost = released is ReleaseOutcome.LOST
             return Retry(max=MAX_STARTS, enqueue_at_front=True) if released is ReleaseOutcome.RELEASED else None
+        if outcome is Outcome.REFUSED:
+            slot.is_lost = self._store.fail(job.attempt, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
+            job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.INTERNAL).inc()
+            return None
         slot.is_lost = outcome is Outcome.LOST
         return None
+
+    def abandon(self) -> None:
+        """Lets go of the jobs that are left while Redis is away: their leases lapse, and others run them."""
+        for job in list(self._running.values()):
+            self._stop(job, Stop.LOST)
+        self._loop.call(self._writer.give_up)
 
     def stop(self, job_id: str, reason: Stop) -> None:
         """Stops a job, if it runs here; from any thread."""

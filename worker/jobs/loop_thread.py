@@ -34,6 +34,11 @@ class LoopThread:
         """Calls the function on the loop, soon."""
         self._loop.call_soon_threadsafe(function)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether its thread lives."""
+        return self._thread.is_alive()
+
     def is_alive(self, within_seconds: float) -> bool:
         """Whether the loop has turned lately: a loop that hangs must not keep its leases."""
         return time.monotonic() - self._beat < within_seconds

@@ -37,7 +37,9 @@ class Stop(Enum):
 
     DRAIN = 1
     CANCEL = 2
-    LOST = 3
+    REFUSED = 3
+    """Redis refuses the events of the job."""
+    LOST = 4
 
 
 class Outcome(Enum):
@@ -47,6 +49,8 @@ class Outcome(Enum):
     DRAINED = "drained"
     LOST = "lost"
     """The job is no longer this worker's: nothing of it may be touched."""
+    REFUSED = "refused"
+    """Redis refuses the events of the job, so its end has to be written in another way."""
 
 
 class Agent(Protocol):
@@ -110,7 +114,12 @@ class RunningJob:
                 if isinstance(final, Outcome):
                     telemetry.given_up(final.value)
                     return final
-                await publisher.finish(final)
+                match await publisher.finish(final):
+                    case AttemptStatus.LOST:
+                        return Outcome.LOST
+                    case AttemptStatus.REFUSED:
+                        telemetry.given_up(Outcome.REFUSED.value)
+                        return Outcome.REFUSED
                 telemetry.ended(final)
                 return Outcome.ENDED
             except AttemptLost:
@@ -125,7 +134,7 @@ class RunningJob:
         self._say_started(publisher)
         step = await self._done(asyncio.create_task(self._ask(publisher)))
         await publisher.stop()
-        if step.cancelled() or self._stop is Stop.LOST:
+        if step.cancelled() or self._stop in (Stop.LOST, Stop.REFUSED):
             return self._stopped()
         error = step.exception()
         match error:
@@ -241,6 +250,8 @@ class RunningJob:
             self.stop(Stop.LOST)
         elif status is AttemptStatus.CANCEL_ASKED:
             self.stop(Stop.CANCEL)
+        elif status is AttemptStatus.REFUSED:
+            self.stop(Stop.REFUSED)
 
     def _stopped(self) -> Event | Outcome:
         match self._stop:
@@ -248,6 +259,8 @@ class RunningJob:
                 return Cancelled(token_usage=self._usage(), timestamp=now_ms())
             case Stop.DRAIN:
                 return Outcome.DRAINED
+            case Stop.REFUSED:
+                return Outcome.REFUSED
         return Outcome.LOST
 
     def _usage(self) -> TokenUsage:

@@ -4,23 +4,22 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from redis.client import Pipeline
-
 if TYPE_CHECKING:
     from worker.jobs.job_runner import JobRunner
 
 
 @dataclass
 class Slot:
-    """The place a job runs in: who runs it, as which execution of RQ's, and whether RQ may still keep books on it."""
+    """One of the slots of a worker while a job runs in it."""
 
     runner: "JobRunner"
     execution: str
+    """RQ's name of this run of the job: `<job id>:<execution id>`."""
     queued_at: float | None = None
     """When the job came into the queue, in seconds since the epoch."""
-    books: Pipeline | None = None
-    """What RQ is to write down when the attempt starts, in the same step."""
     is_lost: bool = False
+    """Whether the job runs or waits elsewhere now, so that RQ may forget this run but nothing else of the job."""
 
 
-slot: ContextVar[Slot] = ContextVar("slot")
+current_slot: ContextVar[Slot] = ContextVar("current_slot")
+"""The slot that this thread serves now."""

@@ -6,19 +6,25 @@ whose answer was lost is sent again; the script takes the same event twice as on
 
 import asyncio
 import logging
+import time
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from redis.asyncio import Redis
-from redis.exceptions import ConnectionError, NoScriptError, TimeoutError
+from redis.exceptions import NoScriptError, RedisError
 
 from shared.state import keys
+from shared.state.connections import is_outage
+from shared.state.outages import outages
 from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import Argument, script
 
 log = logging.getLogger(__name__)
 
 MAX_BATCH = 200
+MAX_REFUSALS = 5
+"""Refusals of an event that are no outage, before its job is given up so that the others pass."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
@@ -53,8 +59,14 @@ class Append:
         return (len(where), *where, *args)
 
 
-Waiting = tuple[Append, asyncio.Future[AttemptStatus]]
-"""An event, and where its answer is waited for."""
+@dataclass
+class _Waiting:
+    """An event that has not been answered yet."""
+
+    event: Append
+    answer: asyncio.Future[AttemptStatus]
+    since: float = field(default_factory=time.monotonic)
+    refusals: int = 0
 
 
 class LogWriter:
@@ -63,66 +75,125 @@ class LogWriter:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._script = script("append")
-        self._waiting: deque[Waiting] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._has_work = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._is_script_known = True
+        self._batch_size = MAX_BATCH
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._write_for_ever())
+        self._task = asyncio.create_task(self._write_until_stopped())
 
     async def stop(self) -> None:
+        """Stops writing. Events that are not written yet are answered as lost."""
         if self._task:
             self._task.cancel()
             await asyncio.wait({self._task})
+        self.give_up()
         await self._redis.aclose()
+
+    def give_up(self) -> None:
+        """Answers every event that is not written yet as lost; on the loop. Their jobs run again elsewhere."""
+        for waiting in list(self._waiting):
+            _answer(waiting, AttemptStatus.LOST)
+        self._waiting.clear()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it writes; for any thread."""
+        return self._task is not None and not self._task.done()
+
+    @property
+    def oldest_seconds(self) -> float:
+        """The age of the oldest event that has not been written, 0 where there is none; for any thread."""
+        try:
+            return time.monotonic() - self._waiting[0].since
+        except IndexError:
+            return 0.0
 
     def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
         """Queues the event behind all earlier ones; the answer tells how its attempt stands.
 
         While Redis is away it waits: nothing is dropped, and nothing overtakes.
         """
-        future = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, future))
+        future: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(event, future))
         self._has_work.set()
         return future
 
-    async def _write_for_ever(self) -> None:
-        while True:
-            await self._has_work.wait()
-            self._has_work.clear()
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-                await self._write(batch)
-
-    async def _write(self, batch: list[Waiting]) -> None:
+    async def _write_until_stopped(self) -> None:
         pause = FIRST_PAUSE_SECONDS
         while True:
-            try:
-                batch = await self._send(batch)
-            except (ConnectionError, TimeoutError, OSError) as error:
-                log.warning("Redis is away, %d events wait: %s", len(batch), type(error).__name__)
-            if not batch:
-                return
+            if not self._waiting:
+                self._has_work.clear()
+                await self._has_work.wait()
+            if await self._write_batch():
+                pause = FIRST_PAUSE_SECONDS
+                continue
             await asyncio.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
-    async def _send(self, batch: list[Waiting]) -> list[Waiting]:
-        """Sends the batch, answers those who wait, and gives back what has to be sent again."""
+    async def _write_batch(self) -> bool:
+        """Sends what waits, as far as it fits a batch. Returns False where something has to be sent again."""
+        batch = [self._waiting[i] for i in range(min(self._batch_size, len(self._waiting)))]
+        try:
+            replies = await self._send(batch)
+        except Exception as error:
+            if isinstance(error, OSError) or (isinstance(error, RedisError) and is_outage(error)):
+                outages.note(error)
+                return False
+            # Nothing may end the writer. Sent one by one, it turns out which event cannot be sent.
+            log.error("%d events could not be sent: %s: %s", len(batch), type(error).__name__, error)
+            self._batch_size = 1
+            replies = [error] if len(batch) == 1 else []
+        else:
+            self._batch_size = MAX_BATCH
+        return self._take(batch, replies)
+
+    async def _send(self, batch: list[_Waiting]) -> list[object]:
         pipeline = self._redis.pipeline(transaction=False)
-        for event, _ in batch:
-            pipeline.execute_command("EVALSHA", self._script.sha, *event.keys_and_args())
-        replies = await pipeline.execute(raise_on_error=False)
-        refused: list[Waiting] = []
+        for waiting in batch:
+            # EVAL, where the script is not known, has Redis know it for the others, and needs no right for SCRIPT LOAD.
+            is_known = self._is_script_known or waiting is not batch[0]
+            command = ("EVALSHA", self._script.sha) if is_known else ("EVAL", self._script.text)
+            pipeline.execute_command(*command, *waiting.event.keys_and_args())
+        replies: list[object] = await pipeline.execute(raise_on_error=False)
+        self._is_script_known = not any(isinstance(reply, NoScriptError) for reply in replies)
+        return replies
+
+    def _take(self, batch: list[_Waiting], replies: Sequence[object]) -> bool:
+        """Answers those who wait, keeps what has to be sent again, and gives up jobs that are refused too often."""
         held_up: set[str] = set()
-        for (event, future), reply in zip(batch, replies, strict=True):
-            if isinstance(reply, Exception) or event.job_id in held_up:
+        given_up: set[str] = set()
+        for waiting, reply in zip(batch, replies, strict=False):
+            job_id = waiting.event.job_id
+            if isinstance(reply, Exception) and job_id not in held_up:
+                held_up.add(job_id)
+                if self._is_refused_too_often(waiting, reply):
+                    given_up.add(job_id)
+            elif job_id not in held_up and isinstance(reply, bytes):
                 # What came after a refused event of the same job was refused for that alone, and goes again with it.
-                held_up.add(event.job_id)
-                refused.append((event, future))
-                if isinstance(reply, Exception) and not isinstance(reply, NoScriptError):
-                    log.error("Redis refused an event of job %s: %s", event.job_id, reply)
-            elif not future.done():
-                future.set_result(AttemptStatus(reply.decode()))
-        if any(isinstance(reply, NoScriptError) for reply in replies):
-            await self._redis.script_load(self._script.text)
-        return refused
+                _answer(waiting, AttemptStatus(reply.decode()))
+        for waiting in list(self._waiting) if given_up else []:
+            if waiting.event.job_id in given_up:
+                _answer(waiting, AttemptStatus.REFUSED)
+        self._waiting = deque(waiting for waiting in self._waiting if not waiting.answer.done())
+        return bool(replies) and held_up <= given_up
+
+    @staticmethod
+    def _is_refused_too_often(waiting: _Waiting, error: Exception) -> bool:
+        if isinstance(error, NoScriptError):
+            return False
+        if isinstance(error, RedisError) and is_outage(error):
+            outages.note(error)
+            return False
+        waiting.refusals += 1
+        if waiting.refusals < MAX_REFUSALS:
+            return False
+        log.error("Redis refuses the events of job %s: %s: %s", waiting.event.job_id, type(error).__name__, error)
+        return True
+
+
+def _answer(waiting: _Waiting, status: AttemptStatus) -> None:
+    if not waiting.answer.done():
+        waiting.answer.set_result(status)

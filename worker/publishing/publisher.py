@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from shared.clock import now_ms
 from shared.contract.events import Delta, Event, SuggestionReady
 from shared.contract.schemas import ErrorCode, JobStatus, Suggestion, TokenUsage
-from shared.errors import AttemptFailed, AttemptLost
+from shared.errors import AttemptFailed
 from shared.state.event_log import MAX_LOG_BYTES
 from shared.state.outcomes import AttemptStatus
 from worker.publishing.log_writer import Append, LogWriter
@@ -91,23 +91,22 @@ class Publisher:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"the log is longer than {MAX_LOG_BYTES} bytes")
         self._has_text.set()
         if self._sender is None:
-            self._sender = asyncio.create_task(self._send_text_for_ever())
+            self._sender = asyncio.create_task(self._send_text_until_stopped())
 
-    async def finish(self, event: Event) -> None:
-        """The rest of the text, then the final event. Raises AttemptLost when the job is no longer ours."""
+    async def finish(self, event: Event) -> AttemptStatus:
+        """Publishes the rest of the text, then the final event. Returns the log's answer to that."""
         await self.stop()
         self._send_text()
-        if await self.publish(event) is AttemptStatus.LOST:
-            raise AttemptLost(self._job_id)
+        return await self.publish(event)
 
     async def stop(self) -> None:
-        """No more deltas by the clock."""
+        """Stops sending deltas by the clock."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait({self._sender})
             self._sender = None
 
-    async def _send_text_for_ever(self) -> None:
+    async def _send_text_until_stopped(self) -> None:
         while True:
             await self._has_text.wait()
             self._has_text.clear()

@@ -11,7 +11,6 @@ from shared.contract.schemas import Cause, JobStatus, TokenUsage
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
 from shared.state.outcomes import Attempt, CancelAsked, CancelOutcome, NotStarted
-from shared.state.scripts import script
 from tests.shared.state.builders import (
     FAILED_MS,
     ROUNDS,
@@ -56,19 +55,6 @@ def test_a_start_that_is_sent_again_is_the_same_attempt(store: JobStore, redis: 
     second = started(store, job_id, "w2")
     assert (second.number, second.cause, second.failures) == (2, Cause.WORKER_LOST, 1)
     assert started(store, job_id, "w2") == second
-
-
-@pytest.mark.parametrize("is_known", [True, False])
-def test_a_start_takes_what_rq_has_to_know_along(store: JobStore, redis: Redis, *, is_known: bool) -> None:
-    job_id = new_job(store)
-    redis.script_flush()
-    if is_known:
-        redis.script_load(script("start").text)
-    books = redis.pipeline()
-    books.set("rq:book", "written")
-    attempt = store.start(job_id, "w1", f"{job_id}:1", books)
-    assert isinstance(attempt, Attempt) and attempt.number == 1
-    assert redis.get("rq:book") == b"written"
 
 
 def test_a_start_says_why_there_is_none(store: JobStore) -> None:

@@ -3,7 +3,8 @@
 import inspect
 import json
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any, cast
@@ -15,7 +16,6 @@ from redis import Redis
 from redis.client import Pipeline
 from rq import Queue, SimpleWorker
 from rq.command import parse_payload, send_command
-from rq.exceptions import DequeueTimeout
 from rq.executions import Execution, ExecutionRegistry
 from rq.job import Job, JobStatus, Retry
 from rq.serializers import JSONSerializer
@@ -31,9 +31,11 @@ from shared.state.job_store import MAX_STARTS
 from shared.state.scripts import Argument
 from tests.conftest import RedisServer, wait_until
 from worker import jobs
-from worker.jobs.concurrent_worker import ConcurrentWorker, NoDeathPenalty
+from worker.jobs.concurrent_worker import ConcurrentWorker
 from worker.jobs.job_runner import JobRunner
+from worker.jobs.rq_bookkeeping import NoDeathPenalty
 from worker.jobs.running_job import Stop
+from worker.jobs.shutdown import Shutdown
 from worker.jobs.slot import Slot
 
 JOB_ID = "11111111-1111-4111-8111-111111111111"
@@ -44,20 +46,21 @@ OVERRIDDEN = (
     "_finalize_failure",
     "handle_execution_ended",
     "handle_job_success",
-    "prepare_job_execution",
+    "run_maintenance_tasks",
+    "register_birth",
     "_pubsub_exception_handler",
     "handle_payload",
     "get_heartbeat_ttl",
     "heartbeat",
 )
 CALLED = (
-    "bootstrap",
+    "subscribe",
     "teardown",
+    "prepare_execution",
+    "prepare_job_execution",
     "perform_job",
     "cleanup_execution",
-    "register_birth",
     "set_state",
-    "run_maintenance_tasks",
     "increment_successful_job_count",
     "increment_total_working_time",
 )
@@ -74,8 +77,7 @@ class Runner:
 
     def run(self, job_id: str, slot: Slot) -> Retry | None:
         self.ran.append(job_id)
-        assert slot.execution.startswith(f"{job_id}:") and slot.books is not None
-        slot.books.execute()
+        assert slot.execution.startswith(f"{job_id}:")
         slot.is_lost = self.is_lost
         answer = self.answers.pop(0) if self.answers else None
         if isinstance(answer, Exception):
@@ -97,22 +99,23 @@ def runner() -> Runner:
 
 
 @pytest.fixture
-def books(redis_server: RedisServer) -> Iterator[Redis]:
-    """One connection: whoever holds it and asks for another waits in vain."""
+def rq_pool(redis_server: RedisServer) -> Iterator[Redis]:
+    """A pool of one connection: whoever holds it and asks for another waits in vain."""
     with connect(redis_server.url, max_connections=1, timeout_seconds=0.2) as client:
         yield client
 
 
 @pytest.fixture
-def worker(queue: JobQueue, books: Redis, redis: Redis, runner: Runner) -> Iterator[ConcurrentWorker]:
+def worker(queue: JobQueue, rq_pool: Redis, redis: Redis, runner: Runner) -> Iterator[ConcurrentWorker]:
     made = ConcurrentWorker(
         queue.queue,
         cast(JobRunner, runner),
-        connection=books,
+        connection=rq_pool,
         lease_pool=redis,
         name="w1",
         concurrency=2,
         drain_seconds=0,
+        shutdown=Shutdown(),
     )
     made.register_birth()
     yield made
@@ -134,10 +137,10 @@ def enqueue(redis: Redis, queue: JobQueue, job_id: str = JOB_ID, *, at_front: bo
 
 def work_one(worker: ConcurrentWorker, redis: Redis) -> str | None:
     """One job through the worker's own steps, in this thread; answers the status it has in RQ then."""
-    job, queue = worker._dequeue()
+    job = worker._dequeue()
     assert job is not None
     worker._slots.acquire()
-    worker._in_slot(job, queue)
+    worker._run_in_slot(job, worker.queues[0])
     return Job(job.id, connection=redis).get_status() if redis.exists(job.key) else None
 
 
@@ -230,7 +233,7 @@ def test_a_pipeline_shows_its_commands_and_not_the_transaction_around_them(redis
 
 def test_cleaning_up_forgets_an_execution_whole(redis: Redis, queue: JobQueue, worker: ConcurrentWorker) -> None:
     enqueue(redis, queue)
-    job, _ = worker._dequeue()
+    job = worker._dequeue()
     assert job is not None
     execution = worker.prepare_execution(job)
     assert redis.zrange(queue.started_key, 0, -1) == [execution.composite_key.encode()]
@@ -252,16 +255,15 @@ def test_one_queue_is_popped_by_way_of_the_intermediate_list(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker
 ) -> None:
     enqueue(redis, queue)
-    job, _ = worker._dequeue()
+    job = worker._dequeue()
     assert job is not None and job.id == JOB_ID
     assert redis.lrange(queue.intermediate_key, 0, -1) == [JOB_ID.encode()]
     assert redis.lrange(queue.key, 0, -1) == []
 
 
-def test_an_empty_queue_is_a_time_out(worker: ConcurrentWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_queue_gives_no_job(worker: ConcurrentWorker, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("worker.jobs.concurrent_worker.DEQUEUE_SECONDS", 0.05)
-    with pytest.raises(DequeueTimeout):
-        worker._dequeue()
+    assert worker._dequeue() is None
 
 
 def test_a_job_that_has_gone_from_the_queue_is_passed_over(
@@ -270,7 +272,7 @@ def test_a_job_that_has_gone_from_the_queue_is_passed_over(
     enqueue(redis, queue)
     enqueue(redis, queue, OTHER_ID)
     redis.delete(queue.rq_key(JOB_ID))
-    job, _ = worker._dequeue()
+    job = worker._dequeue()
     assert job is not None and job.id == OTHER_ID
 
 
@@ -322,48 +324,15 @@ def test_a_job_that_is_done_leaves_nothing_in_rq(
     assert not any(key.startswith(("rq:finished", "rq:failed", "rq:results")) for key in keys_of(redis))
 
 
-def test_what_a_worker_writes_when_a_job_begins_is_what_a_stock_worker_writes(
-    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
-) -> None:
-    def written(begin: Callable[[Job], None]) -> dict[str, object]:
-        redis.flushall()
-        worker.register_birth()
-        enqueue(redis, queue)
-        job, _ = worker._dequeue()
-        assert job is not None
-        begin(job)
-        [execution] = worker.executions.values()
-        worker.executions.clear()
-        assert redis.smembers(worker.executions_key) == {execution.composite_key.encode()}
-        assert redis.zrange(queue.started_key, 0, -1) == [execution.composite_key.encode()]
-        fields = {key: set(redis.hgetall(key)) for key in (job.key, execution.key, worker.key)}
-        return {
-            name.replace(execution.id, "its id"): (fields.get(name), redis.ttl(name) // 100) for name in keys_of(redis)
-        } | {"status": redis.hget(job.key, "status"), "state": redis.hget(worker.key, "state")}
-
-    def as_stock(job: Job) -> None:
-        worker.prepare_execution(job)
-        BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
-
-    def as_ours(job: Job) -> None:
-        runner.run = lambda job_id, slot: cast(Any, slot.books).execute() and Retry(1)  # type: ignore[method-assign]
-        worker.handle_job_retry = lambda **_: None  # type: ignore[method-assign]
-        worker._slots.acquire()
-        worker._in_slot(job, queue.queue)
-        worker.heartbeat()  # the keeper's
-
-    assert written(as_ours) == written(as_stock)
-
-
-def test_the_books_of_a_job_take_two_steps(
-    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis, monkeypatch: pytest.MonkeyPatch
+def test_the_bookkeeping_of_a_job_takes_three_steps_and_one_connection(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, rq_pool: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enqueue(redis, queue)
-    pool = books.connection_pool
+    pool = rq_pool.connection_pool
     take = Mock(wraps=pool.get_connection)
     monkeypatch.setattr(pool, "get_connection", take)
     assert work_one(worker, redis) is None
-    assert take.call_count == 2
+    assert take.call_count == 3
 
 
 def test_a_suspended_worker_takes_nothing_until_it_is_to_go_on(
@@ -389,7 +358,7 @@ def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
         worker.register_birth()
         birth = redis.hgetall(worker.key)
         enqueue(redis, queue)
-        job, _ = worker._dequeue()
+        job = worker._dequeue()
         assert job is not None
         execution = worker.prepare_execution(job)
         BaseWorker.prepare_job_execution(worker, job, remove_from_intermediate_queue=True)
@@ -401,24 +370,24 @@ def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
         counted = {name: value for name, value in redis.hgetall(worker.key).items() if name not in birth}
         return keys_of(redis), counted
 
-    expected = {b"state": b"busy", b"successful_job_count": b"1", b"total_working_time": b"3"}
+    expected = {b"successful_job_count": b"1", b"total_working_time": b"3"}
     assert left(ConcurrentWorker) == left(BaseWorker) == ({"rq:worker:w1", "rq:workers:suggestions"}, expected)
 
 
-def test_what_a_worker_lives_by_does_not_wait_for_the_books(
-    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, books: Redis
+def test_what_a_worker_lives_by_does_not_wait_for_the_bookkeeping(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, rq_pool: Redis
 ) -> None:
     enqueue(redis, queue)
-    held = books.connection_pool.get_connection()
-    job, _ = worker._dequeue()
-    assert job is not None and job.connection is books
+    held = rq_pool.connection_pool.get_connection()
+    job = worker._dequeue()
+    assert job is not None and job.connection is rq_pool
     worker.show_presence()
-    books.connection_pool.release(held)
+    rq_pool.connection_pool.release(held)
 
 
-def test_rq_leaves_the_time_outs_of_the_sockets_alone(worker: ConcurrentWorker, books: Redis) -> None:
-    assert worker.connection is books
-    assert books.connection_pool.connection_kwargs["socket_timeout"] == 0.2
+def test_rq_leaves_the_time_outs_of_the_sockets_alone(worker: ConcurrentWorker, rq_pool: Redis) -> None:
+    assert worker.connection is rq_pool
+    assert rq_pool.connection_pool.connection_kwargs["socket_timeout"] == 0.2
 
 
 def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner) -> None:
@@ -426,8 +395,6 @@ def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: Con
     shown: list[object] = []
 
     def run(job_id: str, slot: Slot) -> None:
-        assert slot.books is not None
-        slot.books.execute()
         job = Job.fetch(job_id, connection=redis, serializer=JSONSerializer)
         shown.extend((job.get_status(), queue.queue.started_job_registry.get_job_ids(), len(worker.executions)))
         shown.append(redis.zrange(queue.started_key, 0, -1) == [slot.execution.encode()])
@@ -478,7 +445,7 @@ def test_an_execution_outlives_any_job_and_the_worker_its_heartbeats(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker
 ) -> None:
     enqueue(redis, queue)
-    job, _ = worker._dequeue()
+    job = worker._dequeue()
     assert job is not None
     execution = worker.prepare_execution(job)
     assert 7100 < redis.ttl(execution.key) <= 7200
@@ -502,10 +469,110 @@ def test_a_stop_command_reaches_the_job_it_names(redis: Redis, worker: Concurren
     assert runner.stopped == [(JOB_ID, Stop.CANCEL)]
 
 
-def test_the_listener_outlives_whatever_redis_raises(
-    worker: ConcurrentWorker, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("data", [b"{}", b"[]", b"\xff", b"1", b'{"command": "shutdown"}', b'{"command": "stop-job"}'])
+def test_no_other_command_does_anything(
+    worker: ConcurrentWorker, runner: Runner, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker._stopping.set()  # so that it does not pause
+    worker.handle_payload({"data": data})
+    assert runner.stopped == [] and not worker._shutdown_request.is_asked and len(caplog.records) == 1
+
+
+def test_the_listener_outlives_whatever_redis_raises_and_pauses_also_while_the_worker_stops(
+    worker: ConcurrentWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.jobs.rq_bookkeeping.AWAY_SECONDS", 0.05)
+    worker._shutdown_request.ask()
     for error in (TimeoutError(), ConnectionError(), ValueError()):
+        began = time.monotonic()
         worker._pubsub_exception_handler(error, None, None)
-    assert len(caplog.records) == 3
+        assert time.monotonic() - began >= 0.05
+
+
+# Entries that are not ours
+
+
+def forge(redis: Redis, queue: JobQueue, data: object, **fields: str) -> None:
+    """An entry as somebody who can write to Redis might make it."""
+    enqueue(redis, queue)
+    if data is not None:
+        redis.hset(queue.rq_key(JOB_ID), "data", json.dumps(data))
+    if fields:
+        redis.hset(queue.rq_key(JOB_ID), mapping=cast(Any, fields))
+
+
+@pytest.mark.parametrize(
+    ("data", "fields"),
+    [
+        (["os.system", None, ["true"], {}], {}),
+        ([FUNCTION, None, [OTHER_ID], {}], {}),
+        ([FUNCTION, None, [JOB_ID, 1], {}], {}),
+        ([FUNCTION, None, [], {"job_id": JOB_ID}], {}),
+        ([FUNCTION, "os", [JOB_ID], {}], {}),
+        ([FUNCTION, None, None, {}], {}),
+        ("no list", {}),
+        (None, {"success_callback_name": "os.getcwd"}),
+        (None, {"failure_callback_name": "os.getcwd"}),
+        (None, {"stopped_callback_name": "os.getcwd"}),
+        (None, {"webhooks": json.dumps([{"url": "http://127.0.0.1:1/", "job_status": "finished"}])}),
+        (None, {"origin": "another"}),
+        (None, {"enqueued_at": "not a date"}),
+        (None, {"timeout": "soon"}),
+    ],
+)
+def test_an_entry_that_is_not_ours_is_not_run_and_the_next_one_is(
+    redis: Redis,
+    queue: JobQueue,
+    worker: ConcurrentWorker,
+    runner: Runner,
+    data: object,
+    fields: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    forge(redis, queue, data, **fields)
+    enqueue(redis, queue, OTHER_ID)
+    worker._take_one()
+    assert runner.ran == [] and not redis.exists(queue.rq_key(JOB_ID))
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert work_one(worker, redis) is None and runner.ran == [OTHER_ID]
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"not-an-id", b"a:b"])
+def test_an_entry_whose_name_is_no_job_is_not_run(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner, name: bytes
+) -> None:
+    redis.rpush(queue.key, name)
+    redis.hset(b"rq:job:" + name, "data", "[]")
+    enqueue(redis, queue, OTHER_ID)
+    # RQ passes over some such names by itself, and takes the next entry in the same step.
+    while redis.llen(queue.key):
+        worker._take_one()
+    wait_until(lambda: runner.ran == [OTHER_ID])
+
+
+def test_a_hash_of_another_type_stops_nothing(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    enqueue(redis, queue, OTHER_ID)
+    redis.delete(queue.rq_key(JOB_ID))
+    redis.set(queue.rq_key(JOB_ID), "x")
+    worker._take_one()
+    assert runner.ran == [] and work_one(worker, redis) is None and runner.ran == [OTHER_ID]
+
+
+def test_a_worker_that_redis_has_forgotten_in_part_is_known_again(redis: Redis, worker: ConcurrentWorker) -> None:
+    redis.flushall()
+    redis.hset(worker.key, "state", "busy")
+    worker.show_presence()
+    [stock] = SimpleWorker.all(redis)
+    assert (stock.name, stock.get_state(), stock.queue_names()) == ("w1", "idle", [keys.QUEUE_NAME])
+
+
+def test_maintenance_calls_no_callback_of_a_forged_execution(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
+    forge(redis, queue, None, failure_callback_name="os.abort", status="started")
+    redis.zadd(queue.started_key, {f"{JOB_ID}:x": 1})
+    redis.sadd("rq:workers:suggestions", "rq:worker:gone")
+    worker.run_maintenance_tasks()
+    assert redis.smembers("rq:workers:suggestions") == {b"rq:worker:w1"}

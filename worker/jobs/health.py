@@ -1,0 +1,45 @@
+"""Whether the parts of a worker process work, for its main thread and for probes."""
+
+import time
+
+from shared.state.outages import outages
+from worker.jobs.concurrent_worker import ConcurrentWorker
+from worker.jobs.heartbeat import LOOP_STALL_SECONDS, Heartbeat
+from worker.jobs.loop_thread import LoopThread
+from worker.publishing.log_writer import LogWriter
+
+TURN_SECONDS = 30.0
+"""The thread that takes jobs turns once a second, and waits for a silent Redis a few times 5 s."""
+UNSENT_SECONDS = 60.0
+
+
+class Health:
+    """Looks at the parts of a running worker; for any thread."""
+
+    def __init__(self, *, loop: LoopThread, writer: LogWriter, heartbeat: Heartbeat, worker: ConcurrentWorker) -> None:
+        self._loop = loop
+        self._writer = writer
+        self._heartbeat = heartbeat
+        self._worker = worker
+
+    def find_dead_part(self) -> str | None:
+        """Returns the name of a part that has ended for good, without which no job can run."""
+        parts = {
+            "event loop": self._loop.is_running,
+            "log writer": self._writer.is_alive,
+            "heartbeat": self._heartbeat.is_alive,
+        }
+        return next((name for name, is_alive in parts.items() if not is_alive), None)
+
+    def problems(self) -> list[str]:
+        """Returns what is wrong with the process; nothing where it is healthy. A Redis that is away is no problem."""
+        found: list[str] = []
+        if (part := self.find_dead_part()) is not None:
+            found.append(f"the {part} is dead")
+        if not self._loop.is_alive(LOOP_STALL_SECONDS):
+            found.append("the event loop stands still")
+        if time.monotonic() - self._worker.last_turn > TURN_SECONDS:
+            found.append("the thread that takes jobs stands still")
+        if self._writer.oldest_seconds > UNSENT_SECONDS and not outages.is_away:
+            found.append(f"an event has waited {self._writer.oldest_seconds:.0f} s to be written")
+        return found

@@ -1,0 +1,32 @@
+"""Which entries of RQ's queue are run: those that ask for our function, with the job that they are named after.
+
+RQ calls whatever function an entry names, and as its callbacks whatever else it names. Without this check everybody who
+can write to Redis could run any code here, with the model's key in its environment.
+"""
+
+import re
+
+from rq.exceptions import DeserializationError
+from rq.job import Job
+
+from shared.state import keys
+from shared.state.job_queue import FUNCTION
+
+_JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def refusal(job: Job) -> str | None:
+    """Returns why the entry must not be run, or None where it is one of ours. It calls nothing that the entry names."""
+    if not _JOB_ID.fullmatch(job.id):
+        return "its name is not the id of a job"
+    try:
+        called = job.func_name, job.instance, list(job.args), job.kwargs
+    except (DeserializationError, TypeError):
+        return "its data cannot be read"
+    if called != (FUNCTION, None, [job.id], {}):
+        return "it asks for something else than to run its job"
+    if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name or job.webhooks:
+        return "it names a callback"
+    if job.origin != keys.QUEUE_NAME or job._dependency_ids or job.group_id or job.repeats_left or job.rate_limit_key:
+        return "it asks RQ for more than to run its job"
+    return None
