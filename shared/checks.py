@@ -7,15 +7,14 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
-from uuid import uuid4
 
 from redis import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import RedisError
 
 from shared.errors import SettingsError
 from shared.setting_rules import without_secrets
 from shared.settings import S, load
-from shared.state import keys
+from shared.state import keys, rights
 from shared.state.connections import connect
 from shared.state.diagnosis import describe, diagnose
 
@@ -81,6 +80,10 @@ def check_redis(settings: S) -> Iterable[Finding]:
             yield Finding("FAIL", "redis", describe(settings.redis_url, diagnose(error)))
             return
         yield Finding("warn" if took_ms > SLOW_MS else "ok", "redis", f"{where} answers in {took_ms:.1f} ms")
+        may_use = _rights(redis)
+        yield may_use
+        if may_use.verdict == "FAIL":
+            return
         info: dict[str, object] = redis.info()
         if info.get("redis_mode") == "cluster":
             yield Finding(
@@ -88,24 +91,16 @@ def check_redis(settings: S) -> Iterable[Finding]:
             )
             return
         yield _version(str(info["redis_version"]))
-        yield _channels(redis)
         yield _persistence(info, redis)
         yield _eviction(info)
 
 
-def _channels(redis: Redis) -> Finding:
-    """Whether this user may publish and subscribe, as both processes do for each job; a user may lack that alone."""
-    channel = keys.channel(str(uuid4()))
-    try:
-        redis.publish(channel, b"")
-        with redis.pubsub() as pubsub:
-            pubsub.subscribe(channel)
-            pubsub.get_message(timeout=2)
-    except NoPermissionError:
-        return Finding(
-            "FAIL", "redis channels", "REDIS_URL: this user may not use channels; grant them: ACL ... &suggestion:*"
-        )
-    return Finding("ok", "redis channels", "may be used")
+def _rights(redis: Redis) -> Finding:
+    """Whether this user may do what both processes do."""
+    lacking = rights.missing(redis)
+    if lacking:
+        return Finding("FAIL", "redis rights", f"REDIS_URL: this user lacks some; grant them: {' '.join(lacking)}")
+    return Finding("ok", "redis rights", "commands, keys and channels may be used")
 
 
 def _version(version: str) -> Finding:

@@ -20,7 +20,7 @@ from shared.settings import WorkerSettings, load
 from shared.state import keys
 from shared.state.agent_store import AgentStore
 from shared.state.connections import connect, connect_async
-from shared.state.diagnosis import describe, diagnose
+from shared.state.diagnosis import describe, probe
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
@@ -66,7 +66,7 @@ def main() -> int:
         )
     rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
     try:
-        is_there = _wait_for(rq_pool, settings.redis_url, shutdown)
+        is_there = _wait_for_redis(settings.redis_url, shutdown)
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
@@ -144,23 +144,21 @@ def _redis(settings: WorkerSettings, connections: int) -> Redis:
     return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
 
-def _wait_for(redis: Redis, url: str, shutdown: Shutdown) -> bool:
+def _wait_for_redis(url: str, shutdown: Shutdown) -> bool:
     """Waits until Redis answers, for a worker that comes up first. Returns False where a stop is asked for before.
 
     Raises SettingsError where waiting would not help.
     """
     for seconds in itertools.count():
-        try:
-            redis.ping()
+        diagnosis = probe(url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
+        if diagnosis is None:
             break
-        except RedisError as error:
-            diagnosis = diagnose(error)
-            if diagnosis.is_lasting:
-                raise SettingsError(describe(url, diagnosis)) from None
-            if seconds % 10 == 0:
-                log.warning("waiting for Redis: %s", describe(url, diagnosis))
-            if shutdown.wait(1):
-                return False
+        if diagnosis.is_lasting:
+            raise SettingsError(describe(url, diagnosis))
+        if seconds % 10 == 0:
+            log.warning("waiting for Redis: %s", describe(url, diagnosis))
+        if shutdown.wait(1):
+            return False
     return not shutdown.is_asked
 
 

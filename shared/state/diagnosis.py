@@ -17,6 +17,7 @@ from redis.exceptions import (
 
 from shared.errors import SettingsError
 from shared.setting_rules import without_secrets
+from shared.state import rights
 from shared.state.connections import connect
 
 
@@ -101,13 +102,18 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def probe(url: str, timeout_seconds: float = 2.0) -> Diagnosis | None:
-    """Asks the Redis of a URL for a sign of life, once. Returns what is wrong, or None."""
+    """Asks the Redis of a URL, once, whether it lives and what this user may do. Returns what is wrong, or None."""
     try:
         with connect(url, max_connections=1, timeout_seconds=timeout_seconds) as redis:
             redis.ping()
+            lacking = rights.missing(redis)
     except (RedisError, OSError) as error:
         return diagnose(error)
-    return None
+    return (
+        Diagnosis(f"does not let this user do all that is needed; grant it: {' '.join(lacking)}", True)
+        if lacking
+        else None
+    )
 
 
 def describe(url: str, diagnosis: Diagnosis) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shared.state import rights
 from tests.conftest import SECRET, RedisServer, clean_environment, free_port
 from tests.stack import ROOT, Stack, stack
 
@@ -131,11 +132,24 @@ def test_a_port_that_is_taken_fails(redis_server: RedisServer, sandboxed: Stack)
         assert code == 1 and verdicts["port"] == "FAIL" and f"METRICS_PORT {port} is taken" in said
 
 
-def test_a_redis_user_without_channels_fails(sandboxed: Stack) -> None:
-    sandboxed.redis.execute_command("ACL", "SETUSER", "mute", "on", ">pw", "~*", "+@all", "resetchannels")
-    url = sandboxed.redis_server.url.replace("redis://", "redis://mute:pw@")
+@pytest.mark.parametrize(
+    ("rules", "missing"),
+    [
+        ("resetchannels", "&suggestion:* &rq:pubsub:*"),
+        ("resetkeys ~suggestion:* ~agent:* ~planner:*", "~rq:*"),
+        ("-xadd -blmove", "+blmove +xadd"),
+        ("-info", "+info"),
+    ],
+)
+def test_what_a_redis_user_may_not_do_is_named_as_the_rules_that_grant_it(
+    sandboxed: Stack, rules: str, missing: str
+) -> None:
+    smallest = rights.acl_rules().split()
+    sandboxed.redis.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">pw", *smallest, *rules.split())
+    url = sandboxed.redis_server.url.replace("redis://", "redis://limited:pw@")
     code, verdicts, said = check("worker", **worker_environment(sandboxed, REDIS_URL=url))
-    assert code == 1 and verdicts["redis channels"] == "FAIL" and "REDIS_URL: this user may not use channels" in said
+    assert code == 1 and verdicts["redis rights"] == "FAIL"
+    assert f"REDIS_URL: this user lacks some; grant them: {missing}\n" in said
 
 
 def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from redis import Redis
 
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, token, wait_until
 from tests.stack import BODY, JOBS, PROCFILE, ROOT, Process
@@ -51,6 +52,16 @@ def test_what_redis_refuses_for_good_ends_a_process_by_name(
     line = line_of(start(half, REDIS_URL=f"redis://{credentials}127.0.0.1:{redis_server.port}{path}"))
     assert line.startswith(f"{half}: REDIS_URL: redis://127.0.0.1:{redis_server.port}{path} ")
     assert "hunter2" not in line and line.endswith(reason)
+
+
+@pytest.mark.parametrize("half", ["web", "worker"])
+def test_a_redis_user_without_the_rights_ends_a_process_with_the_rules_that_are_missing(
+    redis_server: RedisServer, redis: Redis, half: str
+) -> None:
+    rules = "reset on >hunter2 +@all ~suggestion:* ~agent:* resetchannels"
+    redis.execute_command("ACL", "SETUSER", "limited", *rules.split())
+    line = line_of(start(half, REDIS_URL=f"redis://limited:hunter2@127.0.0.1:{redis_server.port}/0"))
+    assert line.endswith("grant it: ~planner:* ~rq:* &suggestion:* &rq:pubsub:*") and "hunter2" not in line
 
 
 def test_few_files_lower_the_number_of_connections_and_very_few_end_the_process(redis_server: RedisServer) -> None:

@@ -1,11 +1,16 @@
-"""Two deployments in one Redis database, told apart by REDIS_PREFIX alone."""
+"""A Redis that is not ours alone: two deployments in one database, and a user with the smallest rights."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from shared.state import rights
+from tests.api.server.test_strangers import AGENT, AGENT_BODY
 from tests.conftest import free_port, wait_until
-from tests.stack import Person, Stack, Watcher, stack
+from tests.stack import ROOT, Person, Stack, Watcher, stack
+
+OPERATIONS = ROOT / "docs/operations.md"
 
 
 @pytest.fixture(scope="module")
@@ -30,10 +35,46 @@ def test_two_deployments_in_one_database_neither_see_nor_run_each_others_jobs(sh
     assert green.read(other)["status"] == "pending"
     assert blue.http.get("/readyz").json()["workers"] == 1
     assert green.http.get("/readyz").json()["workers"] == 0
-    shared.start_worker(REDIS_PREFIX="green", CLAUDE_MODEL="sandbox")
-    wait_until(lambda: green.read(other)["status"] == "completed")
+    assert shared.redis.lrange("rq:queue:green:suggestions", 0, -1) == [other.encode()]
     found = {key.decode() for key in shared.redis.scan_iter(count=1000)}
-    assert all(key.startswith(("blue:", "green:", "rq:")) for key in found), found
+    assert [key for key in found if not key.startswith(("blue:", "green:", "rq:"))] == []
     blue.close()
     green.close()
     assert {f"blue:suggestion:{mine}", f"green:suggestion:{other}"} <= found
+
+
+def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_path: Path) -> None:
+    rules = next(line for line in OPERATIONS.read_text().splitlines() if line.startswith("user planner ")).split()[2:]
+    assert rules == ["on", ">PASSWORD", *rights.acl_rules().split()]
+    with stack(tmp_path, COMPLETED_RETENTION_SECONDS="0", JOB_TIMEOUT_SECONDS="60") as system:
+        system.redis.execute_command("ACL", "SETUSER", "planner", *rules)
+        system.settings["REDIS_URL"] = system.redis_server.url.replace("redis://", "redis://planner:PASSWORD@")
+        system.start_sandbox()
+        system.start_web()
+        lost = system.start_worker(METRICS_PORT=str(free_port()))
+        alice = Person(system)
+        assert alice.http.put(AGENT, json=AGENT_BODY).status_code == 200
+        taken_over = Watcher(system, alice.ask("taken over, stall once"))
+        wait_until(lambda: taken_over.saw("delta"))
+        lost.popen.kill()
+        drained = system.start_worker(DRAIN_SECONDS="0")
+        cancelled, retried = alice.ask("silent"), alice.ask("error event once", {"Idempotency-Key": "a-key"})
+        assert alice.ask("error event once", {"Idempotency-Key": "a-key"}) == retried
+        watchers = [Watcher(system, job) for job in (cancelled, retried)]
+        wait_until(lambda: watchers[0].saw("started"))
+        alice.cancel(cancelled)
+        slow = Watcher(system, alice.ask("slow"))
+        wait_until(lambda: slow.saw("delta") and taken_over.saw("started", attempt=2))
+        drained.stop()
+        system.start_worker()
+        wait_until(lambda: slow.saw("started", attempt=2))
+        alice.cancel(slow.job_id)
+        ends = [watcher.join().status for watcher in (taken_over, *watchers, slow)]
+        assert ends == ["completed", "cancelled", "completed", "cancelled"]
+        assert alice.http.get("/readyz").json() == {"status": "ok", "redis": "ok", "workers": 1}
+        assert alice.http.get("/metrics").status_code == alice.http.get(AGENT).status_code == 200
+        assert alice.http.delete(AGENT).status_code == 204
+        alice.close()
+        # Subcommands of CLIENT that Redis 6 does not know.
+        assert {entry["object"] for entry in system.redis.acl_log()} <= {"client"}
+        assert not any("Traceback" in line for process in system.processes for line in process.lines)

@@ -14,7 +14,14 @@ from tests.conftest import token
 from tests.stack import BODY, JOBS, LIFETIME_SECONDS, Stack, stack
 
 AGENT = "/api/feature-planner/suggestion-agent"
-AGENT_BODY = {"name": "abc", "role": "abcdef", "focus": "a" * 20, "systemPrompt": "b" * 60, "temperature": 0.5}
+AGENT_BODY: dict[str, object] = {
+    "name": "abc",
+    "role": "abcdef",
+    "focus": "a" * 20,
+    "systemPrompt": "b" * 60,
+    "temperature": 0.5,
+}
+AGENT_BODY |= {"tools": ["Read"], "isActive": True}
 UNKNOWN_JOB = f"{JOBS}/06fd4a90-0000-4000-8000-000000000000"
 FINAL_STATUSES_ABOVE_499 = {501, 505}
 """A transfer coding, and a version of HTTP, that is not known."""

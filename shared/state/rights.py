@@ -1,0 +1,125 @@
+"""What a user of Redis has to be allowed: the commands, keys and channels of both processes, RQ's included."""
+
+from collections.abc import Iterable
+
+from redis import Redis
+from redis.connection import AbstractConnection
+from redis.exceptions import NoPermissionError, ResponseError
+
+from shared.state import keys
+
+_CALLS = """
+blmove KEY KEY LEFT RIGHT 1
+del KEY
+eval return 0
+evalsha SHA 0
+exists KEY
+expire KEY 1
+get KEY
+hdel KEY FIELD
+hget KEY FIELD
+hgetall KEY
+hincrby KEY FIELD 1
+hincrbyfloat KEY FIELD 1
+hmget KEY FIELD
+hset KEY FIELD VALUE
+info
+lindex KEY 0
+llen KEY
+lpos KEY VALUE
+lpush KEY VALUE
+lrange KEY 0 0
+lrem KEY 0 VALUE
+persist KEY
+pexpire KEY 1
+ping
+publish CHANNEL MESSAGE
+pubsub|numsub
+rpush KEY VALUE
+sadd KEY VALUE
+script|load TEXT
+set KEY VALUE
+smembers KEY
+srem KEY VALUE
+subscribe CHANNEL
+time
+xadd KEY * FIELD VALUE
+xrange KEY - +
+xrevrange KEY + -
+zadd KEY 1 VALUE
+zcard KEY
+zcount KEY 0 1
+zrange KEY 0 1
+zrangebyscore KEY 0 1
+zrem KEY VALUE
+zremrangebyrank KEY 0 1
+zremrangebyscore KEY 0 1
+zscore KEY VALUE
+"""
+"""A call of each command that is needed. None of them is ever carried out: they are queued in a transaction, which
+asks for the same rights, and then discarded."""
+_NOT_TRIED = (
+    *("client|list", "client|setinfo", "client|setname", "hello"),
+    *("discard", "exec", "multi", "select", "unsubscribe", "unwatch", "watch"),
+)
+"""What the processes do without where they must, and what a transaction cannot hold."""
+
+COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()} | set(_NOT_TRIED)))
+
+
+def key_patterns() -> tuple[str, ...]:
+    """The keys that the processes use. RQ's own know no prefix."""
+    return (*(f"{keys.prefix}{kind}:*" for kind in ("suggestion", "agent", "planner")), "rq:*")
+
+
+def channel_patterns() -> tuple[str, ...]:
+    return f"{keys.prefix}suggestion:*", "rq:pubsub:*"
+
+
+def acl_rules() -> str:
+    """The rules of a user with the smallest rights, as ACL SETUSER and a file of users take them."""
+    grants = [f"~{pattern}" for pattern in key_patterns()] + [f"&{pattern}" for pattern in channel_patterns()]
+    return " ".join(["resetkeys", "resetchannels", *grants, "-@all", *(f"+{command}" for command in COMMANDS)])
+
+
+def missing(redis: Redis) -> list[str]:
+    """What this user may not do, as the rules that would grant it. Changes nothing. Raises redis.RedisError."""
+    probe = f"{keys.prefix}suggestion:rights"
+    calls = {f"+{line.split()[0]}": _arguments(line, probe, probe) for line in _CALLS.strip().splitlines()}
+    calls |= {f"~{pattern}": ("EXISTS", pattern.replace("*", "rights")) for pattern in key_patterns()}
+    calls |= {f"&{pattern}": ("PUBLISH", pattern.replace("*", "rights"), "") for pattern in channel_patterns()}
+    refused = {rule for rule, refusal in zip(calls, _try_all(redis, calls.values()), strict=True) if refusal}
+    # A call fails for its key too: only where such a key may be used is it the command that is missing.
+    if f"~{key_patterns()[0]}" in refused:
+        refused -= {rule for rule, call in calls.items() if rule.startswith("+") and probe in call}
+    if f"&{channel_patterns()[0]}" in refused:
+        refused -= {"+publish", "+subscribe"}
+    return [rule for rule in calls if rule in refused]
+
+
+def _arguments(line: str, key: str, channel: str) -> tuple[str, ...]:
+    command, *rest = line.split()
+    return (*command.split("|"), *(key if part == "KEY" else channel if part == "CHANNEL" else part for part in rest))
+
+
+def _try_all(redis: Redis, calls: Iterable[tuple[str, ...]]) -> list[bool]:
+    """Whether each of the calls is refused for want of rights."""
+    commands = [("MULTI",), *calls]
+    with redis.client() as client:  # one connection, since a transaction belongs to it
+        connection = client.connection
+        assert connection is not None
+        try:
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_is_refused(connection) for _ in commands][1:]
+        finally:
+            connection.disconnect()  # which discards the transaction
+
+
+def _is_refused(connection: AbstractConnection) -> bool:
+    try:
+        connection.read_response()
+    except NoPermissionError:
+        return True
+    except ResponseError as error:
+        return "unknown command" in str(error).lower()
+    return False
