@@ -13,6 +13,8 @@ from api.services import services
 from shared import __version__
 from shared.contract.schemas import Wire
 from shared.state import keys
+from shared.state.diagnosis import is_forbidden
+from shared.state.primary import NotPrimaryError
 
 blueprint = APIBlueprint(
     "health", __name__, abp_tags=[Tag(name="health", description="For load balancers and operators.")]
@@ -21,12 +23,18 @@ blueprint = APIBlueprint(
 WORKER_HEARD_SECONDS = 10
 """A worker counts as alive when it was heard from in this time."""
 
-# By Redis's own clock, as the workers' times are; and one round trip, so that one time-out bounds it.
+# By Redis's own clock, as the workers' times are; and one round trip, so that one time-out bounds it. The first line
+# changes nothing and is a write: a replica, or a user without the rights, refuses it.
 _COUNT_WORKERS = """
+redis.call('ZREM', KEYS[1], '')
 local now = redis.call('TIME')
 local since = (now[1] - ARGV[1]) * 1000 + math.floor(now[2] / 1000)
 return redis.call('ZCOUNT', KEYS[1], since, '+inf')
 """
+
+
+RedisState = Literal["ok", "replica", "forbidden", "unavailable"]
+"""`replica`: it takes no writes; `forbidden`: the user in REDIS_URL lacks rights."""
 
 
 class Health(Wire):
@@ -36,7 +44,7 @@ class Health(Wire):
 
 class Readiness(Wire):
     status: Literal["ok", "unavailable", "stopping"]
-    redis: Literal["ok", "unavailable"]
+    redis: RedisState
     workers: int | None
     """None when Redis cannot be asked."""
 
@@ -49,20 +57,21 @@ def healthz() -> Response:
 
 @blueprint.get("/readyz", responses={200: Readiness, 503: Readiness})
 def readyz() -> Response:
-    """Whether Redis answers, and how many workers are alive"""
-    workers = _workers(services().probe)
-    redis: Literal["ok", "unavailable"] = "unavailable" if workers is None else "ok"
-    status: Literal["ok", "unavailable", "stopping"] = redis
+    """Whether Redis takes writes, and how many workers are alive"""
+    redis, workers = _ask(services().probe)
+    status: Literal["ok", "unavailable", "stopping"] = "ok" if redis == "ok" else "unavailable"
     if services().stopping.is_set():
         status = "stopping"
     readiness = Readiness(status=status, redis=redis, workers=workers)
     return json_response(readiness, 200 if status == "ok" else 503)
 
 
-def _workers(redis: Redis) -> int | None:
+def _ask(redis: Redis) -> tuple[RedisState, int | None]:
     try:
         count = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARD_SECONDS))
-    except RedisError:
-        return None
+    except NotPrimaryError:
+        return "replica", None
+    except RedisError as error:
+        return "forbidden" if is_forbidden(error) else "unavailable", None
     assert isinstance(count, int)
-    return count
+    return "ok", count

@@ -19,6 +19,7 @@ from shared.errors import SettingsError
 from shared.setting_rules import without_secrets
 from shared.state import rights
 from shared.state.connections import connect
+from shared.state.primary import NotPrimaryError
 
 
 class Diagnosis(NamedTuple):
@@ -50,7 +51,9 @@ def diagnose(error: Exception) -> Diagnosis:
     for text, reason in _ANSWERS:
         if text in str(error):
             return Diagnosis(reason, True)
-    if isinstance(error, NoPermissionError):
+    if isinstance(error, NotPrimaryError):
+        return Diagnosis("is a replica, which takes no writes", False)
+    if is_forbidden(error):
         command = re.search(r"run the '([a-z|]+)' command", str(error))
         return Diagnosis(f"does not let this user run {command[1] if command else 'what is needed'}", True)
     if isinstance(error, AuthenticationError):
@@ -60,6 +63,11 @@ def diagnose(error: Exception) -> Diagnosis:
     if isinstance(error, BusyLoadingError):
         return Diagnosis("is loading its data", False)
     return Diagnosis(_outage(error), False)
+
+
+def is_forbidden(error: Exception) -> bool:
+    """Whether the user lacks a right. Redis 6 says so in words of its own where a script asks."""
+    return isinstance(error, NoPermissionError) or "executing the script can't " in str(error)
 
 
 def _outage(error: Exception) -> str:

@@ -14,7 +14,7 @@ from redis import Redis
 from api import create_app
 from shared import __version__
 from shared.state import keys
-from tests.conftest import ApiSettingsFactory, opened
+from tests.conftest import ApiSettingsFactory, RedisServer, free_port, opened, start_redis
 
 
 def test_without_a_built_client_the_page_says_how_to_go_on(
@@ -161,6 +161,36 @@ def test_readyz_counts_the_workers_heard_from_lately(client: FlaskClient, redis:
     response = client.get("/readyz")
     assert response.status_code == 200
     assert response.get_json() == {"status": "ok", "redis": "ok", "workers": 2}
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[RedisServer]:
+    server = start_redis(free_port(), tmp_path)
+    yield server
+    server.process.kill()
+    server.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [("REPLICAOF 127.0.0.1 1", "replica"), ("ACL SETUSER limited on >pw ~* +@all -zrem", "forbidden")],
+)
+def test_a_process_whose_redis_takes_no_writes_is_not_ready_and_says_why(
+    own_redis: RedisServer, api_settings: ApiSettingsFactory, change: str, state: str
+) -> None:
+    user = "limited:pw@" if state == "forbidden" else ""
+    with Redis(port=own_redis.port) as redis:
+        redis.execute_command(*change.split())
+        for app in opened(create_app(api_settings(redis_url=f"redis://{user}127.0.0.1:{own_redis.port}/0"))):
+            client = app.test_client()
+            answer = client.get("/readyz")
+            assert (answer.status_code, answer.json) == (
+                503,
+                {"status": "unavailable", "redis": state, "workers": None},
+            )
+            redis.execute_command("REPLICAOF", "NO", "ONE")
+            redis.execute_command("ACL", "SETUSER", "limited", "on", ">pw", "~*", "+@all")
+            assert client.get("/readyz").status_code == 200
 
 
 def test_a_process_that_is_stopping_is_not_ready(app: OpenAPI, client: FlaskClient) -> None:
