@@ -3,12 +3,18 @@
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
+from pydantic import Field
+
 from shared.contract.schemas import (
     Cause,
+    Count,
     ErrorCode,
     JobError,
+    JobId,
     JobStatus,
+    Ordinal,
     Suggestion,
+    Time,
     TokenUsage,
     ToolName,
     Wait,
@@ -25,7 +31,7 @@ class Event(Wire):
 
     event: ClassVar[str]
     final_status: ClassVar[JobStatus | None] = None
-    timestamp: int
+    timestamp: Time
 
     def encode(self) -> bytes:
         """The event as one line of JSON."""
@@ -33,25 +39,32 @@ class Event(Wire):
 
 
 class Connected(Event):
+    """The first event of every connection. It carries no id."""
+
     event = "connected"
-    job_id: str
-    status: JobStatus
+    job_id: JobId
+    status: JobStatus = Field(description="The status as it is now.")
 
 
 class Queued(Event):
+    """The job waits for a worker, for its first attempt or the next. It carries no id."""
+
     event = "queued"
-    position: int
-    workers: int
+    position: Ordinal = Field(description="1 is next.")
+    workers: Count = Field(description="How many worker processes were heard from in the last 10 s, busy or not.")
 
 
 class Started(Event):
+    """An attempt begins: a client forgets everything that it showed before."""
+
     event = "started"
-    attempt: int
-    model: str
-    agent: str
-    cause: Cause | None
-    turns_kept: int = 0
-    """How many whole turns of the conversation with the model the attempt goes on from."""
+    attempt: Ordinal
+    model: str = Field(description="The model that is asked; `sandbox` where the answers are made up.")
+    agent: str = Field(description="The name of the user's own agent, or `default`.")
+    cause: Cause | None = Field(description="Why it is not the first attempt; null for the first.")
+    turns_kept: Count = Field(
+        default=0, description="How many whole turns of the conversation with the model the attempt goes on from."
+    )
 
 
 class Waiting(Event):
@@ -59,7 +72,7 @@ class Waiting(Event):
 
     event = "waiting"
     reason: WaitReason
-    until: int
+    until: Time
 
 
 class Note(Event):
@@ -70,41 +83,51 @@ class Note(Event):
 
 
 class Delta(Event):
+    """Text to append."""
+
     event = "delta"
     text: str
-    total_length: int
+    total_length: Count = Field(description="The length of all text of this attempt up to here, in code points.")
 
 
 class Tool(Event):
+    """The agent looks at the project."""
+
     event = "tool"
     name: ToolName
-    input: dict[str, Any]
+    input: dict[str, Any] = Field(description="What it looks at; which keys there are depends on the tool.")
 
 
 class SuggestionReady(Event):
+    """One suggestion is whole, before the answer is."""
+
     event = "suggestion"
-    index: int
+    index: Count = Field(description="0 is the first.")
     suggestion: Suggestion
 
 
 class Complete(Event):
+    """The answer. Final."""
+
     event = "complete"
     final_status = JobStatus.COMPLETED
-    suggestions: list[Suggestion]
-    context: str | None
-    is_partial: bool = False
+    suggestions: list[Suggestion] = Field(description="3 to 5.")
+    context: str | None = Field(description="A short reading of the page as it is.")
+    is_partial: bool = Field(default=False, description="The model was cut after these suggestions were whole.")
     token_usage: TokenUsage
     model: str
-    execution_time_ms: int
-    retry_count: int
+    execution_time_ms: Count = Field(description="Milliseconds since the first attempt began.")
+    retry_count: Count = Field(description="How many attempts failed before; those given back by a stop do not count.")
 
 
 class Failed(Event):
+    """The job failed. Final."""
+
     event = "error"
     final_status = JobStatus.FAILED
-    message: str
+    message: str = Field(description="A sentence for the person who asked.")
     code: ErrorCode
-    retryable: bool
+    retryable: bool = Field(description="Whether asking again unchanged may help.")
 
     @classmethod
     def of(cls, code: ErrorCode, timestamp: int, *, is_retryable: bool | None = None) -> "Failed":
@@ -113,6 +136,8 @@ class Failed(Event):
 
 
 class Cancelled(Event):
+    """The job was cancelled. Final."""
+
     event = "cancelled"
     final_status = JobStatus.CANCELLED
     token_usage: TokenUsage

@@ -20,6 +20,14 @@ class Wire(BaseModel):
     )
 
 
+JobId = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
+Time = Annotated[int, Field(description="Milliseconds since the Unix epoch.")]
+EventIdText = Annotated[str, Field(json_schema_extra={"pattern": r"^(0|[1-9]\d{0,8})-[1-9]\d{0,8}$"})]
+# Only said, not checked: a clock that was set back must cost nobody an answer.
+Count = Annotated[int, Field(json_schema_extra={"minimum": 0})]
+Ordinal = Annotated[int, Field(json_schema_extra={"minimum": 1})]
+
+
 class Body(Wire):
     """A request body: only the wire's names are taken, and unknown fields are refused."""
 
@@ -27,6 +35,8 @@ class Body(Wire):
 
 
 class FeatureType(StrEnum):
+    """The kind of feature that is wanted."""
+
     ENHANCEMENT = "enhancement"
     NEW_CAPABILITY = "new-capability"
     OPTIMIZATION = "optimization"
@@ -35,6 +45,8 @@ class FeatureType(StrEnum):
 
 
 class PriorityLevel(StrEnum):
+    """How much the feature matters."""
+
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
@@ -72,6 +84,8 @@ class WaitReason(StrEnum):
 
 
 class ErrorCode(StrEnum):
+    """Why a job failed."""
+
     TIMEOUT = "TIMEOUT"
     WORKER_LOST = "WORKER_LOST"
     MODEL_OVERLOADED = "MODEL_OVERLOADED"
@@ -126,17 +140,19 @@ class SuggestFeatureRequest(Body):
 
 
 class JobCreated(Wire):
-    job_id: str
+    """The job that was created, or, where the request was a repetition, the first one."""
+
+    job_id: JobId
     status: JobStatus
-    created_at: int = Field(description="Milliseconds since the Unix epoch.")
-    stream_url: str
+    created_at: Time
+    stream_url: str = Field(description="The path of the job, below the same host.")
 
 
 class SuggestedFile(Wire):
     """A file that a suggestion rests on or would change."""
 
     path: str = Field(description="Relative to the project's root.")
-    why: str
+    why: str = Field(description="What the file has to do with the suggestion, in a sentence.")
 
 
 class Suggestion(Wire):
@@ -150,29 +166,31 @@ class Suggestion(Wire):
 
 
 class TokenUsage(Wire):
-    """Tokens, summed over every model call of a job whose usage is known."""
+    """Tokens, summed over every model call of a job whose usage is known, those of earlier attempts included."""
 
-    input_tokens: int = 0
-    output_tokens: int = 0
-    cache_read_tokens: int = 0
-    cache_creation_tokens: int = 0
-    total_tokens: int = 0
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    cache_read_tokens: Count = 0
+    cache_creation_tokens: Count = 0
+    total_tokens: Count = Field(default=0, description="The sum of the others.")
 
     def plus(self, other: "TokenUsage") -> "TokenUsage":
         return TokenUsage(**{name: getattr(self, name) + getattr(other, name) for name in TokenUsage.model_fields})
 
 
 class JobError(Wire):
-    message: str
+    """Why a job failed."""
+
+    message: str = Field(description="A sentence for the person who asked.")
     code: ErrorCode
-    retryable: bool
+    retryable: bool = Field(description="Whether asking again unchanged may help.")
 
 
 class Wait(Wire):
     """The job waits for the model's provider."""
 
     reason: WaitReason
-    until: int = Field(description="When the provider is asked again, in milliseconds since the Unix epoch.")
+    until: Time = Field(description="When the provider is asked again, in milliseconds since the Unix epoch.")
 
 
 class JobInput(Wire):
@@ -188,27 +206,35 @@ class JobInput(Wire):
 class JobView(Wire):
     """A job as it stands: its log, folded."""
 
-    job_id: str
+    job_id: JobId
     status: JobStatus
-    created_at: int
-    attempt: int | None = None
-    last_event_id: str | None = None
+    created_at: Time
+    attempt: Ordinal | None = Field(
+        default=None, description="The number of the attempt that is under way, or was the last."
+    )
+    last_event_id: EventIdText | None = Field(
+        default=None, description="The id of the last event in this view: watching from it on misses nothing."
+    )
     input: JobInput
-    text: str | None = None
-    suggestions: list[Suggestion] | None = None
+    text: str | None = Field(default=None, description="The text of the answer so far, as the deltas have it.")
+    suggestions: list[Suggestion] | None = Field(
+        default=None, description="Those that are whole; 3 to 5 once the job is completed."
+    )
     is_partial: bool = Field(default=False, description="The model was cut after these suggestions were whole.")
-    token_usage: TokenUsage | None = None
-    error: JobError | None = None
-    queue_position: int | None = None
-    waiting: Wait | None = None
+    token_usage: TokenUsage | None = Field(default=None, description="Known once the job is completed or cancelled.")
+    error: JobError | None = Field(default=None, description="Why it failed, where it has.")
+    queue_position: Ordinal | None = Field(
+        default=None, description="Where the job waits for a worker; 1 is next."
+    )
+    waiting: Wait | None = Field(default=None, description="Where the job waits for the model's provider.")
 
 
 class JobSummary(Wire):
     """One job in the list of a user's jobs."""
 
-    job_id: str
+    job_id: JobId
     status: JobStatus
-    created_at: int = Field(description="Milliseconds since the Unix epoch.")
+    created_at: Time
     page_or_component: str
     feature_type: FeatureType
     priority_level: PriorityLevel
@@ -217,7 +243,7 @@ class JobSummary(Wire):
 class JobList(Wire):
     """The caller's own jobs that are still kept, the newest first."""
 
-    jobs: list[JobSummary] = Field(description="At most 50.")
+    jobs: list[JobSummary] = Field(max_length=50)
 
 
 ToolName = Literal["Read", "Grep", "Glob"]
@@ -230,15 +256,17 @@ class SuggestionAgentBody(Body):
     role: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=100)]
     focus: Annotated[str, StringConstraints(strip_whitespace=True, min_length=10, max_length=500)]
     system_prompt: Annotated[str, StringConstraints(strip_whitespace=True, min_length=50, max_length=5000)]
-    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = None
-    tools: list[ToolName] = Field(max_length=3)
-    is_active: bool
+    temperature: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] | None = Field(
+        default=None, description="Only sent to models that take one."
+    )
+    tools: list[ToolName] = Field(max_length=3, description="What the agent may look at the project with.")
+    is_active: bool = Field(description="Jobs of this user are done by this agent while it is active.")
 
 
 class SuggestionAgent(Wire):
     """A user's own suggestion agent, as it is stored."""
 
-    agent_id: str
+    agent_id: JobId
     name: str
     role: str
     focus: str
@@ -246,16 +274,18 @@ class SuggestionAgent(Wire):
     temperature: float | None
     tools: list[ToolName]
     is_active: bool
-    created_at: int
-    updated_at: int
+    created_at: Time
+    updated_at: Time
 
 
 class Limits(Wire):
+    """The limits that a client has to know of."""
+
     page_or_component_max_length: int = PAGE_MAX_LENGTH
     additional_context_max_length: int = CONTEXT_MAX_LENGTH
-    jobs_per_minute: int
-    streams_per_user: int
-    job_timeout_seconds: int
+    jobs_per_minute: int = Field(description="Jobs that a user may create in any 60 seconds.")
+    streams_per_user: int = Field(description="Streams that a user may have open at once.")
+    job_timeout_seconds: int = Field(description="How long one attempt may work, waits for the provider not counted.")
 
 
 class Options(Wire):
@@ -265,7 +295,7 @@ class Options(Wire):
     priority_levels: list[PriorityLevel]
     models: list[str]
     default_model: str
-    is_sandbox: bool
+    is_sandbox: bool = Field(description="The answers are made up: no model is asked.")
     limits: Limits
     agent: str | None = Field(default=None, description="The name of the caller's active suggestion agent.")
     repository_url: str | None = Field(default=None, description="Where the project's files can be seen.")
@@ -273,15 +303,21 @@ class Options(Wire):
 
 
 class FieldProblem(Wire):
-    field: str
+    """What is wrong with one field of the body."""
+
+    field: str = Field(description="The name of the field; `body` where it is no field's.")
     message: str
 
 
 class Problem(Wire):
     """An error, as RFC 9457 has it (application/problem+json)."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     type: str = "about:blank"
     title: str
     status: int
-    detail: str
-    errors: list[FieldProblem] | None = None
+    detail: str = Field(description="A sentence for the person who asked.")
+    errors: list[FieldProblem] | None = Field(
+        default=None, description="Only with status 422: each field that is wrong."
+    )
