@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 
 from api import create_app
 from shared.settings import ApiSettings
+from tests.document import CheckedClient
 
 # Property tests are thorough; in CI they try the same examples every time.
 hypothesis_settings.register_profile(
@@ -117,6 +118,7 @@ def demo_app(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path) -> 
 
 def opened(app: OpenAPI) -> Iterator[OpenAPI]:
     """The app, whose connections are closed at the end."""
+    app.test_client_class = CheckedClient
     yield app
     planner = app.extensions["planner"]
     planner.redis.close()

@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from httpx_sse import EventSource
+from httpx_sse import EventSource, ServerSentEvent
 from redis import Redis
 
 from shared.contract.events import FINAL, Transcript, decode, fold
 from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
+from tests.document import check_event, check_httpx
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
@@ -196,7 +197,10 @@ class Person:
         self.name = name
         headers = bearer(token(name, lifetime_seconds=LIFETIME_SECONDS))
         self.http = httpx.Client(
-            base_url=f"http://127.0.0.1:{port or stack.web_port}", headers=headers, timeout=httpx.Timeout(10, read=40)
+            base_url=f"http://127.0.0.1:{port or stack.web_port}",
+            headers=headers,
+            timeout=httpx.Timeout(10, read=40),
+            event_hooks={"response": [check_httpx]},
         )
 
     def ask(self, page: str = "Checkout page", headers: dict[str, str] | None = None, **fields: Any) -> str:
@@ -221,7 +225,7 @@ class Person:
         with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
             events = EventSource(answer).iter_sse()
-            yield (Event(event.id, event.event, json.loads(event.data)) for event in events if event.data)
+            yield (_checked_event(event) for event in events if event.data)
             if is_rude:
                 sock = answer.extensions["network_stream"].get_extra_info("socket")
                 with suppress(OSError):  # closed already where the stream has ended
@@ -234,6 +238,11 @@ class Person:
 
     def close(self) -> None:
         self.http.close()
+
+
+def _checked_event(event: ServerSentEvent) -> Event:
+    check_event(event.id, event.event, event.data)
+    return Event(event.id, event.event, json.loads(event.data))
 
 
 def _checked(events: list[Event]) -> list[Event]:

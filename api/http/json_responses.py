@@ -1,10 +1,23 @@
 """Models of the contract as responses."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Response
 from pydantic import BaseModel
 
+from api.http.documented_headers import header_references
+
 
 def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(model.model_dump_json(), status, dict(headers or {}), content_type="application/json")
+
+
+def documented(model: type[BaseModel], description: str, *headers: str) -> dict[str, Any]:
+    """What the OpenAPI document says about an answer of a route."""
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {
+        "description": description,
+        "headers": header_references(*headers),
+        "content": {"application/json": {"schema": schema}},
+    }

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from flask import Flask, Response
 from flask_openapi3.types import ResponseDict
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from redis.exceptions import RedisError
 from werkzeug.exceptions import HTTPException
 
+from api.http.documented_headers import header_references
 from api.http.field_messages import field_problems
 from shared.contract.schemas import FieldProblem, Problem
 from shared.state.connections import is_outage
@@ -52,12 +53,37 @@ def invalid_fields(errors: Sequence[FieldProblem]) -> ApiProblem:
     return ApiProblem(422, f"Not valid: {names}.", errors=errors)
 
 
-def problem_responses(*statuses: int) -> ResponseDict:
-    """What the OpenAPI document says about errors of a route."""
-    schema = {"$ref": "#/components/schemas/Problem"}
+_MEANINGS = {
+    400: "The request could not be understood: its body is not JSON, or a header or an id is malformed.",
+    401: "Nobody is signed in, or the token has expired.",
+    403: "The caller may not have this: it is another user's, another site made the browser ask, or demo mode is asked"
+    " from another machine.",
+    404: "There is no such thing, or it has expired.",
+    408: "The request took too long to arrive.",
+    409: "The `Idempotency-Key` was used for a request with another body.",
+    413: "The body is too large.",
+    415: "The body is not sent as application/json in UTF-8.",
+    422: "Fields break their rules; `errors` names each.",
+    429: "The caller does this too often, or has too many streams open. Wait for `Retry-After` seconds.",
+    500: "Something went wrong in the service.",
+    503: "The service cannot do it now. Wait for `Retry-After` seconds.",
+}
+_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+
+
+def problem_responses(*statuses: int, headers: Sequence[str] = ()) -> ResponseDict:
+    """What the OpenAPI document says about errors of a route; `headers` are those beside what each status has."""
+    return {status: _problem_response(status, headers) for status in statuses}
+
+
+def _problem_response(status: int, headers: Sequence[str]) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    example = {"type": "about:blank", "title": title, "status": status, "detail": _DETAILS.get(status, f"{title}.")}
+    content: dict[str, Any] = {"schema": {"$ref": "#/components/schemas/Problem"}}
     return {
-        status: {"description": HTTPStatus(status).phrase, "content": {CONTENT_TYPE: {"schema": schema}}}
-        for status in statuses
+        "description": _MEANINGS[status],
+        "headers": header_references(*_HEADERS.get(status, ()), *headers),
+        "content": {CONTENT_TYPE: content if status == 422 else {**content, "example": example}},
     }
 
 

@@ -8,7 +8,7 @@ from flask_openapi3.models.tag import Tag
 from pydantic import BaseModel, Field
 
 from api.auth.middleware import SECURITY
-from api.http.json_responses import json_response
+from api.http.json_responses import documented, json_response
 from api.http.paths import PREFIX
 from api.http.problems import ApiProblem, problem_responses
 from api.services import services
@@ -20,7 +20,7 @@ blueprint = APIBlueprint(
     url_prefix=PREFIX,
     abp_tags=[Tag(name="suggestion agent", description="How the caller wants to be advised.")],
     abp_security=SECURITY,
-    abp_responses=problem_responses(401, 500, 503),
+    abp_responses=problem_responses(401, 403, 500, 503),
 )
 
 
@@ -30,9 +30,16 @@ class AgentQuery(BaseModel):
     none: Literal["204"] | None = Field(None, description="answer 204, not 404, where there is no agent")
 
 
-@blueprint.get("/suggestion-agent", responses={200: SuggestionAgent, 204: None, **problem_responses(404, 422)})
+_NO_AGENT = {"description": "There is no agent, and the query asked for this answer."}
+
+
+@blueprint.get(
+    "/suggestion-agent",
+    operation_id="readAgent",
+    responses={200: documented(SuggestionAgent, "The agent."), 204: _NO_AGENT, **problem_responses(404, 422)},
+)
 def read_agent(query: AgentQuery) -> Response:
-    """The caller's agent"""
+    """Read the caller's agent"""
     agent = services().agents.get(g.user_id)
     if agent is None:
         # Browsers write every 404 of a page to its console as an error, and having no agent is none.
@@ -44,7 +51,11 @@ def read_agent(query: AgentQuery) -> Response:
 
 @blueprint.put(
     "/suggestion-agent",
-    responses={200: SuggestionAgent, **problem_responses(400, 403, 413, 415, 422)},
+    operation_id="putAgent",
+    responses={
+        200: documented(SuggestionAgent, "The agent as it is stored."),
+        **problem_responses(400, 408, 413, 415, 422),
+    },
 )
 def put_agent(body: SuggestionAgentBody) -> Response:
     """Create or replace the caller's agent"""
@@ -52,7 +63,9 @@ def put_agent(body: SuggestionAgentBody) -> Response:
     return json_response(agent)
 
 
-@blueprint.delete("/suggestion-agent", responses={204: None, **problem_responses(403)})
+@blueprint.delete(
+    "/suggestion-agent", operation_id="deleteAgent", responses={204: {"description": "There is no agent any more."}}
+)
 def delete_agent() -> Response:
     """Delete the caller's agent, if there is one"""
     services().agents.delete(g.user_id)

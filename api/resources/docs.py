@@ -6,8 +6,10 @@ from typing import Any
 import flask_openapi3_swagger
 from flask import Blueprint, Response, current_app
 from flask_openapi3.models.info import Info
+from flask_openapi3.models.license import License
 from flask_openapi3.openapi import OpenAPI
 
+from api.resources.document import completed
 from api.resources.pages import send_static, welcomed
 from shared import __version__
 
@@ -16,7 +18,16 @@ blueprint = Blueprint("docs", __name__)
 INFO = Info(
     title="Feature planner",
     version=__version__,
-    description="Ask for feature suggestions about a page of your product, and watch the answer being written.",
+    license=License(name="MIT", identifier="MIT"),
+    description="""Ask for feature suggestions about a page of your product, and watch the answer being written.
+
+Create a job, then watch it: `GET` of the job is a stream of server-sent events that begins with all that was missed, so
+a client that was cut off comes back with the id of the last event it saw. Small whole clients to copy, and what to do
+on each status, are in `docs/clients/` and `docs/protocol.md` of the source.
+
+Times are milliseconds since the Unix epoch, lengths count Unicode code points. Whatever breaks HTTP or its bounds
+(a request line or headers that are too long, a method that a path has not) is answered with a problem as well: 405,
+414, 417, 431 or 501.""",
 )
 _SWAGGER_UI = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
@@ -32,14 +43,13 @@ _PAGE = """<!doctype html>
 """
 
 # A file of its own, so that the page's policy needs no inline scripts; the validator would be a request
-# to another host.
-_START = """SwaggerUIBundle({
-  url: "/openapi.json",
-  dom_id: "#swagger-ui",
-  deepLinking: true,
-  validatorUrl: null,
-  presets: [SwaggerUIBundle.presets.apis],
-});
+# to another host. This Swagger UI knows OpenAPI 3.1, in which one event stands for a stream in `schema`.
+_START = """const show = (text) => {
+  const spec = { ...JSON.parse(text.replaceAll('"itemSchema":', '"schema":')), openapi: "3.1.0" };
+  const presets = [SwaggerUIBundle.presets.apis];
+  SwaggerUIBundle({ spec, dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null, presets });
+};
+fetch("/openapi.json").then((answer) => answer.text()).then(show);
 """
 
 
@@ -53,17 +63,7 @@ def security_schemes(cookie: str) -> dict[str, Any]:
 @blueprint.get("/openapi.json")
 def document() -> dict[str, Any]:
     assert isinstance(current_app, OpenAPI)
-    openapi = dict(current_app.api_doc)
-    for path in openapi["paths"].values():
-        for operation in path.values():
-            _drop_invented_response(operation["responses"])
-    return openapi
-
-
-def _drop_invented_response(responses: dict[str, Any]) -> None:
-    """flask-openapi3 adds a 422 of a shape that is not ours to whatever does not declare one."""
-    if "application/json" in responses.get("422", {}).get("content", {}):
-        del responses["422"]
+    return completed(current_app.api_doc)
 
 
 @blueprint.get("/docs")

@@ -5,10 +5,12 @@ from typing import Literal
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
+from pydantic import Field
 from redis import Redis
 from redis.exceptions import RedisError
 
-from api.http.json_responses import json_response
+from api.http.json_responses import documented, json_response
+from api.http.problems import problem_responses
 from api.services import services
 from shared import __version__
 from shared.contract.schemas import Wire
@@ -17,7 +19,10 @@ from shared.state.diagnosis import is_forbidden
 from shared.state.primary import NotPrimaryError
 
 blueprint = APIBlueprint(
-    "health", __name__, abp_tags=[Tag(name="health", description="For load balancers and operators.")]
+    "health",
+    __name__,
+    abp_tags=[Tag(name="health", description="For load balancers and operators.")],
+    abp_responses=problem_responses(403, 500),
 )
 
 WORKER_HEARD_SECONDS = 10
@@ -38,26 +43,38 @@ RedisState = Literal["ok", "replica", "forbidden", "unavailable"]
 
 
 class Health(Wire):
+    """The process lives."""
+
     status: Literal["ok"] = "ok"
     version: str
 
 
 class Readiness(Wire):
+    """Whether the process can serve."""
+
     status: Literal["ok", "unavailable", "stopping"]
-    redis: RedisState
-    workers: int | None
-    """None when Redis cannot be asked."""
+    redis: RedisState = Field(
+        description="`replica`: it takes no writes; `forbidden`: the user in REDIS_URL lacks rights."
+    )
+    workers: int | None = Field(description="How many workers are alive; null when Redis cannot be asked.")
 
 
-@blueprint.get("/healthz", responses={200: Health})
+@blueprint.get("/healthz", operation_id="readHealth", responses={200: documented(Health, "The process lives.")})
 def healthz() -> Response:
-    """Whether the process lives; never asks Redis"""
+    """Tell whether the process lives, without asking Redis"""
     return json_response(Health(version=__version__))
 
 
-@blueprint.get("/readyz", responses={200: Readiness, 503: Readiness})
+@blueprint.get(
+    "/readyz",
+    operation_id="readReadiness",
+    responses={
+        200: documented(Readiness, "The process can serve."),
+        503: documented(Readiness, "Redis takes no writes, or the process is being stopped."),
+    },
+)
 def readyz() -> Response:
-    """Whether Redis takes writes, and how many workers are alive"""
+    """Tell whether Redis takes writes, and how many workers are alive"""
     redis, workers = _ask(services().probe)
     status: Literal["ok", "unavailable", "stopping"] = "ok" if redis == "ok" else "unavailable"
     if services().stopping.is_set():

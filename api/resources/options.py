@@ -5,7 +5,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from flask_openapi3.models.tag import Tag
 
 from api.auth.middleware import SECURITY
-from api.http.json_responses import json_response
+from api.http.json_responses import documented, json_response
 from api.http.paths import PREFIX
 from api.http.problems import problem_responses
 from api.services import services
@@ -17,13 +17,13 @@ blueprint = APIBlueprint(
     url_prefix=PREFIX,
     abp_tags=[Tag(name="options", description="What a form needs to know.")],
     abp_security=SECURITY,
-    abp_responses=problem_responses(401, 500, 503),
+    abp_responses=problem_responses(401, 403, 500, 503),
 )
 
 
-@blueprint.get("/options", responses={200: Options})
+@blueprint.get("/options", operation_id="readOptions", responses={200: documented(Options, "What the form may offer.")})
 def read_options() -> Response:
-    """What may be asked for, and the limits"""
+    """Read what may be asked for, and the limits"""
     settings = services().settings
     own = services().agents.get(g.user_id)
     limits = Limits(

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from rq.command import send_command
 
 from api.auth.middleware import SECURITY
-from api.http.json_responses import json_response
+from api.http.json_responses import documented, json_response
 from api.http.paths import JOBS, PREFIX
 from api.http.problems import ApiProblem, invalid_fields, problem_responses
 from api.http.request_id import request_id
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 5
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_RATE_LIMIT = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset")
 _OUTCOME_LABELS: dict[object, str] = {
     Created: "created",
     Replayed: "replayed",
@@ -55,24 +56,30 @@ blueprint = APIBlueprint(
     url_prefix=PREFIX,
     abp_tags=[Tag(name="jobs", description="Asking for suggestions, and watching them being written.")],
     abp_security=SECURITY,
-    abp_responses=problem_responses(401, 500, 503),
+    abp_responses=problem_responses(401, 403, 500, 503),
 )
 
 
 class JobPath(BaseModel):
     """The job's id is checked by the view: a bad one is 400, and only after the caller is known."""
 
-    job_id: str = Field(alias="jobId", description="A UUID.")
+    job_id: str = Field(alias="jobId", description="The id of the job.", json_schema_extra={"format": "uuid"})
 
 
 @blueprint.post(
     JOBS,
-    responses={200: JobCreated, 202: JobCreated, **problem_responses(400, 403, 409, 413, 415, 422, 429)},
+    operation_id="createJob",
+    responses={
+        200: documented(JobCreated, "The first job of this `Idempotency-Key`.", "Location", "Idempotent-Replayed"),
+        202: documented(JobCreated, "The job is stored and waits for a worker.", "Location", *_RATE_LIMIT),
+        **problem_responses(400, 408, 409, 413, 415, 422),
+        **problem_responses(429, headers=_RATE_LIMIT),
+    },
 )
 def create_job(body: SuggestFeatureRequest) -> Response:
     """Ask for suggestions
 
-    The header `Idempotency-Key` (1 to 255 visible ASCII characters) makes it safe to repeat.
+    The answer comes at once; the suggestions are written by a worker. Watch the job at `streamUrl`.
     """
     settings = services().settings
     if body.custom_model is not None and body.custom_model not in settings.models:
@@ -109,20 +116,28 @@ def create_job(body: SuggestFeatureRequest) -> Response:
             )
 
 
-@blueprint.get(JOBS, responses={200: JobList})
+@blueprint.get(
+    JOBS, operation_id="listJobs", responses={200: documented(JobList, "The jobs, the newest first, at most 50.")}
+)
 def list_jobs() -> Response:
-    """The caller's own jobs that are still kept, the newest first, at most 50"""
+    """List the caller's own jobs that are still kept"""
     return json_response(JobList(jobs=jobs_of(services().redis, g.user_id)))
 
 
 @blueprint.get(
     f"{JOBS}/<jobId>",
-    responses={200: JobView, 204: None, **problem_responses(400, 403, 404, 429)},
+    operation_id="readJob",
+    responses={
+        200: documented(JobView, "The job."),
+        204: {"description": "`Last-Event-ID` is the job's final event: there is nothing more to come."},
+        **problem_responses(400, 404, 429),
+    },
 )
 def read_job(path: JobPath) -> Response:
     """Watch a job, or read it as it stands
 
-    An event stream unless `Accept` names application/json and does not like text/event-stream as well.
+    An event stream unless `Accept` names application/json and does not like text/event-stream as well. Every watcher of
+    a job sees the same numbered events in the same order, whenever it joins and however often it comes back.
     """
     job_id, jobs = _job_id(path), services().jobs
     return json_response(job_view(jobs, job_id, _owned(jobs.read(job_id))))
@@ -130,13 +145,15 @@ def read_job(path: JobPath) -> Response:
 
 @blueprint.delete(
     f"{JOBS}/<jobId>",
-    responses={200: JobView, 202: JobView, **problem_responses(400, 403, 404)},
+    operation_id="cancelJob",
+    responses={
+        200: documented(JobView, "The job is over: cancelled now, or ended before as it says."),
+        202: documented(JobView, "A worker still has to stop; the stream ends with `cancelled`."),
+        **problem_responses(400, 404),
+    },
 )
 def cancel_job(path: JobPath) -> Response:
-    """Cancel a job
-
-    202 while a worker still has to stop; 200 where the job is over.
-    """
+    """Cancel a job"""
     job_id, jobs = _job_id(path), services().jobs
     match jobs.cancel(job_id, g.user_id):
         case CancelOutcome.GONE:

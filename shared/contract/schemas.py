@@ -223,9 +223,7 @@ class JobView(Wire):
     is_partial: bool = Field(default=False, description="The model was cut after these suggestions were whole.")
     token_usage: TokenUsage | None = Field(default=None, description="Known once the job is completed or cancelled.")
     error: JobError | None = Field(default=None, description="Why it failed, where it has.")
-    queue_position: Ordinal | None = Field(
-        default=None, description="Where the job waits for a worker; 1 is next."
-    )
+    queue_position: Ordinal | None = Field(default=None, description="Where the job waits for a worker; 1 is next.")
     waiting: Wait | None = Field(default=None, description="Where the job waits for the model's provider.")
 
 
