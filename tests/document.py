@@ -17,6 +17,7 @@ from werkzeug.test import TestResponse
 
 from api import create_app
 from shared.settings import ApiSettings
+from shared.state import keys
 
 Json = dict[str, Any]
 
@@ -28,7 +29,9 @@ NO_BODY_METHODS = ("HEAD", "OPTIONS")
 @cache
 def document() -> Json:
     """The document of an app; nothing is asked of its Redis."""
+    prefix = keys.prefix.removesuffix(":")
     app = create_app(ApiSettings(redis_url="redis://127.0.0.1:1/0", auth_mode="demo"))
+    keys.use_prefix(prefix)  # that of the app under test
     return dict(FlaskClient(app).get("/openapi.json").json or {})
 
 

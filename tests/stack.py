@@ -215,6 +215,12 @@ class Person:
         job: dict[str, Any] = answer.json()
         return job
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """The person's own jobs."""
+        answer = self.http.get(JOBS)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["jobs"])
+
     def cancel(self, job_id: str) -> httpx.Response:
         return self.http.delete(f"{JOBS}/{job_id}")
 

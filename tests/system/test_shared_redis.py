@@ -33,6 +33,8 @@ def test_two_deployments_in_one_database_neither_see_nor_run_each_others_jobs(sh
     assert watcher.join().status == "completed"
     assert green.http.get(f"/api/feature-planner/suggest-feature/{mine}").status_code == 404
     assert green.read(other)["status"] == "pending"
+    assert [job["jobId"] for job in blue.jobs()] == [mine]
+    assert [job["jobId"] for job in green.jobs()] == [other]
     assert blue.http.get("/readyz").json()["workers"] == 1
     assert green.http.get("/readyz").json()["workers"] == 0
     assert shared.redis.lrange("rq:queue:green:suggestions", 0, -1) == [other.encode()]
