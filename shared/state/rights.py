@@ -43,6 +43,7 @@ smembers KEY
 srem KEY VALUE
 subscribe CHANNEL
 time
+type KEY
 xadd KEY * FIELD VALUE
 xrange KEY - +
 xrevrange KEY + -
@@ -51,20 +52,22 @@ zcard KEY
 zcount KEY 0 1
 zrange KEY 0 1
 zrangebyscore KEY 0 1
+zrank KEY VALUE
 zrem KEY VALUE
 zremrangebyrank KEY 0 1
 zremrangebyscore KEY 0 1
+zrevrange KEY 0 1
 zscore KEY VALUE
 """
 """A call of each command that is needed. None of them is ever carried out: they are queued in a transaction, which
 asks for the same rights, and then discarded."""
-_NOT_TRIED = (
+NOT_TRIED = (
     *("client|list", "client|setinfo", "client|setname", "hello"),
     *("discard", "exec", "multi", "select", "unsubscribe", "unwatch", "watch"),
 )
 """What the processes do without where they must, and what a transaction cannot hold."""
 
-COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()} | set(_NOT_TRIED)))
+COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()} | set(NOT_TRIED)))
 
 
 def key_patterns() -> tuple[str, ...]:
@@ -85,21 +88,26 @@ def acl_rules() -> str:
 def missing(redis: Redis) -> list[str]:
     """What this user may not do, as the rules that would grant it. Changes nothing. Raises redis.RedisError."""
     probe = f"{keys.prefix}suggestion:rights"
-    calls = {f"+{line.split()[0]}": _arguments(line, probe, probe) for line in _CALLS.strip().splitlines()}
-    calls |= {f"~{pattern}": ("EXISTS", pattern.replace("*", "rights")) for pattern in key_patterns()}
-    calls |= {f"&{pattern}": ("PUBLISH", pattern.replace("*", "rights"), "") for pattern in channel_patterns()}
-    refused = {rule for rule, refusal in zip(calls, _try_all(redis, calls.values()), strict=True) if refusal}
-    # A call fails for its key too: only where such a key may be used is it the command that is missing.
-    if f"~{key_patterns()[0]}" in refused:
-        refused -= {rule for rule, call in calls.items() if rule.startswith("+") and probe in call}
-    if f"&{channel_patterns()[0]}" in refused:
-        refused -= {"+publish", "+subscribe"}
-    return [rule for rule in calls if rule in refused]
+    calls = [(f"+{line.split()[0]}", _arguments(line, probe)) for line in _CALLS.strip().splitlines()]
+    # Two commands each, since it may be the command that is missing.
+    for pattern in key_patterns():
+        calls += [(f"~{pattern}", (command, pattern.replace("*", "rights"))) for command in ("EXISTS", "TYPE")]
+    for pattern in channel_patterns():
+        channel = pattern.replace("*", "rights")
+        calls += [(f"&{pattern}", call) for call in (("PUBLISH", channel, ""), ("SUBSCRIBE", channel))]
+    refusals = _try_all(redis, (call for _, call in calls))
+    allowed = {rule for (rule, _), is_refused in zip(calls, refusals, strict=True) if not is_refused}
+    # A command is refused for its key or channel too: only where those may be used is it the command that is missing.
+    if f"~{key_patterns()[0]}" not in allowed:
+        allowed |= {rule for rule, call in calls if rule.startswith("+") and probe in call}
+    if f"&{channel_patterns()[0]}" not in allowed:
+        allowed |= {"+publish", "+subscribe"}
+    return list(dict.fromkeys(rule for rule, _ in calls if rule not in allowed))
 
 
-def _arguments(line: str, key: str, channel: str) -> tuple[str, ...]:
+def _arguments(line: str, name: str) -> tuple[str, ...]:
     command, *rest = line.split()
-    return (*command.split("|"), *(key if part == "KEY" else channel if part == "CHANNEL" else part for part in rest))
+    return (*command.split("|"), *(name if part in ("KEY", "CHANNEL") else part for part in rest))
 
 
 def _try_all(redis: Redis, calls: Iterable[tuple[str, ...]]) -> list[bool]:

@@ -8,7 +8,7 @@ import pytest
 from shared.state import rights
 from tests.api.server.test_strangers import AGENT, AGENT_BODY
 from tests.conftest import free_port, wait_until
-from tests.stack import ROOT, Person, Stack, Watcher, stack
+from tests.stack import JOBS, ROOT, Person, Stack, Watcher, stack
 
 OPERATIONS = ROOT / "docs/operations.md"
 
@@ -74,7 +74,8 @@ def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_
         ends = [watcher.join().status for watcher in (taken_over, *watchers, slow)]
         assert ends == ["completed", "cancelled", "completed", "cancelled"]
         assert alice.http.get("/readyz").json() == {"status": "ok", "redis": "ok", "workers": 1}
-        assert alice.http.get("/metrics").status_code == alice.http.get(AGENT).status_code == 200
+        assert alice.http.get(JOBS).status_code == alice.http.get("/metrics").status_code == 200
+        assert alice.http.get(AGENT).status_code == 200
         assert alice.http.delete(AGENT).status_code == 204
         alice.close()
         # Subcommands of CLIENT that Redis 6 does not know.
