@@ -33,7 +33,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
     parser.add_argument("process", choices=("web", "worker"))
     parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
+    parser.add_argument("--alive", action="store_true", help="only say whether the worker of this host works (a probe)")
     arguments = parser.parse_args()
+    if arguments.alive and arguments.process == "web":
+        parser.error("--alive is for the worker; the web process answers /healthz")
     half = "api" if arguments.process == "web" else "worker"
     require_half(half)
     if arguments.process == "web" and not arguments.check:
@@ -42,7 +45,7 @@ def main() -> None:
         root = Path(__file__).resolve().parent.parent
         options = ["gunicorn", "--chdir", str(root), "-c", str(root / "api/gunicorn.conf.py"), "api.wsgi:app"]
     else:
-        options = [half, *(["--check"] if arguments.check else [])]
+        options = [half, *(f"--{name}" for name in ("check", "alive") if getattr(arguments, name))]
     sys.stdout.flush()
     os.execv(sys.executable, [sys.executable, "-P", "-m", *options])  # noqa: S606
 

@@ -1,4 +1,6 @@
-"""`python -m worker`: runs the worker process, or with `--check` says whether it could work in this environment."""
+"""`python -m worker`: runs the worker process.
+
+With `--check` it only says whether it could work in this environment, with `--alive` whether the host's worker does."""
 
 import argparse
 import sys
@@ -9,12 +11,15 @@ from shared.cli import require_half
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m worker", description="Runs the agent for many jobs at once.")
     parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
-    is_check = parser.parse_args().check
+    parser.add_argument("--alive", action="store_true", help="only say whether the worker of this host works (a probe)")
+    arguments = parser.parse_args()
     require_half("worker")
     # Not before it is known that the packages of this half are here.
-    from worker import checks, process
+    from worker import checks, probes, process
 
-    return checks.main() if is_check else process.main()
+    if arguments.alive:
+        return probes.is_alive()
+    return checks.main() if arguments.check else process.main()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from shared.state.diagnosis import describe, probe
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
-from worker import metrics, warm_up
+from worker import probes, warm_up
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
@@ -111,7 +111,7 @@ def main() -> int:
     heartbeat = Heartbeat(runner, loop, JobStore(lease_pool, settings), worker.show_presence)
     health = Health(loop=loop, writer=writer, heartbeat=heartbeat, worker=worker)
     try:
-        metrics.serve(settings, runner, store)
+        probes.serve(settings, runner, store, health)
     except OSError as error:
         print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
         return 1

@@ -97,6 +97,11 @@ class ConcurrentWorker(RqBookkeeping):
         self._say_goodbye()
 
     @property
+    def is_stopping(self) -> bool:
+        """Whether no more jobs are taken."""
+        return self._shutdown_request.is_asked
+
+    @property
     def is_busy(self) -> bool:
         """Whether jobs are left that have not let go."""
         return bool(self._taken)

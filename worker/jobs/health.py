@@ -31,6 +31,15 @@ class Health:
         }
         return next((name for name, is_alive in parts.items() if not is_alive), None)
 
+    def reasons_not_to_count(self) -> list[str]:
+        """Returns why the process takes no jobs now; nothing where it does."""
+        found = self.problems()
+        if outages.is_away:
+            found.append("Redis is away")
+        if self._worker.is_stopping:
+            found.append("the process is stopping")
+        return found
+
     def problems(self) -> list[str]:
         """Returns what is wrong with the process; nothing where it is healthy. A Redis that is away is no problem."""
         found: list[str] = []
