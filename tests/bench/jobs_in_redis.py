@@ -43,7 +43,7 @@ def running_jobs(redis: Redis, redis_url: str, count: int) -> list[str]:
 
 def append(redis: Redis, jobs: Iterable[str], first_sequence: int, events: list[Event]) -> None:
     """Appends the same events to the log of each job, as a worker does."""
-    script("append").call(redis, ("nobody", "nobody", "nobody", keys.LEASES), ("nobody", 1, 1, "", "", 1, "", ""))
+    script("append").call(redis, ("nobody", "nobody", "nobody", keys.LEASES), ("nobody", 1, 1, "", "", 1, "", "", ""))
     with redis.pipeline(transaction=False) as pipeline:
         for job in jobs:
             for sequence, event in enumerate(events, first_sequence):
@@ -55,7 +55,7 @@ def append(redis: Redis, jobs: Iterable[str], first_sequence: int, events: list[
 
 def _append(pipeline: Pipeline, job: str, sequence: int, event: Event) -> None:
     where = JobStore.job_keys(job)
-    args = (job, 1, sequence, event.event, event.encode(), DAY_SECONDS * 1000, "", "")
+    args = (job, 1, sequence, event.event, event.encode(), DAY_SECONDS * 1000, "", "", "")
     pipeline.evalsha(script("append").sha, len(where), *where, *args)
 
 
