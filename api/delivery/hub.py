@@ -123,6 +123,7 @@ class Hub:
         """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
         before, was_over = feed.last_id or NO_EVENT, feed.is_over
         head = read(True)
+        feed.lost_up_to = head.lost_up_to  # which another process may have noted
         last = head.last_id or NO_EVENT
         if last < before or (was_over and not head.status.is_final):
             feed.mark_rewound()
@@ -168,7 +169,7 @@ class Hub:
     def _read_soon(self, feed: Feed) -> None:
         if feed not in self._being_read:
             self._being_read.add(feed)
-            # Not Pool.spawn: that waits for a place, and the reader of the channel must never wait.
+            # Not Pool.spawn: that waits where the pool is full, and the reader of the channel must never wait.
             gevent.spawn(self._read_in_turn, feed)
 
     def _read_in_turn(self, feed: Feed) -> None:

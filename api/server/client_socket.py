@@ -1,4 +1,4 @@
-"""A client's socket that nobody can hold for ever by being slow.
+"""A client's socket with bounds on its time and its bytes: nobody can hold it by being slow.
 
 Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """

@@ -144,13 +144,13 @@ def test_an_official_event_source_comes_back_by_itself_after_a_restart_and_stops
     assert events[-1].name == "complete"
 
 
-def test_a_viewer_that_vanishes_gives_its_place_back_at_once(tmp_path: Path) -> None:
+def test_a_viewer_that_vanishes_gives_its_slot_back_at_once(tmp_path: Path) -> None:
     with stack(tmp_path, STREAMS_PER_USER="2") as system:
         system.start_web()
         alice = Person(system)
         job_id = alice.ask("waiting")
         request = raw_request(alice, job_id)
-        places = lambda: system.redis.zcard(keys.streams("alice"))  # noqa: E731
+        slots = lambda: system.redis.zcard(keys.streams("alice"))  # noqa: E731
         for hang_up in (socket.socket.close, reset):
             socks = [socket.create_connection(("127.0.0.1", system.web_port)) for _ in range(2)]
             for sock in socks:
@@ -159,7 +159,7 @@ def test_a_viewer_that_vanishes_gives_its_place_back_at_once(tmp_path: Path) -> 
             assert alice.http.get(f"{JOBS}/{job_id}").status_code == 429
             for sock in socks:
                 hang_up(sock)
-            wait_until(lambda: places() == 0, seconds=1)
+            wait_until(lambda: slots() == 0, seconds=1)
         alice.close()
 
 

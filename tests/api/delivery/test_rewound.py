@@ -57,7 +57,7 @@ class Process:
         gevent.sleep(0.01)
 
 
-def told(entry: Entry, at: int) -> Entry:
+def at_time(entry: Entry, at: int) -> Entry:
     """The same event of another time."""
     return entry._replace(data=entry.data.replace(b'"timestamp":0', b'"timestamp":%d' % at))
 
@@ -77,7 +77,7 @@ def test_a_log_that_ends_before_what_was_passed_on_sends_its_viewers_away() -> N
 def test_a_log_that_reads_differently_sends_its_viewers_away(at: int) -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
-    process.store.log = [told(entry(1, number), at) for number in range(1, 8)]
+    process.store.log = [at_time(entry(1, number), at) for number in range(1, 8)]
     process.reconnect(feed)
     assert viewer.ends == 1 and process.join(EventId(1, 5))[1].ids == [f"1-{number}" for number in range(1, 8)]
 
@@ -85,15 +85,18 @@ def test_a_log_that_reads_differently_sends_its_viewers_away(at: int) -> None:
 def test_a_cursor_from_before_the_loss_gets_all_of_the_attempt_and_one_from_after_it_goes_on() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     process.reconnect(process.join()[0])
-    process.store.log = [told(entry(1, number), 1) for number in range(1, 9)]
+    process.store.log = [at_time(entry(1, number), 1) for number in range(1, 9)]
     process.reconnect(process.join()[0])
     assert process.join(EventId(1, 3))[1].ids == [f"1-{number}" for number in range(1, 9)]
     assert process.join(EventId(1, 5))[1].ids == [f"1-{number}" for number in range(1, 9)]
     assert process.join(EventId(1, 6))[1].ids == ["1-7", "1-8"]
 
 
-def test_another_process_goes_by_what_was_noted() -> None:
+@pytest.mark.parametrize("is_loaded", [False, True])
+def test_another_process_goes_by_what_was_noted(is_loaded: bool) -> None:
     process = Process(*(entry(1, number) for number in range(1, 9)))
+    if is_loaded:
+        assert process.join(EventId(1, 4))[1].ids[0] == "1-5"
     process.store.lost_up_to = EventId(1, 5)
     assert process.join(EventId(1, 4))[1].ids[0] == "1-1"
     assert process.join(EventId(1, 6))[1].ids == ["1-7", "1-8"]
@@ -117,7 +120,7 @@ def test_a_newer_attempt_needs_no_end_of_the_stream() -> None:
     assert not viewer.ends and viewer.ids[-2:] == ["28000000-1", "28000000-2"]
 
 
-@pytest.mark.parametrize("message", [entry(1, 3, "cancelled"), told(entry(1, 1), 1)])
+@pytest.mark.parametrize("message", [entry(1, 3, "cancelled"), at_time(entry(1, 1), 1)])
 def test_what_the_channel_brings_may_show_it_before_any_reading(message: Entry) -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
