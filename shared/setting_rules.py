@@ -67,6 +67,8 @@ def key_prefix(value: str) -> str:
     """What keys begin with: nothing that a pattern of Redis (an ACL's, for example) would take for a wildcard."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", value):
         raise ValueError("must be at most 40 letters, digits, dots, dashes and underscores")
+    if value in ("agent", "planner", "rq", "suggestion"):
+        raise ValueError("must not be what keys without a prefix begin with")
     return value
 
 

@@ -5,7 +5,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterable
 from http.client import HTTPConnection, HTTPException
-from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -23,6 +22,7 @@ from shared.state.job_store import JobStore
 from shared.state.outages import outages
 from shared.state.redis_metrics import RedisCollector
 from shared.telemetry.metrics import job_metrics, worker_metrics
+from worker.bounded_server import BoundedThreads
 from worker.jobs.health import Health
 from worker.jobs.job_runner import JobRunner
 
@@ -86,8 +86,8 @@ def _app(health: Health) -> WSGIApplication:
     return app
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+class _Server(BoundedThreads, WSGIServer):
+    """A WSGI server that few can be at, at once."""
 
 
 class _Handler(WSGIRequestHandler):

@@ -9,6 +9,8 @@ from shared.contract.schemas import FieldProblem
 
 FIELD_MAX_LENGTH = 100
 """Longer names can only be a client's own, and are cut."""
+MOST_PROBLEMS = 100
+"""More fields than this can only be a client's own, and are not named one by one."""
 
 
 def _characters(count: int) -> str:
@@ -44,7 +46,7 @@ def field_problems(error: ValidationError) -> list[FieldProblem]:
     """One for each error, by the wire's name of its field; nothing that was sent is repeated but names."""
     return [
         FieldProblem(field=_name(problem["loc"]), message=_message(problem["type"], problem.get("ctx", {})))
-        for problem in error.errors(include_url=False, include_input=False)
+        for problem in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]
     ]
 
 

@@ -29,6 +29,8 @@ Times are milliseconds since the Unix epoch, lengths count Unicode code points. 
 (a request line or headers that are too long, a method that a path has not) is answered with a problem as well: 405,
 414, 417, 431 or 501.""",
 )
+_DOCUMENT = "planner.openapi"
+"""Among the app's extensions: the document as text."""
 _SWAGGER_UI = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 _PAGE = """<!doctype html>
@@ -61,9 +63,13 @@ def security_schemes(cookie: str) -> dict[str, Any]:
 
 
 @blueprint.get("/openapi.json")
-def document() -> dict[str, Any]:
-    assert isinstance(current_app, OpenAPI)
-    return completed(current_app.api_doc)
+def document() -> Response:
+    app = current_app
+    assert isinstance(app, OpenAPI)
+    # Made once: it takes 20 ms, and anybody may ask for it.
+    if _DOCUMENT not in app.extensions:
+        app.extensions[_DOCUMENT] = app.json.dumps(completed(app.api_doc))
+    return Response(app.extensions[_DOCUMENT], content_type="application/json")
 
 
 @blueprint.get("/docs")

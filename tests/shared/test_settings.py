@@ -109,7 +109,11 @@ NOT_COUNTS = ("canary-abc", "0", "-1", "1.5", "nan", "inf", "1e400", "12canary",
 NOT_MORE_THAN_NONE = tuple(value for value in NOT_COUNTS if value != "0")
 NOT_PORTS = (*NOT_COUNTS, "65536", "70000")
 MALFORMED: list[tuple[type[Settings], str, tuple[str, ...]]] = [
-    (ApiSettings, "REDIS_PREFIX", ("canary*", "canary:", "can ary", "canary" * 7, "[canary]", "canaryé", "canary\n2")),
+    (
+        ApiSettings,
+        "REDIS_PREFIX",
+        ("canary*", "canary:", "can ary", "canary" * 7, "[canary]", "canaryé", "canary\n2", "agent", "rq"),
+    ),
     (
         ApiSettings,
         "REDIS_URL",

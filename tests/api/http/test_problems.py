@@ -11,6 +11,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from api import create_app
+from api.http.field_messages import MOST_PROBLEMS
 from api.http.problems import ApiProblem
 from shared.state.connections import connect, is_outage
 from tests.api.resources.test_agents import BODY
@@ -298,3 +299,9 @@ def test_urls_of_every_scheme_are_taken(tmp_path: Path) -> None:
     finally:
         server.process.kill()
         server.process.wait()
+
+
+def test_a_flood_of_unknown_fields_is_named_in_part(client: FlaskClient) -> None:
+    answer = client.put("/api/feature-planner/suggestion-agent", json={f"a{number}": 1 for number in range(1200)})
+    assert answer.status_code == 422 and answer.json
+    assert len(answer.json["errors"]) == MOST_PROBLEMS and len(answer.get_data()) < 10_000

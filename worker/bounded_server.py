@@ -1,0 +1,39 @@
+"""Threads for the connections of a small HTTP server, of which there are never many."""
+
+import socket
+import threading
+from collections import OrderedDict
+from contextlib import suppress
+from socketserver import ThreadingMixIn
+from typing import Any
+
+MAX_CONNECTIONS = 16
+"""Where all are taken, the oldest is hung up on: whoever asks for metrics is done within a second."""
+
+
+class BoundedThreads(ThreadingMixIn):
+    """Mixed into a server of the standard library, which would start a thread for everybody who connects."""
+
+    daemon_threads = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._open: OrderedDict[socket.socket, None] = OrderedDict()
+        self._lock = threading.Lock()
+        super().__init__(*args, **kwargs)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            while len(self._open) >= MAX_CONNECTIONS:
+                oldest, _ = self._open.popitem(last=False)
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+            self._open[request] = None
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._open.pop(request, None)
+        super().shutdown_request(request)  # type: ignore[misc]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Logs nothing: a client that hangs up is no error."""
