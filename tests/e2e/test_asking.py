@@ -140,12 +140,12 @@ def test_two_quick_submits_make_one_job(visit: Visit) -> None:
 
 def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
     visitor = visit()
-    visitor.ask("Cancelled page slow")
+    visitor.ask("Cancelled page")
     expect(visitor.page.get_by_test_id("cursor")).to_be_visible()
     visitor.page.get_by_role("button", name="Cancel", exact=True).click()
     expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
     expect(visitor.page.get_by_text(re.compile(r"Used: [\d,]+ tokens"))).to_be_visible()
-    visitor.waits(lambda: system.outcomes("Cancelled page slow")[-1] == "closed")
+    visitor.waits(lambda: system.outcomes("Cancelled page")[-1] == "closed")
 
 
 def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
