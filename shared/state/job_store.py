@@ -214,11 +214,14 @@ class JobStore:
         answers = script("renew").call(self.redis, (keys.LEASES, keys.WORKERS), args)
         return [AttemptStatus(answer.decode()) for answer in answers]
 
-    def suspects(self) -> set[Suspect]:
-        """Finds the jobs that look abandoned."""
+    def suspects(self) -> list[Suspect]:
+        """Finds the jobs that look abandoned, in the order in which they go back to the front of the queue.
+
+        Names that nobody can have given to a job of ours come back as they are, with what cannot be read replaced.
+        """
         where = (keys.LEASES, self.queue.key, self.queue.intermediate_key, self.queue.started_key)
-        parts = [part.decode() for part in script("suspects").call(self.redis, where, ())]
-        return set(map(Suspect, parts[::3], parts[1::3], parts[2::3]))
+        parts = [part.decode(errors="replace") for part in script("suspects").call(self.redis, where, ())]
+        return list(map(Suspect, parts[::3], parts[1::3], parts[2::3]))
 
     def requeue(self, suspect: Suspect) -> RequeueOutcome:
         """Puts an abandoned job back to the front of the queue, or ends it."""

@@ -5,6 +5,7 @@ suggestion:<jobId>:events    stream   the log; entry id = SSE id
 suggestion:<jobId>:live      channel  what is appended to the log, as it is appended
 agent:<userId>               string   a user's suggestion agent, JSON
 planner:leases               zset     jobId -> when its lease ends, ms
+planner:waiting              zset     jobId of one that waits -> when it began to, microseconds
 planner:workers              zset     worker name -> when it was last heard from, ms
 planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)

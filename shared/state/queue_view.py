@@ -44,7 +44,7 @@ def poll_queue(redis: Redis, queue_key: str, job_ids: Collection[str]) -> QueueV
         pipeline.exists(keys.record(job_id))
     queued, *exist = pipeline.execute()
     wanted = set(job_ids)
-    positions = {name: i for i, job in enumerate(queued, 1) if (name := job.decode()) in wanted}
+    positions = {name: i for i, job in enumerate(queued, 1) if (name := job.decode(errors="replace")) in wanted}
     existing = frozenset(job_id for job_id, there in zip(job_ids, exist, strict=True) if there)
     return QueueView(positions, workers, existing)
 
@@ -57,7 +57,7 @@ def queue_size(redis: Redis, queue_key: str) -> QueueSize:
     pipeline.llen(queue_key)
     pipeline.lindex(queue_key, 0)
     (seconds, microseconds), jobs, first = pipeline.execute()
-    created_at = redis.hget(keys.record(first.decode()), "createdAt") if first else None
+    created_at = redis.hget(keys.record(first.decode(errors="replace")), "createdAt") if first else None
     # The record may have expired; the sweep clears the queue of such jobs.
     age_ms = seconds * 1000 + microseconds / 1000 - int(created_at) if created_at else 0.0
     return QueueSize(jobs, max(0.0, age_ms / 1000), workers)

@@ -6,7 +6,10 @@ viewers are told. No lock is needed: putting a job back is one step that only th
 
 import logging
 
+from redis.exceptions import RedisError
+
 from shared.contract.schemas import ErrorCode, JobStatus
+from shared.state.connections import is_outage
 from shared.state.job_store import JobStore
 from shared.state.outcomes import RequeueOutcome, Suspect
 from shared.telemetry.metrics import job_metrics
@@ -24,16 +27,32 @@ class Sweeper:
     def __init__(self, store: JobStore) -> None:
         self._store = store
         self._suspects: set[Suspect] = set()
+        self._unreadable: set[str] = set()
+        """Names of entries that have been reported."""
 
     def sweep(self) -> None:
         """Raises redis.RedisError; the next call starts over."""
         suspects, before = self._store.suspects(), self._suspects
         self._suspects = set()
-        for suspect in suspects & before:
+        for suspect in suspects:
+            if suspect in before and suspect.job_id not in self._unreadable:
+                self._requeue(suspect)
+        self._suspects = set(suspects) - before
+
+    def _requeue(self, suspect: Suspect) -> None:
+        """Puts one job back. One that cannot be handled is reported once and passed over."""
+        try:
+            if "\ufffd" in suspect.job_id:
+                raise ValueError("its name is not UTF-8")
             outcome = self._store.requeue(suspect)
+        except (RedisError, ValueError) as error:
+            if isinstance(error, RedisError) and is_outage(error):
+                raise
+            self._unreadable.add(suspect.job_id)
+            log.error("an entry of the queue cannot be handled: %s", error, extra={"job_id": suspect.job_id[:100]})
+        else:
             if outcome is RequeueOutcome.CANCELLED:
                 job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
             elif outcome is RequeueOutcome.LOST:
                 job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
             log.warning("an abandoned job was found", extra={"job_id": suspect.job_id, "outcome": outcome.value})
-        self._suspects = suspects - before

@@ -11,6 +11,11 @@ local function prefix_of(key, ending)
   return string.sub(key, 1, -#ending - 1)
 end
 
+-- The jobs that wait in the queue, by when they came: what the queue itself may lose.
+local function waiting_of(record, job)
+  return prefix_of(record, 'suggestion:' .. job) .. 'planner:waiting'
+end
+
 local function now_ms()
   local t = redis.call('TIME')
   return t[1] * 1000 + math.floor(t[2] / 1000)
@@ -68,6 +73,7 @@ end
 local function close(record, leases, job, status)
   redis.call('HSET', record, 'status', status, 'holder', '', 'execution', '')
   redis.call('ZREM', leases, job)
+  redis.call('ZREM', waiting_of(record, job), job)
 end
 
 -- Ends a job that no attempt is writing to: the final event takes the next free id. An attempt that was lost before

@@ -39,7 +39,9 @@ redis.call('PEXPIRE', record, ARGV[8])
 redis.call('ZADD', creates, now, job)
 redis.call('PEXPIRE', creates, window)
 local time = redis.call('TIME') -- in microseconds: two jobs of one millisecond keep their order
-redis.call('ZADD', index, time[1] * 1000000 + time[2], job)
+local arrived = time[1] * 1000000 + time[2]
+redis.call('ZADD', waiting_of(record, job), arrived, job)
+redis.call('ZADD', index, arrived, job)
 redis.call('ZREMRANGEBYRANK', index, 0, -(ARGV[11] + 1))
 redis.call('PEXPIRE', index, ARGV[9])
 if idempotency then

@@ -15,4 +15,5 @@ if r[4] then
 end
 redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain')
 redis.call('ZREM', leases, ARGV[1])
+redis.call('ZADD', waiting_of(record, ARGV[1]), now_ms() * 1000, ARGV[1])
 return 'released'

@@ -34,7 +34,7 @@ if lease and tonumber(lease) > now then
   return outcome
 end
 
-local failures = tonumber(r[4])
+local failures = tonumber(r[4]) or 0
 local cause = redis.call('HGET', record, 'cause')
 if r[2] ~= '' then failures, cause = failures + 1, 'worker_lost' end
 -- This has to be the first write: without memory Redis refuses it, and with it all that follows.
@@ -50,6 +50,7 @@ if r[3] or failures >= tonumber(ARGV[3]) then
   finish_lost(record, log, channel, leases, job, now, ARGV[4], ARGV[5])
   return 'lost'
 elseif not redis.call('LPOS', queue, job) then
+  redis.call('ZADD', waiting_of(record, job), 'NX', now * 1000, job)
   run_commands(first + cleanup)
   return 'requeued'
 end

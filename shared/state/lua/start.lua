@@ -40,4 +40,5 @@ redis.call('HDEL', record, 'rewound')
 redis.call('PEXPIRE', record, ARGV[5])
 redis.call('PEXPIRE', log, ARGV[5])
 redis.call('ZADD', leases, now + tonumber(ARGV[4]), job)
+redis.call('ZREM', waiting_of(record, job), job)
 return {'started', attempt, cause, failures, r[7], r[8], r[9]}

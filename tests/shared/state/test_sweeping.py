@@ -123,3 +123,77 @@ def test_many_sweepers_at_once_bring_each_job_back_once(store: JobStore) -> None
         at_once(*[sweeper.sweep for sweeper in sweepers])
     assert sorted(queue_of(store)) == sorted(jobs)
     assert {field(store, job_id, "failures") for job_id in jobs} == {"1"}
+
+
+def swept(store: JobStore, times: int = 2) -> None:
+    sweeper = Sweeper(store)
+    for _ in range(times):
+        sweeper.sweep()
+
+
+def test_what_waits_is_put_back_in_its_order_when_the_queue_has_lost_it(store: JobStore, redis: Redis) -> None:
+    waiting = [new_job(store) for _ in range(4)]
+    store.queue.queue.empty()  # what `rq empty` does
+    assert not redis.exists(store.queue.rq_key(waiting[0]))
+    swept(store)
+    assert queue_of(store) == waiting
+    assert {status_of(store, job_id) for job_id in waiting} == {JobStatus.PENDING}
+    for job_id in waiting:
+        assert take(store) == job_id
+        started(store, job_id, "w1", execute(store, job_id, "w1"))
+    swept(store)
+    assert queue_of(store) == [] and redis.zcard("planner:waiting") == 0
+
+
+def test_a_job_that_was_given_back_is_put_back_too(store: JobStore) -> None:
+    job_id = running_job(store)
+    store.release(attempt_of(job_id), "w1")
+    swept(store)
+    assert queue_of(store) == [job_id] and field(store, job_id, "failures") == "0"
+
+
+def test_what_has_ended_or_gone_is_not_put_back(store: JobStore, redis: Redis) -> None:
+    cancelled, gone = new_job(store), new_job(store)
+    store.cancel(cancelled, "alice")
+    redis.delete(keys.record(gone))
+    store.queue.queue.empty()
+    swept(store, 3)
+    assert queue_of(store) == [] and redis.zcard("planner:waiting") == 0
+
+
+NAMES = [b"\xff\xfe", b"", b":", b"a:b", b":x:", b"not-a-job", b"x" * 10_000, b"../../etc", "ü".encode()]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:12]))
+def test_an_entry_that_nobody_can_handle_stops_no_sweep(
+    store: JobStore, redis: Redis, name: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    abandoned = running_job(store)
+    lapse(store, abandoned)
+    redis.rpush(store.queue.intermediate_key, name)
+    redis.zadd(store.queue.started_key, {name + b":1": 1, name: 2})
+    redis.zadd(keys.LEASES, {name: 1})
+    swept(store, 8)
+    assert queue_of(store) == [abandoned]
+    assert len(caplog.records) < 10
+
+
+@pytest.mark.parametrize("missing", ["failures", "attempt", "status", "holder", "usage"])
+def test_a_record_with_a_field_missing_stops_no_sweep(store: JobStore, redis: Redis, missing: str) -> None:
+    broken, abandoned = running_job(store), running_job(store)
+    redis.hdel(keys.record(broken), missing)
+    lapse(store, broken)
+    lapse(store, abandoned)
+    swept(store, 3)
+    assert abandoned in queue_of(store)
+
+
+def test_a_record_of_another_type_stops_no_sweep(store: JobStore, redis: Redis) -> None:
+    broken, abandoned = running_job(store), running_job(store)
+    redis.delete(keys.record(broken))
+    redis.lpush(keys.record(broken), "x")
+    lapse(store, broken)
+    lapse(store, abandoned)
+    swept(store, 3)
+    redis.delete(keys.record(broken))
+    assert queue_of(store) == [abandoned]
