@@ -13,3 +13,10 @@ export const isTyping = (): boolean => {
   // A field that is hidden, as the folded form's are, is not typed into.
   return focused instanceof HTMLElement && focused.matches(TYPED_INTO) && focused.offsetParent !== null
 }
+
+/** Puts the focus on a field of the request form, and brings it into view. */
+export const focusField = (name: string): void => {
+  const control = document.querySelector<HTMLInputElement | HTMLTextAreaElement>(`[name="${name}"]`)
+  control?.focus()
+  control?.scrollIntoView({ block: 'center' })
+}

@@ -1,0 +1,19 @@
+/** A short word about what was just done, which goes by itself. */
+
+import { useEffect, useState } from 'react'
+
+const NOTICE_MS = 6_000
+
+export const useNotice = (): [string | null, (notice: string) => void] => {
+  const [notice, setNotice] = useState<string | null>(null)
+
+  useEffect(() => {
+    if (notice === null) {
+      return undefined
+    }
+    const timer = setTimeout(() => setNotice(null), NOTICE_MS)
+    return () => clearTimeout(timer)
+  }, [notice])
+
+  return [notice, setNotice]
+}

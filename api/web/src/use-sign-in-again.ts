@@ -1,0 +1,20 @@
+/** Goes on with what stood still while somebody was signed out, who may have signed in elsewhere. */
+
+import { useEffect } from 'react'
+import { onWake } from './client/timing.ts'
+import type { OptionsState } from './use-options.ts'
+import type { SuggestFeature } from './use-suggest-feature.ts'
+
+export const useSignInAgain = ({ isSignedOut, readAgain }: OptionsState, feature: SuggestFeature): void => {
+  const { trouble, jobId, startOver, lookAgain } = feature
+  const isStopped = trouble?.kind === 'signed-out'
+
+  const handleReturn = async (): Promise<void> => {
+    if ((await readAgain()) && isStopped) {
+      const goOn = jobId === null ? startOver : lookAgain
+      goOn()
+    }
+  }
+
+  useEffect(() => (isSignedOut || isStopped ? onWake(() => void handleReturn()) : undefined))
+}
