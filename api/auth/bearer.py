@@ -56,7 +56,7 @@ class TokenAuthenticator:
             return Credential(self._subject(token.strip(), "Authorization header"), is_cookie=False)
         if token := request.cookies.get(self._cookie, ""):
             return Credential(self._subject(token, "cookie"), is_cookie=True)
-        raise unauthorised("Sign in first.")
+        raise self._unauthorised("Sign in first.")
 
     def _subject(self, token: str, source: str) -> str:
         """The user that a token speaks for. Raises ApiProblem; `source` says in the log where the token stood."""
@@ -68,12 +68,15 @@ class TokenAuthenticator:
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError) as error:
             _log_refusal(source, _reason(error))
             what = "has expired" if isinstance(error, jwt.ExpiredSignatureError) else "is not valid"
-            raise unauthorised(f"The token {what}. Sign in again.") from None
+            raise self._unauthorised(f"The token {what}. Sign in again.") from None
         # Not printable: control characters, and lone surrogates, which no key in Redis can hold.
         if not 0 < len(subject) <= SUBJECT_MAX_LENGTH or not subject.isprintable():
             _log_refusal(source, "its subject is empty, too long or not printable (sub)")
-            raise unauthorised("The token is not valid. Sign in again.")
+            raise self._unauthorised("The token is not valid. Sign in again.")
         return str(subject)
+
+    def _unauthorised(self, detail: str) -> ApiProblem:
+        return unauthorised(detail, self._settings.sign_in_url)
 
     def _verify_by_secret(self, token: str) -> dict[str, Any]:
         return self._claims(token, self._secret, ["HS256"])

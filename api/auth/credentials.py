@@ -12,5 +12,9 @@ class Credential:
     """A browser sends a cookie by itself, so the request may be another site's doing."""
 
 
-def unauthorised(detail: str) -> ApiProblem:
-    return ApiProblem(401, detail, headers={"WWW-Authenticate": "Bearer"})
+def unauthorised(detail: str, sign_in_url: str | None = None) -> ApiProblem:
+    """401. The page learns from it where to sign in: nobody who is signed out can read the options."""
+    headers = {"WWW-Authenticate": "Bearer"}
+    if sign_in_url is not None:
+        headers["Sign-In-URL"] = sign_in_url
+    return ApiProblem(401, detail, headers=headers)

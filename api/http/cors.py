@@ -14,6 +14,7 @@ EXPOSED_HEADERS = (
     "RateLimit-Remaining",
     "RateLimit-Reset",
     "Retry-After",
+    "Sign-In-URL",
     "X-Request-ID",
 )
 PREFLIGHT_SECONDS = 600

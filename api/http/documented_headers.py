@@ -58,6 +58,10 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
         "schema": _SECONDS,
     },
     "Retry-After": {"description": "Seconds to wait before the next try.", "required": True, "schema": _SECONDS},
+    "Sign-In-URL": {
+        "description": "Where a person can sign in, if the operator has said so: a URL, or a path on this host.",
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
     "WWW-Authenticate": {"description": "How to sign in.", "required": True, "schema": {"type": "string"}},
     "Cache-Control": {"description": "Whether the answer may be kept.", "required": True, "schema": {"type": "string"}},
     "X-Accel-Buffering": {

@@ -68,7 +68,7 @@ _MEANINGS = {
     500: "Something went wrong in the service.",
     503: "The service cannot do it now. Wait for `Retry-After` seconds.",
 }
-_HEADERS = {401: ["WWW-Authenticate"], 429: ["Retry-After"], 503: ["Retry-After"]}
+_HEADERS = {401: ["WWW-Authenticate", "Sign-In-URL"], 429: ["Retry-After"], 503: ["Retry-After"]}
 
 
 def problem_responses(*statuses: int, headers: Sequence[str] = ()) -> ResponseDict:

@@ -14,6 +14,8 @@ from tests.conftest import token, wait_until
 from tests.e2e.proxy import Proxy
 from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 
+# Needs no signing in, and stands for the page where people sign in.
+SIGN_IN_PATH = "/docs"
 CREATE = "/api/feature-planner/suggest-feature"
 # About 450 characters a second: an answer takes five seconds, long enough to do something in the middle of it, also
 # where other tests keep the machine busy.
@@ -28,7 +30,8 @@ class System:
     def __init__(self, folder: Path) -> None:
         if not (ROOT / "api/static/index.html").is_file():
             raise FileNotFoundError("the page has not been built: make install")
-        self.stack = Stack(folder, JOBS_PER_MINUTE="10", STREAMS_PER_USER="5", PROJECT_ROOT=str(ROOT / "shared"))
+        settings = {"JOBS_PER_MINUTE": "10", "STREAMS_PER_USER": "5", "PROJECT_ROOT": str(ROOT / "shared")}
+        self.stack = Stack(folder, SIGN_IN_URL=SIGN_IN_PATH, **settings)
         try:
             self.stack.start_sandbox(chars=CHARS, interval_ms=INTERVAL_MS)
             self.web = self.stack.start_web()

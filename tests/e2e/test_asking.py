@@ -210,12 +210,3 @@ def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
     other.open(f"/?job={job_id}")
     expect(other.page.get_by_role("alert")).to_contain_text("belongs to somebody else")
     assert "Secret page" not in (other.page.text_content("main") or "")
-
-
-def test_who_is_signed_out_is_told_so(visit: Visit) -> None:
-    visitor = visit(is_signed_in=False).open()
-    visitor.expects_console("status of 401")
-    expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")
-    visitor.fill("Checkout page")
-    visitor.page.get_by_role("button", name="Suggest features").click()
-    expect(visitor.page.get_by_role("alert")).to_contain_text("You are signed out")

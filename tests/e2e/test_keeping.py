@@ -8,7 +8,6 @@ from tests.e2e.conftest import Visit
 from tests.e2e.system import System
 
 JOBS = re.compile("/suggest-feature")
-OPTIONS = re.compile("/options$")
 
 
 def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visit: Visit, system: System) -> None:
@@ -102,47 +101,6 @@ def test_a_job_that_fails_does_not_tear_anybody_out_of_a_text(visit: Visit) -> N
         assert len(typed) < 990, "the job has not failed"
     expect(context).to_be_focused()
     expect(context).to_have_value(typed)
-
-
-def test_who_is_signed_out_keeps_the_draft_and_has_a_way_in(visit: Visit) -> None:
-    visitor = visit()
-    page = visitor.page
-    visitor.expects_console("status of 401")
-
-    def with_sign_in(route: Route) -> None:
-        answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "signInUrl": visitor.base + "/docs"})
-
-    page.route(OPTIONS, with_sign_in)
-    visitor.open()
-    expect(page.get_by_text("sandbox (default)")).to_be_attached()
-    page.unroute(OPTIONS)
-    cookies = visitor.context.cookies()
-    visitor.context.clear_cookies()
-    visitor.fill("Draft of somebody signed out fast")
-    page.get_by_role("button", name="Suggest features").click()
-    expect(page.get_by_role("alert")).to_contain_text("You are signed out")
-    page.get_by_role("link", name="Sign in").click()
-    page.wait_for_url("**/docs")
-    visitor.context.add_cookies(cookies)  # type: ignore[arg-type]
-    visitor.open()
-    expect(page.get_by_label("Page or component")).to_have_value("Draft of somebody signed out fast")
-    page.get_by_role("button", name="Suggest features").click()
-    visitor.waits_for_the_answer()
-
-
-def test_who_signs_in_in_another_tab_goes_on_in_this_one(visit: Visit) -> None:
-    visitor = visit()
-    page = visitor.page
-    visitor.expects_console("status of 401")
-    cookies = visitor.context.cookies()
-    visitor.context.clear_cookies()
-    visitor.open()
-    expect(page.get_by_role("alert")).to_contain_text("You are signed out")
-    visitor.context.add_cookies(cookies)  # type: ignore[arg-type]
-    page.evaluate("dispatchEvent(new Event('online'))")
-    expect(page.get_by_text("What could be better?")).to_be_visible()
-    expect(page.get_by_text("sandbox (default)")).to_be_attached()
 
 
 def test_a_token_that_is_renewed_a_second_later_signs_nobody_out(visit: Visit) -> None:

@@ -2,7 +2,9 @@ import { QueryClient, QueryClientProvider } from '@tanstack/react-query'
 import { StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { ApiError } from './client/api-error.ts'
+import { resume } from './address.ts'
 import { App } from './app.tsx'
+import { leftOff } from './sign-in.ts'
 import './styles.css'
 
 const QUERY_RETRIES = 2
@@ -19,6 +21,9 @@ const queries = new QueryClient({
     mutations: { networkMode: 'always' },
   },
 })
+
+// Whoever has signed in on another page sees again what was on the screen.
+resume(leftOff())
 
 const root = document.getElementById('root')
 if (root !== null) {

@@ -28,6 +28,8 @@ export interface Trouble {
   /** When asking again makes sense, by this computer's clock; null where at once. */
   retryAt: number | null
   fields: readonly FieldProblem[]
+  /** Where to sign in, where the server says so. */
+  signInUrl: string | null
 }
 
 const trouble = (kind: TroubleKind, title: string, detail: string, more: Partial<Trouble> = {}): Trouble => ({
@@ -37,6 +39,7 @@ const trouble = (kind: TroubleKind, title: string, detail: string, more: Partial
   isRetryable: true,
   retryAt: null,
   fields: [],
+  signInUrl: null,
   ...more,
 })
 
@@ -47,12 +50,13 @@ export const timedOut = (timeoutMs: number): Trouble =>
     'The server is still at work on it, but should have finished by now. You can go on waiting, or stop it and ask again.',
   )
 
-export const SIGNED_OUT = trouble(
-  'signed-out',
-  'You are signed out',
-  'What you have typed is kept. Sign in, and come back to this page: it goes on by itself.',
-  { isRetryable: false },
-)
+const signedOut = (signInUrl: string | null): Trouble =>
+  trouble(
+    'signed-out',
+    'You are signed out',
+    'What you have typed is kept. Sign in, and come back to this page: it goes on where it was.',
+    { isRetryable: false, signInUrl },
+  )
 
 export const CANCELLED = trouble('cancelled', 'Cancelled', 'The model has stopped.')
 
@@ -90,7 +94,7 @@ export const troubleOfJob = ({ message, code, retryable }: JobError, whole: numb
   return trouble('job', title, message, { isRetryable: retryable })
 }
 
-const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError, now: number): Trouble => {
+const ofAnswer = ({ status, message, errors, retryAfterMs, signInUrl }: ApiError, now: number): Trouble => {
   const retryAt = retryAfterMs === null ? null : now + retryAfterMs
   switch (status) {
     case 400:
@@ -98,7 +102,7 @@ const ofAnswer = ({ status, message, errors, retryAfterMs }: ApiError, now: numb
         isRetryable: false,
       })
     case 401:
-      return SIGNED_OUT
+      return signedOut(signInUrl)
     case 403:
       return trouble('foreign', 'This request is not yours', message, { isRetryable: false })
     case 404:

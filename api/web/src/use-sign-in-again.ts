@@ -5,16 +5,16 @@ import { onWake } from './client/timing.ts'
 import type { OptionsState } from './use-options.ts'
 import type { SuggestFeature } from './use-suggest-feature.ts'
 
-export const useSignInAgain = ({ isSignedOut, readAgain }: OptionsState, feature: SuggestFeature): void => {
-  const { trouble, jobId, startOver, lookAgain } = feature
+export const useSignInAgain = ({ signedOut, readAgain }: OptionsState, feature: SuggestFeature): void => {
+  const { trouble, jobId, retry, lookAgain } = feature
   const isStopped = trouble?.kind === 'signed-out'
 
   const handleReturn = async (): Promise<void> => {
     if ((await readAgain()) && isStopped) {
-      const goOn = jobId === null ? startOver : lookAgain
+      const goOn = jobId === null ? retry : lookAgain
       goOn()
     }
   }
 
-  useEffect(() => (isSignedOut || isStopped ? onWake(() => void handleReturn()) : undefined))
+  useEffect(() => (signedOut !== null || isStopped ? onWake(() => void handleReturn()) : undefined))
 }

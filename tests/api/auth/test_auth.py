@@ -23,6 +23,7 @@ from tests.api.auth.key_server import KeySource, serve_keys
 from tests.conftest import SECRET, ApiSettingsFactory, bearer, opened, token
 
 OPTIONS = "/api/feature-planner/options"
+JOB = "/api/feature-planner/suggest-feature/5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11"
 AGENT = "/api/feature-planner/suggestion-agent"
 
 
@@ -35,6 +36,19 @@ def test_without_a_token_the_answer_is_401_that_says_how_to_sign_in(app: OpenAPI
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
     assert response.content_type == "application/problem+json"
+    assert "Sign-In-URL" not in response.headers
+
+
+@pytest.mark.parametrize("url", ["/sign-in?next=planner", "https://accounts.example/sign-in"])
+@pytest.mark.parametrize("headers", [{}, bearer("x"), {"Cookie": f"__session={token(lifetime_seconds=-60)}"}])
+@pytest.mark.parametrize("path", [OPTIONS, JOB])
+def test_whoever_is_not_signed_in_learns_where_to_sign_in(
+    api_settings: ApiSettingsFactory, path: str, headers: dict[str, str], url: str
+) -> None:
+    app = create_app(api_settings(auth_mode="jwt", auth_secret=SECRET, sign_in_url=url))
+    accept = {"Accept": "text/event-stream"} if path != OPTIONS else {}
+    answer = app.test_client().get(path, headers={**headers, **accept})
+    assert answer.status_code == 401 and answer.headers["Sign-In-URL"] == url
 
 
 def test_an_unknown_path_below_the_api_is_401_before_it_is_404(app: OpenAPI) -> None:

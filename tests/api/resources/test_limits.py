@@ -207,7 +207,14 @@ def test_an_answer_to_an_allowed_origin_shows_the_headers_a_client_needs(cors_cl
     answer = cors_client.post(JOBS, json=BODY, headers={**bearer(token()), "Origin": ORIGIN})
     assert answer.status_code == 202
     exposed = set(answer.headers["Access-Control-Expose-Headers"].split(", "))
-    assert {"Location", "Retry-After", "RateLimit-Remaining", "Idempotent-Replayed", "X-Request-ID"} <= exposed
+    assert {
+        "Location",
+        "Retry-After",
+        "RateLimit-Remaining",
+        "Idempotent-Replayed",
+        "X-Request-ID",
+        "Sign-In-URL",
+    } <= exposed
 
 
 def test_errors_can_be_read_by_an_allowed_origin_too(cors_client: FlaskClient) -> None:

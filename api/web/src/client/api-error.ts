@@ -8,12 +8,21 @@ export class ApiError extends Error {
   readonly errors: readonly FieldProblem[]
   /** How long the server asks us to wait. */
   readonly retryAfterMs: number | null
+  /** Where to sign in, where a 401 says so. */
+  readonly signInUrl: string | null
 
-  constructor(status: number, detail: string, errors: readonly FieldProblem[] = [], retryAfterMs: number | null = null) {
+  constructor(
+    status: number,
+    detail: string,
+    errors: readonly FieldProblem[] = [],
+    retryAfterMs: number | null = null,
+    signInUrl: string | null = null,
+  ) {
     super(detail)
     this.status = status
     this.errors = errors
     this.retryAfterMs = retryAfterMs
+    this.signInUrl = signInUrl
   }
 
   static async from(response: Response): Promise<ApiError> {
@@ -21,7 +30,7 @@ export class ApiError extends Error {
     const seconds = Number.parseFloat(response.headers.get('Retry-After') ?? '')
     const detail = problem?.detail ?? `The server answered ${response.status}.`
     const retryAfterMs = Number.isFinite(seconds) ? seconds * 1_000 : null
-    return new ApiError(response.status, detail, problem?.errors ?? [], retryAfterMs)
+    return new ApiError(response.status, detail, problem?.errors ?? [], retryAfterMs, response.headers.get('Sign-In-URL'))
   }
 }
 

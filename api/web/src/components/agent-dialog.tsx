@@ -10,6 +10,7 @@ import { AGENT_DRAFT, AgentForm } from './agent-form.tsx'
 import { Button } from './button.tsx'
 import { Conditional } from './conditional.tsx'
 import { Dialog } from './dialog.tsx'
+import { SignInLink } from './sign-in-link.tsx'
 
 interface AgentDialogProps {
   onClose: () => void
@@ -54,9 +55,14 @@ export const AgentDialog = ({ onClose, onDone }: AgentDialogProps) => {
 
       {/* What went wrong */}
       <Conditional when={_trouble}>
-        {({ title, detail }) => (
+        {({ kind, title, detail, signInUrl }) => (
           <div role="alert" className="mb-4 rounded-md bg-alarm-soft px-3 py-2">
             <strong className="text-alarm">{title}.</strong> {detail}
+            <Conditional when={kind === 'signed-out'}>
+              <p className="mt-2">
+                <SignInLink address={signInUrl} />
+              </p>
+            </Conditional>
           </div>
         )}
       </Conditional>

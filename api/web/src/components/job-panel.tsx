@@ -21,12 +21,11 @@ interface JobPanelProps {
   feature: SuggestFeature
   usualMs: number
   repositoryUrl: string | null
-  signInUrl: string | null
   onRefine: (suggestion: Suggestion, refinement: Refinement) => void
   onStartOver: () => void
 }
 
-export const JobPanel = ({ feature, usualMs, repositoryUrl, signInUrl, onRefine, onStartOver }: JobPanelProps) => {
+export const JobPanel = ({ feature, usualMs, repositoryUrl, onRefine, onStartOver }: JobPanelProps) => {
   const panel = useRef<HTMLElement>(null)
 
   const { phase, job, trouble, request, isBusy, jobId } = feature
@@ -91,7 +90,6 @@ export const JobPanel = ({ feature, usualMs, repositoryUrl, signInUrl, onRefine,
           <TroubleNotice
             trouble={known}
             footnote={_used}
-            signInUrl={signInUrl}
             onRetry={request === null ? null : feature.retry}
             onLookAgain={feature.lookAgain}
             onStartOver={onStartOver}

@@ -1,6 +1,5 @@
 import type { Suggestion } from '../client/types.gen.ts'
 import type { Draft, Refinement } from '../draft.ts'
-import { SIGNED_OUT } from '../trouble.ts'
 import type { OptionsState } from '../use-options.ts'
 import type { SuggestFeature } from '../use-suggest-feature.ts'
 import { Conditional } from './conditional.tsx'
@@ -21,20 +20,16 @@ interface ResultPaneProps {
 
 /** What comes of it. */
 export const ResultPane = ({ server, feature, isWelcoming, usualMs, onExample, onRefine, onStartOver }: ResultPaneProps) => {
-  const { options, isSignedOut, signInUrl } = server
+  const { options, signedOut } = server
 
   return (
     <div className="min-w-0 lg:col-start-2 lg:row-span-2 lg:row-start-1">
-      <Conditional when={isWelcoming && isSignedOut}>
-        <TroubleNotice
-          trouble={SIGNED_OUT}
-          signInUrl={signInUrl}
-          onRetry={null}
-          onLookAgain={feature.lookAgain}
-          onStartOver={onStartOver}
-        />
+      <Conditional when={isWelcoming && signedOut}>
+        {(trouble) => (
+          <TroubleNotice trouble={trouble} onRetry={null} onLookAgain={feature.lookAgain} onStartOver={onStartOver} />
+        )}
       </Conditional>
-      <Conditional when={isWelcoming && !isSignedOut}>
+      <Conditional when={isWelcoming && signedOut === null}>
         <Welcome isSandbox={options?.isSandbox ?? false} onExample={onExample} />
       </Conditional>
       <Conditional when={!isWelcoming}>
@@ -42,7 +37,6 @@ export const ResultPane = ({ server, feature, isWelcoming, usualMs, onExample, o
           feature={feature}
           usualMs={usualMs}
           repositoryUrl={options?.repositoryUrl ?? null}
-          signInUrl={signInUrl}
           onRefine={onRefine}
           onStartOver={onStartOver}
         />

@@ -1,22 +1,21 @@
 import { cn } from '../cn.ts'
-import { webUrl } from '../repository.ts'
 import type { Trouble } from '../trouble.ts'
 import { useSecondsUntil } from '../use-now.ts'
-import { Button, buttonClass } from './button.tsx'
+import { Button } from './button.tsx'
 import { Conditional } from './conditional.tsx'
+import { SignInLink } from './sign-in-link.tsx'
 
 interface TroubleNoticeProps {
   trouble: Trouble
   /** Said after the detail. */
   footnote?: string | undefined
-  signInUrl: string | null
   /** Null where there is nothing to ask again with. */
   onRetry: (() => void) | null
   onLookAgain: () => void
   onStartOver: () => void
 }
 
-export const TroubleNotice = ({ trouble, footnote, signInUrl, onRetry, onLookAgain, onStartOver }: TroubleNoticeProps) => {
+export const TroubleNotice = ({ trouble, footnote, onRetry, onLookAgain, onStartOver }: TroubleNoticeProps) => {
   const secondsLeft = useSecondsUntil(trouble.retryAt)
 
   const _isCalm = trouble.kind === 'cancelled'
@@ -52,14 +51,8 @@ export const TroubleNotice = ({ trouble, footnote, signInUrl, onRetry, onLookAga
             </Button>
           )}
         </Conditional>
-        <Conditional when={_isSignedOut && webUrl(signInUrl)}>
-          {(url) => (
-            <a href={url} className={buttonClass('primary')}>
-              Sign in
-            </a>
-          )}
-        </Conditional>
         <Conditional when={_isSignedOut}>
+          <SignInLink address={trouble.signInUrl} />
           <Button onClick={() => location.reload()}>Reload the page</Button>
         </Conditional>
         <Conditional when={!_isSignedOut && !_isWaitable}>
