@@ -43,9 +43,7 @@ def test_who_comes_for_the_first_time_has_a_way_in_and_keeps_the_draft(visit: Vi
     expect(page.get_by_label("Page or component")).to_have_value("Draft of somebody signed out fast")
     page.get_by_role("button", name="Suggest features").click()
     visitor.waits_for_the_answer()
-    assert [request.post_data_json["pageOrComponent"] for request in visitor.creations][-1] == (
-        "Draft of somebody signed out fast"
-    )
+    assert visitor.read(visitor.job_id())["input"]["pageOrComponent"] == "Draft of somebody signed out fast"
 
 
 def test_who_signs_in_in_another_tab_goes_on_in_this_one(visit: Visit) -> None:
