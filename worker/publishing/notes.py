@@ -30,6 +30,8 @@ class NoteWriter:
 
     def say(self, piece: str, *, is_end: bool = False) -> None:
         """Takes more of the model's words; `is_end` says that a sentence ends here in any case."""
+        if self._is_ended and self._pending and piece:
+            self._pending += " "  # two blocks of the model's words, with nothing between them
         self._pending += piece
         self._is_ended = is_end
         if not self._pending.strip():

@@ -157,3 +157,14 @@ def test_no_word_is_told_twice_and_none_too_soon(pieces: list[tuple[str, bool, f
     assert all(later - earlier >= INTERVAL_SECONDS - 1e-6 for (earlier, _), (later, _) in pairwise(told))
     said = "".join(piece for piece, _, _ in pieces).split()
     assert len("".join(text.removesuffix("…") for _, text in told).replace(" ", "")) <= len("".join(said)) + len(told)
+
+
+def test_two_blocks_of_words_have_a_space_between_them() -> None:
+    async def act(stage: Stage) -> None:
+        stage.notes.say("First of all.", is_end=True)
+        for block in ("I look at the layout.", "Its names tell much."):
+            stage.notes.say(block[:5])
+            stage.notes.say(block[5:], is_end=True)
+        await asyncio.sleep(2 * INTERVAL_SECONDS)
+
+    assert [text for _, text in play(act)] == ["First of all.", "I look at the layout. Its names tell much."]
