@@ -1,6 +1,5 @@
 """Builds the worker process and runs it."""
 
-import gc
 import itertools
 import logging
 import os
@@ -24,7 +23,7 @@ from shared.state.diagnosis import describe, probe
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
-from worker import probes, warm_up
+from worker import probes
 from worker.agent.feature_agent import FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
@@ -35,6 +34,7 @@ from worker.jobs.job_runner import JobRunner
 from worker.jobs.loop_thread import LoopThread
 from worker.jobs.shutdown import Shutdown
 from worker.publishing.log_writer import LogWriter
+from worker.warm_up import warm_up
 
 log = logging.getLogger("worker")
 
@@ -115,8 +115,8 @@ def main() -> int:
     except OSError as error:
         print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
         return 1
-    _warm_up(loop, project, rq_pool, lease_pool)
     loop.run(agent.prepare((settings.claude_model,)))
+    warm_up(rq_pool, lease_pool)
     try:
         worker.run(heartbeat, health.find_dead_part)
     except PartDied as part:
@@ -160,17 +160,6 @@ def _wait_for_redis(url: str, shutdown: Shutdown) -> bool:
         if shutdown.wait(1):
             return False
     return not shutdown.is_asked
-
-
-def _warm_up(loop: LoopThread, project: Project | None, *clients: Redis) -> None:
-    """The first job finds everything loaded, and the collector need not walk all of that again and again."""
-    try:
-        warm_up.connect_all(*clients)
-    except RedisError as error:
-        log.warning("Redis is away: %s", type(error).__name__)  # nothing is lost but the first job's milliseconds
-    loop.run(warm_up.rehearse(project))
-    gc.collect()
-    gc.freeze()
 
 
 async def _writer(settings: WorkerSettings) -> LogWriter:

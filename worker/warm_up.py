@@ -1,44 +1,35 @@
-"""A job that nobody sees, before the first real one, which finds loaded, made and connected what it needs.
+"""What a worker does before it takes its first job, so that the job finds it done.
 
-The model's part is played here and the log is nowhere: a worker that starts costs no tokens and needs no network but
-Redis's.
+The model's side is prepared by asking the provider what the model can do (`FeatureAgent.prepare`): that loads the HTTP
+client and opens its first connection.
 """
 
-import asyncio
-import json
-from contextlib import aclosing
+import gc
+import logging
 from datetime import datetime
 
-import httpx2
-from anthropic import AsyncAnthropic
 from redis import Redis
 from redis.connection import Connection
+from redis.exceptions import RedisError
 
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
-from shared.state.outcomes import AttemptStatus
+from shared.state.outages import log_failure
 from shared.state.scripts import script
-from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import FeatureAgent
-from worker.agent.project import Project
-from worker.agent.turn import Wrote
-from worker.publishing.log_writer import Append, LogWriter
-from worker.publishing.publisher import Lifetimes, Publisher
+
+log = logging.getLogger(__name__)
 
 SCRIPTS = ("start", "append", "renew", "again", "release", "suspects", "requeue")
 """Those a worker calls."""
 
-_JOB = JobInput(page_or_component="Stage", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
-_SUGGESTION = {"title": "A", "rationale": "B", "description": "C", "implementationConsiderations": ["D"]}
-_ANSWER = json.dumps({"context": "A stage.", "suggestions": [_SUGGESTION] * 3})
-_USAGE = {"input_tokens": 1, "output_tokens": 1}
-_EVENTS: tuple[dict[str, object], ...] = (
-    {"type": "message_start", "message": {"usage": _USAGE}},
-    {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-    {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": _ANSWER}},
-    {"type": "content_block_stop", "index": 0},
-    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": _USAGE},
-    {"type": "message_stop"},
-)
+
+def warm_up(*clients: Redis) -> None:
+    """Opens connections, loads what would be loaded late, and keeps all of that from the garbage collector's walks."""
+    try:
+        connect_all(*clients)
+    except RedisError as error:
+        log_failure("connecting", error)  # nothing is lost but the first job's milliseconds
+    datetime.strptime("2026", "%Y")  # RQ reads dates so; the first call imports what it does that with
+    gc.collect()
+    gc.freeze()
 
 
 def connect_all(*clients: Redis) -> None:
@@ -51,45 +42,6 @@ def connect_all(*clients: Redis) -> None:
         finally:
             for connection in made:
                 pool.release(connection)
-    for name in SCRIPTS:
-        clients[0].script_load(script(name).text)
-
-
-async def rehearse(project: Project | None) -> None:
-    """From the request, through the SDK and its stream, to the events of the log."""
-    datetime.strptime("2026", "%Y")  # RQ reads dates so; the first call imports what it does that with
-    publisher = Publisher(
-        _Nowhere(), "", 1, lifetimes=Lifetimes(0, _no_time), interval_seconds=0, on_answer=lambda answer: None
-    )
-    http_client = httpx2.AsyncClient(transport=httpx2.MockTransport(_play_the_model))
-    async with AsyncAnthropic(api_key="none", base_url="http://stage", http_client=http_client) as client:
-        agent = FeatureAgent(client, project)
-        async with aclosing(agent.suggest(_JOB, "stage", None, Conversation())) as events:
-            async for event in events:
-                if isinstance(event, Wrote):
-                    publisher.write(event.piece)
-                    await asyncio.sleep(0)
-        await publisher.stop()
-
-
-def _play_the_model(request: httpx2.Request) -> httpx2.Response:
-    if request.method == "GET":
-        return httpx2.Response(200, json={"id": "stage", "capabilities": None})
-    body = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in _EVENTS)
-    return httpx2.Response(200, headers={"content-type": "text/event-stream"}, text=body)
-
-
-def _no_time(status: JobStatus) -> int:
-    return 0
-
-
-class _Nowhere(LogWriter):
-    """Takes events to no log."""
-
-    def __init__(self) -> None:
-        """Needs no Redis."""
-
-    def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
-        answer: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
-        answer.set_result(AttemptStatus.CURRENT)
-        return answer
+    for client in clients[:1]:  # scripts are the server's, whoever has it know them
+        for name in SCRIPTS:
+            client.script_load(script(name).text)

@@ -14,14 +14,18 @@ from worker.warm_up import SCRIPTS
 FIRST_JOB = """
 import asyncio, sys
 import worker.process as main
+from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
 from worker.agent.conversation import Conversation
+
+job = JobInput(page_or_component="fast", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
 
 async def work():
     async with main.model_client("none", sys.argv[1]) as client:
-        await main.warm_up.rehearse(None)
-        loaded = set(sys.modules)
-        job = main.warm_up._JOB.model_copy(update={"page_or_component": "first fast"})
         agent = main.FeatureAgent(client, None)
+        await agent.prepare(("sandbox",))
+        main.warm_up()
+        await agent._catalogue.capabilities("sandbox")
+        loaded = set(sys.modules)
         *_, last = [event async for event in agent.suggest(job, "sandbox", None, Conversation())]
         assert last.answer.suggestions
         print(*sorted(set(sys.modules) - loaded))
@@ -51,7 +55,7 @@ def test_a_worker_that_starts_asks_what_the_model_can_do_and_redis_everything(tm
         assert set(asked) - {b""} == {b"GET /v1/models/sandbox"}
 
 
-def test_after_the_rehearsal_a_job_loads_nothing_more(tmp_path: Path) -> None:
+def test_after_the_warm_up_a_job_loads_nothing_more(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox()
         command = [sys.executable, "-c", FIRST_JOB, system.sandbox_url]
