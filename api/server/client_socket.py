@@ -111,11 +111,19 @@ class ClientSocket(gevent.socket.socket):
             raise ConnectionResetError(errno.ECONNRESET, "the client takes nothing") from None
 
     def close(self) -> None:
-        if self.may_still_send:
+        if self.may_still_send or self._has_unread():
             self.may_still_send = False
             with suppress(OSError):
                 self._take_leave()
         super().close()
+
+    def _has_unread(self) -> bool:
+        """Whether something has come that nobody has asked for, such as a body without a length."""
+        try:
+            # gevent's own `recv` would wait.
+            return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))  # type: ignore[attr-defined]
+        except OSError:  # nothing is there, or the connection is gone
+            return False
 
     def _take_leave(self) -> None:
         """Closing with something unread would be a reset, which takes our answer away from the client."""

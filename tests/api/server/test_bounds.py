@@ -152,6 +152,16 @@ def test_an_answer_whose_body_was_not_read_says_that_it_closes_and_arrives(web: 
     assert answer.startswith(b"HTTP/1.1 ") and b"\r\nConnection: close\r\n" in answer and answer.endswith(b"}")
 
 
+def test_an_answer_arrives_whole_where_bytes_follow_that_nobody_asked_for(web: Stack) -> None:
+    for _ in range(20):
+        with connect(web) as sock:
+            sock.sendall(head("POST /metrics", b"Connection: close\r\n") + b"x" * 100_000)
+            answer = b""
+            while piece := sock.recv(65536):  # a reset would raise
+                answer += piece
+        assert answer.startswith(b"HTTP/1.1 405 ") and answer.endswith(b"}")
+
+
 def test_what_follows_an_unread_body_is_not_taken_for_a_request(web: Stack) -> None:
     with connect(web) as sock:
         sock.sendall(head("GET /healthz", b"Content-Length: 5\r\n") + b"12345" + head("GET /healthz"))
