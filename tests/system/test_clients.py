@@ -133,3 +133,15 @@ def test_a_cursor_may_come_in_the_query_and_the_header_goes_before_it(alice: Per
     assert f"id: {resumed}\n" not in by_query and f"id: {ids[-1]}\n" in by_query and "event: started" not in by_query
     assert by_both.count("\nid: ") < by_query.count("\nid: ")
     assert alice.http.get(f"{JOBS}/{job_id}?lastEventId={ids[-1]}").status_code == 204
+
+
+def test_no_line_of_a_stream_ends_where_only_some_readers_see_an_end(alice: Person) -> None:
+    odd = "a\u2028b\u2029c\u0085d"
+    job_id = alice.ask(f"Page {odd} fast")
+    live = alice.http.get(f"{JOBS}/{job_id}")
+    replayed = alice.http.get(f"{JOBS}/{job_id}")
+    for answer in (live, replayed):
+        raw = answer.content.decode()
+        assert raw.splitlines() == raw.removesuffix("\n").split("\n")  # Python knows more ends of lines than any client
+        assert "\\u2028" in raw and "\\u2029" in raw and "\\u0085" in raw
+    assert odd in alice.read(job_id)["text"]
