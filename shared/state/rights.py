@@ -62,10 +62,11 @@ zscore KEY VALUE
 """A call of each command that is needed. None of them is ever carried out: they are queued in a transaction, which
 asks for the same rights, and then discarded."""
 NOT_TRIED = (
-    *("client|list", "client|setinfo", "client|setname", "hello"),
+    *("client|info", "client|setname", "hello"),
     *("discard", "exec", "multi", "select", "unsubscribe", "unwatch", "watch"),
 )
-"""What the processes do without where they must, and what a transaction cannot hold."""
+"""What the processes do without where they must, and what a transaction cannot hold. Not among them: CLIENT SETINFO,
+which redis-py tries too, but of which an ACL of Redis 7.0 has not heard."""
 
 COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()} | set(NOT_TRIED)))
 

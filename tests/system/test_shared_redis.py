@@ -78,6 +78,6 @@ def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_
         assert alice.http.get(AGENT).status_code == 200
         assert alice.http.delete(AGENT).status_code == 204
         alice.close()
-        # Subcommands of CLIENT that Redis 6 does not know.
-        assert {entry["object"] for entry in system.redis.acl_log()} <= {"client"}
+        # Of CLIENT redis-py tries more than is needed, and Redis 6 does not tell what.
+        assert {str(entry["object"]).partition("|")[0] for entry in system.redis.acl_log()} <= {"client"}
         assert not any("Traceback" in line for process in system.processes for line in process.lines)
