@@ -31,7 +31,7 @@ from shared.state.user_jobs import MAX_INDEXED
 from shared.telemetry.metrics import job_metrics
 
 MAX_STARTS = 10
-"""Attempts in all, drains included: nothing runs for ever."""
+"""Attempts of a job in all, drains included: no job may go on without an end."""
 LEASE_MS = 8000
 """A worker that has not renewed for this long has lost its jobs, once two looks agree."""
 UNWATCHED_RETENTION_MS = 30_000

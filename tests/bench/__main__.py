@@ -30,7 +30,7 @@ PARTS: dict[str, Callable[[int], Part]] = {
     "growth": growth.measure,
 }
 PAGE = ROOT / "docs" / "performance.md"
-MARK = "<!-- From here on written by `make bench`. -->\n"
+MARK = "# Measurements, written by `make bench`\n"
 PACKAGES = (
     *("flask", "gunicorn", "gevent", "redis", "hiredis", "rq", "anthropic", "aiohttp", "pydantic"),
     *("starlette", "sse-starlette", "uvicorn", "uvloop", "httptools"),

@@ -264,7 +264,7 @@ def _run_table(bench: _Bench) -> Table:
         "worker takes without any."
     )
     if bench.dropped:
-        note += f" **Our worker dropped RQ's books on {bench.dropped} jobs, which is a fault.**"
+        note += f" **Our worker gave up RQ's bookkeeping of {bench.dropped} jobs, which is a fault.**"
     return Table("Jobs at once", head, rows, note)
 
 

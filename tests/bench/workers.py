@@ -75,8 +75,8 @@ class Workers(ABC):
         return _once_nobody_vanishes(lambda: sum(_kilobytes(pid, "Rss") for pid in self.pids()) * 1024 / 1e6)
 
     def dropped(self) -> int:
-        """How often a worker of ours gave up keeping RQ's books on a job: nothing that should ever happen."""
-        return sum("was dropped" in line for root in self._roots for line in root.lines)
+        """How often a worker of ours gave up RQ's bookkeeping of a job: nothing that should ever happen."""
+        return sum("bookkeeping of" in line for root in self._roots for line in root.lines)
 
     def connections(self) -> int:
         """Connections to Redis that came with them."""
