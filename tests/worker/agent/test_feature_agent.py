@@ -23,7 +23,7 @@ from worker.agent.feature_agent import AgentEvent, Answered, FeatureAgent
 from worker.agent.model_client import model_client
 from worker.agent.project import Project
 from worker.agent.request import ANSWER_SCHEMA
-from worker.agent.turn import Spent, UsedTool, Wrote
+from worker.agent.turn import Said, Spent, UsedTool, Wrote
 from worker.sandbox.faults import FAULTS
 from worker.sandbox.usage import PromptCache
 
@@ -146,7 +146,7 @@ def test_a_run_without_tools_writes_the_answer_and_ends_with_it(sandbox: Sandbox
     events = suggest(sandbox, "Profile page", model="claude-sonnet-5-5")
     *before, last = events
     assert isinstance(last, Answered) and isinstance(before[0], Spent)
-    assert all(isinstance(event, (Wrote, Spent)) for event in before)
+    assert all(isinstance(event, (Wrote, Spent, Said)) for event in before)
     assert 3 <= len(last.answer.suggestions) <= 5 and "Profile page" in str(last.answer.context)
     assert json.loads(written(events)) == last.answer.model_dump(by_alias=True)
     [request] = sandbox.requests("Profile page")
