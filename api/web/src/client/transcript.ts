@@ -32,14 +32,19 @@ export interface ToolUse {
   input: Record<string, unknown>
 }
 
+/** What the model says it is doing, and how many looks at the project came before. */
+export interface ToldNote {
+  text: string
+  toolsBefore: number
+}
+
 /** A transcript, and what only the page shows. */
 export interface Job extends Transcript {
   workers: number | null
   started: Started | null
   totalLength: number
   tools: readonly ToolUse[]
-  /** What the model says it is doing; the last one is the newest. */
-  notes: readonly string[]
+  notes: readonly ToldNote[]
   /** Since when the model's provider has taken no requests, by the server's clock. */
   waitingSince: number | null
   /** How long this attempt has waited for the provider so far, in milliseconds; its time limit stands still meanwhile. */
@@ -104,7 +109,7 @@ const applied = (job: Job, { event, data }: JobEvent): Job => {
         waitingSince: job.waitingSince ?? data.timestamp, // the first of several tells since when
       }
     case 'note':
-      return { ...job, notes: [...job.notes, data.text] }
+      return { ...job, notes: [...job.notes, { text: data.text, toolsBefore: job.tools.length }] }
     case 'suggestion':
       return { ...job, suggestions: [...(job.suggestions ?? []), data.suggestion] }
     case 'complete':

@@ -1,6 +1,7 @@
 import { useMemo } from 'react'
+import { activityOf, type ActivityLine } from '../activity.ts'
+import { cn } from '../cn.ts'
 import type { Job } from '../client/transcript.ts'
-import { toolSentence } from '../plain-tool.ts'
 import { countWords } from '../words.ts'
 import { Conditional } from './conditional.tsx'
 
@@ -10,42 +11,34 @@ interface ActivityProps {
   isOpen: boolean
 }
 
-const MOST_SHOWN = 5
+const MOST_SHOWN = 6
 
 export const Activity = ({ job: { tools, notes }, isOpen }: ActivityProps) => {
-  const _sentences = useMemo(() => tools.map(toolSentence), [tools])
-  const _note = notes.at(-1)
-  const _earlier = Math.max(0, tools.length - MOST_SHOWN)
+  const _lines = useMemo(() => activityOf({ tools, notes }), [tools, notes])
+  const _earlier = Math.max(0, _lines.length - MOST_SHOWN)
 
   return (
     <>
-      <Conditional when={isOpen && _note}>
-        {(note) => <p className="border-l-2 border-line pl-3 text-quiet italic wrap-anywhere">{note}</p>}
-      </Conditional>
-      <Conditional when={isOpen && tools.length > 0}>
-        <ul aria-label="What the agent looks at" className="grid gap-0.5 text-sm text-quiet">
+      <Conditional when={isOpen && _lines.length > 0}>
+        <ul aria-label="What the agent looks at" className="grid gap-1 text-sm">
           <Conditional when={_earlier > 0}>
-            <li>{countWords(_earlier, 'earlier look', 'earlier looks')} at the project</li>
+            <li className="text-quiet">{countWords(_earlier, 'earlier step')}</li>
           </Conditional>
-          {_sentences.slice(_earlier).map((sentence, index) => (
+          {_lines.slice(_earlier).map((line, index) => (
             // oxlint-disable-next-line react/no-array-index-key -- the list only grows: a place is what it is known by
-            <li key={_earlier + index} className="animate-appear wrap-anywhere">
-              {sentence}
-            </li>
+            <Line key={_earlier + index} line={line} className="animate-appear" />
           ))}
         </ul>
       </Conditional>
-      <Conditional when={!isOpen && tools.length > 0}>
+      <Conditional when={!isOpen && _lines.length > 0}>
         <details className="text-sm text-quiet print:hidden">
           <summary className="w-fit rounded hover:text-ink">
-            Looked at the project {countWords(tools.length, 'time')}
+            {tools.length === 0 ? 'What it said before writing' : `Looked at the project ${countWords(tools.length, 'time')}`}
           </summary>
-          <ul aria-label="What the agent has looked at" className="mt-1 grid max-h-60 gap-0.5 overflow-y-auto pl-4">
-            {_sentences.map((sentence, index) => (
+          <ul aria-label="What the agent has looked at" className="mt-1 grid max-h-60 gap-1 overflow-y-auto pl-4">
+            {_lines.map((line, index) => (
               // oxlint-disable-next-line react/no-array-index-key -- the list only grows: a place is what it is known by
-              <li key={index} className="wrap-anywhere">
-                {sentence}
-              </li>
+              <Line key={index} line={line} />
             ))}
           </ul>
         </details>
@@ -53,3 +46,9 @@ export const Activity = ({ job: { tools, notes }, isOpen }: ActivityProps) => {
     </>
   )
 }
+
+const Line = ({ line: { kind, words }, className }: { line: ActivityLine; className?: string }) => (
+  <li className={cn('wrap-anywhere', kind === 'note' ? 'border-l-2 border-line pl-3 text-ink' : 'text-quiet', className)}>
+    {words}
+  </li>
+)

@@ -64,7 +64,7 @@ export const JobPanel = ({ feature, usualMs, repositoryUrl, onRefine, onStartOve
       {/* How it stands */}
       <StatusLine session={feature} usualMs={usualMs}>
         <Conditional when={phase === 'complete'}>
-          <div className="-mr-3 flex print:hidden">
+          <div className="-mx-3 flex print:hidden">
             <CopyButton
               label={
                 <>

@@ -1,0 +1,38 @@
+/** What the agent has said and looked at before it writes, as lines in the order in which it did. Pure. */
+
+import type { Job } from './client/transcript.ts'
+import { toolSentence } from './plain-tool.ts'
+
+export interface ActivityLine {
+  kind: 'note' | 'tool'
+  words: string
+}
+
+const CUT = '…'
+
+export const activityOf = ({ tools, notes }: Pick<Job, 'tools' | 'notes'>): ActivityLine[] => {
+  const lines: ActivityLine[] = []
+  let told = 0
+  const tellNotes = (until: number): void => {
+    for (let note = notes[told]; note !== undefined && note.toolsBefore <= until; note = notes[told]) {
+      tell(lines, note.text)
+      told += 1
+    }
+  }
+  for (const [index, tool] of tools.entries()) {
+    tellNotes(index)
+    lines.push({ kind: 'tool', words: toolSentence(tool) })
+  }
+  tellNotes(tools.length)
+  return lines
+}
+
+/** A note that was cut before its sentence had ended is continued by the next one. */
+const tell = (lines: ActivityLine[], text: string): void => {
+  const last = lines.at(-1)
+  if (last?.kind === 'note' && last.words.endsWith(CUT)) {
+    last.words = `${last.words.slice(0, -CUT.length).trimEnd()} ${text}`
+  } else {
+    lines.push({ kind: 'note', words: text })
+  }
+}
