@@ -1,7 +1,10 @@
-"""States that the system behind the page cannot be brought into at will: fed to the page."""
+"""States that the system behind the page cannot be brought into at will, or only slowly: fed to the page."""
 
 import json
 import re
+import socket
+import threading
+from contextlib import suppress
 from typing import Any
 
 from playwright.sync_api import Route
@@ -29,21 +32,61 @@ COMPLETE = {
 }
 STARTED = {"attempt": 1, "model": "claude-sonnet-5-5", "agent": "default", "cause": None, "turnsKept": 0}
 
+FedEvent = tuple[str, dict[str, Any]]
+_HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nConnection: close\r\n\r\n"
 
-def feed(visitor: Visitor, *events: tuple[str, dict[str, Any]]) -> None:
-    """Has the page read these events; then the stream breaks off, and nobody answers for a long time."""
-    lines = ["retry: 600000\n\n"]
-    timed = [("connected", {"jobId": "x", "status": "in_progress"}), *events]
-    for number, (name, data) in enumerate(timed):
-        lines.append(f"id: 1-{number}\nevent: {name}\ndata: {json.dumps({'timestamp': NOW, **data})}\n\n")
+
+def feed(visitor: Visitor, *events: FedEvent, is_broken_off: bool = False) -> None:
+    """Has the page read these events alone; then the stream stays open, or breaks off and nobody answers."""
+    body = "retry: 600000\n\n" + "".join(_encoded(events))
+    if is_broken_off:
+        server = None
+    else:
+        server = _OpenStream(_HEAD + body)
+        visitor.context.on("close", lambda _: server.close())
 
     def answer(route: Route) -> None:
-        if "event-stream" in route.request.headers["accept"]:
-            route.fulfill(content_type="text/event-stream", body="".join(lines))
-        else:
+        if "event-stream" not in route.request.headers["accept"]:
             route.continue_()
+        elif server is None:
+            route.fulfill(content_type="text/event-stream", body=body)
+        else:
+            route.continue_(url=server.url)
 
     visitor.page.route(STREAM, answer)
+
+
+def _encoded(events: tuple[FedEvent, ...]) -> list[str]:
+    timed: list[FedEvent] = [("connected", {"jobId": "x", "status": "in_progress"}), *events]
+    return [
+        f"id: 1-{number}\nevent: {name}\ndata: {json.dumps({'timestamp': NOW, **data})}\n\n"
+        for number, (name, data) in enumerate(timed)
+    ]
+
+
+class _OpenStream:
+    """Answers every connection with the same bytes, and leaves it open."""
+
+    def __init__(self, answer: str) -> None:
+        self._answer = answer.encode()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._connections: list[socket.socket] = []
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self._connections.append(connection)
+                connection.recv(65536)
+                connection.sendall(self._answer)
+
+    def close(self) -> None:
+        for each in (self._listener, *self._connections):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
 
 
 def options(visitor: Visitor, *, limits: dict[str, Any] | None = None, **changes: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from tests.e2e.browsers import NoBrowser, launched
-from tests.e2e.fed import COMPLETE, NOW, STARTED, feed, options
+from tests.e2e.fed import COMPLETE, NOW, STARTED, SUGGESTION, FedEvent, feed, options
 from tests.e2e.system import System, Visitor, visitor
 from tests.stack import ROOT, Person
 
@@ -19,6 +19,15 @@ FOLDER = ROOT / "tests/screenshots"
 WIDTHS = {360: 740, 768: 1024, 1440: 900}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 PROMPT = "You think of people who use a keyboard, a screen reader or a magnifier, always."
+
+LOOKS: list[FedEvent] = [
+    ("note", {"text": "I look for where the checkout page is built."}),
+    ("tool", {"name": "Grep", "input": {"pattern": r"def\s+[Cc]heckout\b"}}),
+    ("tool", {"name": "Read", "input": {"file_path": "app/payment/PaymentStep.tsx"}}),
+    ("note", {"text": "The payment step asks for everything at once; I look at how the delivery is chosen."}),
+    ("tool", {"name": "Glob", "input": {"pattern": "app/**/delivery*.tsx"}}),
+    ("tool", {"name": "Read", "input": {"file_path": "app/payment/PaymentStep.tsx"}}),
+]
 
 State = Callable[[Visitor], None]
 STATES: dict[str, State] = {}
@@ -32,6 +41,10 @@ def state(function: State) -> State:
 
 def _alert(visitor: Visitor, words: str) -> None:
     expect(visitor.page.get_by_role("alert")).to_contain_text(words)
+
+
+def _delta(text: str) -> FedEvent:
+    return ("delta", {"text": text, "totalLength": len(text)})
 
 
 @state
@@ -59,59 +72,64 @@ def creating(visitor: Visitor) -> None:
 
 @state
 def connecting_without_a_worker(visitor: Visitor) -> None:
-    visitor.system.worker.stop()
-    visitor.ask("Checkout page fast")
+    feed(visitor, ("queued", {"position": 1, "workers": 0}))
+    visitor.ask("Checkout page")
     expect(visitor.page.get_by_text("is not running at the moment")).to_be_visible()
 
 
 @state
 def connecting_in_the_queue(visitor: Visitor) -> None:
-    visitor.page.route(
-        re.compile("/suggest-feature/"),
-        lambda route: route.fulfill(
-            content_type="text/event-stream",
-            body='retry: 60000\n\nevent: queued\ndata: {"position": 4, "workers": 2, "timestamp": 1}\n\n',
-        ),
-    )
+    feed(visitor, ("queued", {"position": 4, "workers": 2}))
     visitor.ask("Checkout page")
     expect(visitor.page.get_by_text("3 requests are before yours")).to_be_visible()
 
 
 @state
 def looking(visitor: Visitor) -> None:
-    visitor.ask("Checkout page slow")
-    expect(visitor.page.get_by_label("What the agent looks at")).to_be_visible()
+    feed(visitor, ("started", STARTED), *LOOKS)
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_label("What the agent looks at")).to_contain_text("app/payment/PaymentStep.tsx")
 
 
 @state
 def streaming_at_first(visitor: Visitor) -> None:
-    visitor.ask("Checkout page slow")
-    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
+    feed(visitor, ("started", STARTED), *LOOKS, _delta("The checkout page is built in `app/payment` and asks fo"))
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_test_id("cursor")).to_be_visible()
 
 
 @state
 def streaming_with_cards(visitor: Visitor) -> None:
-    visitor.ask("Search results slow")
-    expect(visitor.page.get_by_role("button", name="Copy suggestion 1")).to_be_visible(timeout=40_000)
+    text = """The checkout page is built in `app/payment`.
+
+1. Undo
+Why: People err.
+
+A way back.
+
+- Delay it
+
+2. Say what a step costs before it is taken
+Why: Most people leave where the price of delivery is first """
+    whole = ("suggestion", {"index": 0, "suggestion": SUGGESTION})
+    feed(visitor, ("started", STARTED), *LOOKS, whole, _delta(text))
+    visitor.ask("Checkout page")
+    expect(visitor.page.get_by_role("button", name="Copy suggestion 1")).to_be_visible()
+    expect(visitor.page.get_by_test_id("cursor")).to_be_visible()
 
 
 @state
 def second_attempt(visitor: Visitor) -> None:
-    text = "1. Undo\nWhy: People err"
-    feed(
-        visitor,
-        ("started", {**STARTED, "attempt": 2, "cause": "model_error"}),
-        ("delta", {"text": text, "totalLength": 23}),
-    )
+    started = ("started", {**STARTED, "attempt": 2, "cause": "model_error"})
+    feed(visitor, started, _delta("1. Undo\nWhy: People err"))
     visitor.ask("Checkout page")
     expect(visitor.page.get_by_text(re.compile("Attempt 2"))).to_be_visible()
 
 
 @state
 def reconnecting(visitor: Visitor) -> None:
-    visitor.ask("Checkout page slow")
-    expect(visitor.page.get_by_test_id("cursor")).to_be_visible(timeout=30_000)
-    visitor.system.proxy.cut()
+    feed(visitor, ("started", STARTED), _delta("1. Undo\nWhy: People err"), is_broken_off=True)
+    visitor.ask("Checkout page")
     expect(visitor.page.get_by_text("Reconnecting…")).to_be_visible()
 
 
@@ -130,9 +148,8 @@ def complete_with_the_text(visitor: Visitor) -> None:
 
 @state
 def waiting_for_the_provider(visitor: Visitor) -> None:
-    text = "1. Undo\nWhy: People err"
     wait = ("waiting", {"reason": "overloaded", "until": NOW + 90_000})
-    feed(visitor, ("started", STARTED), ("delta", {"text": text, "totalLength": 23}), wait)
+    feed(visitor, ("started", STARTED), _delta("1. Undo\nWhy: People err"), wait)
     visitor.ask("Checkout page")
     expect(visitor.page.get_by_text("asked again in")).to_be_visible()
 
@@ -256,9 +273,7 @@ def in_state(system: System, browser: Browser, name: str) -> Iterator[Visitor]:
         STATES[name](person)
         yield person
         person.page.unroute_all(behavior="ignoreErrors")
-    system.proxy.mend()
-    if system.worker.popen.poll() is not None:
-        system.worker = system.stack.start_worker()
+    system.repair()
 
 
 def take(system: System, browser: Browser, name: str) -> None:

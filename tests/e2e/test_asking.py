@@ -171,6 +171,11 @@ def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
     assert visitor.page.url.endswith("/")
 
 
+def seconds_in(words: str) -> int:
+    found = re.search(r"(\d+) s", words)
+    return int(found[1]) if found else 0
+
+
 def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: System) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 429")
@@ -183,6 +188,8 @@ def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: Syst
     expect(visitor.page.get_by_role("alert")).to_contain_text("You may ask 10 times a minute")
     again = visitor.page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
     expect(again).to_be_disabled()
+    shown = seconds_in(again.inner_text())
+    visitor.waits(lambda: 0 < seconds_in(again.inner_text()) < shown)
     assert visitor.page.url.endswith("/")
 
 

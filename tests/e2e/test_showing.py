@@ -48,20 +48,65 @@ def test_waiting_for_the_provider_is_told_with_a_countdown_and_keeps_what_was_th
     expect(page.get_by_role("article")).to_contain_text("Undo")
 
 
-def test_notes_and_what_is_read_are_told_in_plain_words(visit: Visit) -> None:
+def test_notes_and_what_is_read_are_told_in_plain_words_and_in_their_order(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     feed(
         visitor,
         ("started", STARTED),
-        ("note", {"text": "I look for where the payment step is."}),
+        ("note", {"text": "I look for where the…"}),
+        ("note", {"text": "payment step is."}),
         ("tool", {"name": "Grep", "input": {"pattern": r"def\s+[Cc]heckout\b"}}),
         ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}),
+        ("note", {"text": "It is there."}),
     )
     visitor.ask("Noted page")
-    expect(page.get_by_text("I look for where the payment step is.")).to_be_visible()
-    expect(page.get_by_text("Searching for “def” and “checkout”")).to_be_visible()
+    lines = page.get_by_role("list", name="What the agent looks at").get_by_role("listitem")
+    expect(lines).to_have_text(
+        [
+            "I look for where the payment step is.",
+            "Searching for “def” and “checkout”",
+            "Reading app/pay.ts",
+            "It is there.",
+        ]
+    )
     expect(page.get_by_test_id("status")).to_have_text("Looking at the project: 1 file")
+
+
+def test_the_bar_goes_by_whole_suggestions_and_not_by_the_length_of_the_text(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.clock.install(time=NOW / 1000)
+    text = "1. Undo\nWhy: People err.\n\n" + "A way back. " * 300
+    feed(visitor, ("started", STARTED), ("delta", {"text": text, "totalLength": len(text)}))
+    visitor.ask("Measured page")
+    bar = page.get_by_role("progressbar", name="Progress of the answer")
+    expect(bar).to_be_visible()
+    page.clock.fast_forward("01:30")
+    visitor.waits(lambda: 16 < float(bar.get_attribute("value") or 0) < 40)
+
+
+def test_the_bar_moves_while_the_project_is_looked_at(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.clock.install(time=NOW / 1000)
+    feed(visitor, ("started", STARTED), ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}))
+    visitor.ask("Looked at page")
+    bar = page.get_by_role("progressbar", name="Progress of the answer")
+    expect(bar).to_be_visible()
+    page.clock.fast_forward("00:20")
+    visitor.waits(lambda: 5 < float(bar.get_attribute("value") or 0) < 16)
+
+
+def test_what_is_being_written_stands_on_the_page_once(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    text = "About it.\n\n1. Undo\nWhy: People err.\n\nA way back is mis"
+    feed(visitor, ("started", STARTED), ("delta", {"text": text, "totalLength": len(text)}))
+    visitor.ask("Once page")
+    for words in ("About it.", "People err.", "A way back is mis"):
+        expect(page.get_by_text(words)).to_have_count(1)
+    assert visitor.text() == text
 
 
 def test_an_answer_that_was_cut_short_says_so_and_its_files_and_issues_are_linked(visit: Visit) -> None:
@@ -161,6 +206,15 @@ def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> 
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+
+
+def test_browsers_without_the_newer_abort_signals_show_the_answer_too(visit: Visit) -> None:
+    visitor = visit()
+    visitor.page.add_init_script("delete AbortSignal.any; delete AbortSignal.timeout")
+    job_id = visitor.ask("Older browser fast")
+    visitor.waits_for_the_answer()
+    assert visitor.page.evaluate("AbortSignal.any === undefined")
+    visitor.shows_the_answer_once(job_id)
 
 
 def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:

@@ -3,10 +3,9 @@
 import re
 import signal
 
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import expect
 
 from tests.e2e.conftest import Visit
-from tests.e2e.screenshots import in_state
 from tests.e2e.system import System
 
 NO_CONNECTION = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|INTERNET)\w+"
@@ -164,11 +163,13 @@ def test_the_text_follows_its_end_until_the_reader_scrolls_up(visit: Visit) -> N
     expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
 
 
-def test_a_job_that_expires_while_it_is_watched_says_so(system: System, browser: Browser) -> None:
-    with in_state(system, browser, "connecting-without-a-worker") as visitor:
-        system.stack.redis.delete(*system.stack.redis.keys("suggestion:*"))
-        expect(visitor.page.get_by_role("alert")).to_contain_text("expired")
-        expect(visitor.page.get_by_role("button", name="Try again")).to_be_visible()
+def test_a_job_that_expires_while_it_is_watched_says_so(visit: Visit, system: System) -> None:
+    visitor = visit()
+    visitor.ask("Expired page silent")
+    expect(visitor.page.get_by_test_id("status")).to_have_text("Waiting for the sandbox")
+    system.stack.redis.delete(*system.stack.redis.keys("suggestion:*"))
+    expect(visitor.page.get_by_role("alert")).to_contain_text("expired")
+    expect(visitor.page.get_by_role("button", name="Try again")).to_be_visible()
 
 
 # Last, because a killed worker is counted among those that are there for another ten seconds.
