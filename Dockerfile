@@ -11,7 +11,7 @@ ARG DEBIAN=debian:bookworm-slim
 FROM ${DEBIAN} AS build
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 python3-venv ca-certificates \
- && rm -rf /var/lib/apt/lists/*
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PATH=/opt/tools/bin:$PATH
 # Node comes from a wheel, as it does for `make install`; /opt/planner gets no pip.
@@ -40,7 +40,7 @@ RUN pip --python /opt/planner/bin/python install --quiet --require-hashes -r req
 FROM ${DEBIAN} AS base
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends python3 ca-certificates \
- && rm -rf /var/lib/apt/lists/* \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* \
  && useradd --uid 10001 --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin planner
 ENV PATH=/opt/planner/bin:$PATH HOME=/nonexistent PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can see that it is not root's.
