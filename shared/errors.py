@@ -22,7 +22,8 @@ class AttemptFailed(PlannerError):
 
     `worth_retrying` says whether another attempt of the same job may succeed; the contract's
     `retryable`, which is for people, follows from the code alone. `retry_after_seconds` is what the
-    provider asked for, where it did.
+    provider asked for, where it did. `is_cut`: a limit of time or length ended it, and what is whole
+    of its answer counts.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class AttemptFailed(PlannerError):
         worth_retrying: bool = False,
         is_retryable: bool | None = None,
         retry_after_seconds: float | None = None,
+        is_cut: bool = False,
     ) -> None:
         super().__init__(f"{code.value}: {detail}")
         self.code = code
         self.worth_retrying = worth_retrying
         self.is_retryable = code.is_retryable if is_retryable is None else is_retryable
         self.retry_after_seconds = retry_after_seconds
+        self.is_cut = is_cut
 
 
 class AttemptLost(PlannerError):

@@ -158,7 +158,7 @@ class WorkerSettings(Settings):
     model_silence_seconds: PreciseSeconds = 75
     """A model connection without a byte for this long is broken; pings come about every 30 s."""
     max_wait_seconds: SecondsOrNone = 300
-    """How long a job may wait, all in all, for a provider that refuses. It is checked, and has no effect yet."""
+    """How long a job may wait, all in all, for a provider that refuses; then it has failed. 0: not at all."""
     max_job_tokens: Count = 1_000_000
     """Input and output tokens of one job, reads from the cache at a tenth. Past nine tenths of it the model is told to
     answer; past all of it no further turn begins."""

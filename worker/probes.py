@@ -42,7 +42,7 @@ def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: 
     if settings.metrics_port is None:
         return
     redis = connect(settings.redis_url, max_connections=2, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
-    REGISTRY.register(RedisCollector(redis, store.queue.key))
+    REGISTRY.register(RedisCollector(redis, store.queue.key, settings.models))
     server = _server(settings.metrics_host, settings.metrics_port, _app(health))
     Thread(target=server.serve_forever, name="probes", daemon=True).start()
 

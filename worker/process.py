@@ -20,6 +20,7 @@ from shared.state import keys
 from shared.state.agent_store import AgentStore
 from shared.state.connections import connect, connect_async
 from shared.state.diagnosis import describe, probe
+from shared.state.gate_store import GateStore
 from shared.state.job_store import JobStore
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
@@ -44,6 +45,8 @@ one of them."""
 LEASE_CONNECTIONS = 2
 """For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
 REDIS_TIMEOUT_SECONDS = 5.0
+GATE_TIMEOUT_SECONDS = 1.0
+"""A request to the model waits no longer than this for a Redis that is silent."""
 FILES_A_JOB, OTHER_FILES = 5, 200
 """A job has a connection to the model, and at times the pipes of a search."""
 
@@ -75,7 +78,7 @@ def main() -> int:
         return 0
     loop = LoopThread()
     loop.start()
-    writer = loop.run(_writer(settings))
+    writer, gates = loop.run(_writer(settings)), loop.run(_gates(settings))
     client = model_client(settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds)
     project = Project(settings.project_root) if settings.project_root else None
     agent = FeatureAgent(
@@ -84,6 +87,7 @@ def main() -> int:
         effort=settings.claude_effort,
         timeout_seconds=settings.job_timeout_seconds,
         max_job_tokens=settings.max_job_tokens,
+        max_wait_seconds=settings.max_wait_seconds,
     )
     name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
     store = JobStore(rq_pool, settings)
@@ -92,6 +96,7 @@ def main() -> int:
         store=store,
         agents=AgentStore(rq_pool),
         agent=agent,
+        gates=gates,
         writer=writer,
         loop=loop,
         models=settings.models,
@@ -126,6 +131,7 @@ def main() -> int:
         log.critical("some jobs do not let go, so the process ends without them")
         _exit_now(1)
     loop.run(writer.stop())
+    loop.run(gates.close())
     loop.run(client.close())
     loop.stop()
     log.info("stopped", extra={"worker": name})
@@ -170,3 +176,10 @@ async def _writer(settings: WorkerSettings) -> LogWriter:
     writer = LogWriter(redis)
     writer.start()
     return writer
+
+
+async def _gates(settings: WorkerSettings) -> GateStore:
+    redis = connect_async(settings.redis_url, timeout_seconds=GATE_TIMEOUT_SECONDS)
+    with suppress(RedisError):
+        await redis.ping()
+    return GateStore(redis)

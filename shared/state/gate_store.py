@@ -1,49 +1,22 @@
 """The gates in front of the model's provider: what all workers know together of its limits, one gate for each model."""
 
+import asyncio
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
-from redis.exceptions import NoScriptError
 
+from shared.contract.schemas import WaitReason
+from shared.gate import LIMITS, Delay, Report
 from shared.state import keys
+from shared.state.script_pipeline import ScriptPipeline
 from shared.state.scripts import Argument, script
 
-Outcome = Literal["accepted", "refused", "unknown", "left"]
-LIMITS = ("requests", "input", "output")
 MOST_JITTER = 0.2
 """Share of a closing that may be added to it, so that workers and other clients do not come back together."""
-
-
-@dataclass(frozen=True)
-class Wait:
-    """The request may not go yet. The job asks again in `wait_ms`; the gate is expected to let it go at `until_ms`."""
-
-    wait_ms: int
-    until_ms: int
-    reason: str
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of a request. `limits` holds what the headers told: limit a minute and what is left, by name."""
-
-    outcome: Outcome
-    retry_after_seconds: float | None = None
-    reason: str = "rate_limited"
-    limits: Mapping[str, tuple[float, float]] | None = None
-
-    def arguments(self, request: str, job_id: str, jitter: float, now_ms: int | None) -> list[Argument]:
-        """The report as its script takes it."""
-        retry_after = "" if self.retry_after_seconds is None else self.retry_after_seconds * 1000
-        told: list[Argument] = []
-        for name in LIMITS:
-            told += (self.limits or {}).get(name, ("", ""))
-        time = "" if now_ms is None else now_ms
-        return [request, job_id, self.outcome, retry_after, jitter, self.reason, time, *told]
+JITTER_OF_RETRY_AFTER = 0.05
+"""The same where the provider said how long: the gate's pacing keeps the workers apart."""
 
 
 @dataclass(frozen=True)
@@ -60,32 +33,39 @@ class GateStore:
     """Asks and reports in one round trip each. In simulations `now_ms` stands in for the server's clock."""
 
     def __init__(self, redis: AsyncRedis, choice: random.Random | None = None) -> None:
-        self._redis = redis
+        self._scripts = ScriptPipeline(redis)
         self._choice = choice or random.Random()  # noqa: S311
 
     async def ask(
         self, model: str, request: str, job_id: str, created_ms: int, input_tokens: int, *, now_ms: int | None = None
-    ) -> Wait | None:
+    ) -> Delay | None:
         """None lets the request go; it has to be reported then. Raises redis.RedisError."""
         args: list[Argument] = [request, job_id, created_ms, input_tokens, "" if now_ms is None else now_ms]
-        wait_ms, until_ms, reason = await self._call("gate_ask", model, args)
-        return Wait(wait_ms, until_ms, reason.decode()) if wait_ms else None
+        wait_ms, until_ms, reason = await self._scripts.call(script("gate_ask"), keys.gate(model), args)
+        return Delay(wait_ms, until_ms, WaitReason(reason.decode())) if wait_ms else None
 
-    async def report(self, model: str, request: str, job_id: str, report: Report, *, now_ms: int | None = None) -> int:
-        """When the gate opens, in ms since the epoch; 0 where it is open. Raises redis.RedisError."""
-        jitter = (
-            self._choice.uniform(0, MOST_JITTER)
-            if report.retry_after_seconds is None
-            else self._choice.uniform(0, 0.05)
-        )
-        return int(await self._call("gate_report", model, report.arguments(request, job_id, jitter, now_ms)))
+    def report(
+        self, model: str, request: str, job_id: str, report: Report, *, now_ms: int | None = None
+    ) -> asyncio.Future[int]:
+        """When the gate opens, in ms since the epoch; 0 where it is open. The future raises redis.RedisError.
 
-    async def _call(self, name: str, model: str, args: list[Argument]) -> Any:
-        called, where = script(name), keys.gate(model)
-        try:
-            return await self._redis.evalsha(called.sha, len(where), *where, *args)
-        except NoScriptError:
-            return await self._redis.eval(called.text, len(where), *where, *args)
+        It need not be awaited: what is asked later is answered later.
+        """
+        most = MOST_JITTER if report.retry_after_seconds is None else JITTER_OF_RETRY_AFTER
+        args = _arguments(report, request, job_id, self._choice.uniform(0, most), now_ms)
+        return self._scripts.call(script("gate_report"), keys.gate(model), args)
+
+    async def close(self) -> None:
+        await self._scripts.close()
+
+
+def _arguments(report: Report, request: str, job_id: str, jitter: float, now_ms: int | None) -> list[Argument]:
+    retry_after = "" if report.retry_after_seconds is None else report.retry_after_seconds * 1000
+    told: list[Argument] = []
+    for name in LIMITS:
+        told += (report.limits or {}).get(name, ("", ""))
+    time = "" if now_ms is None else now_ms
+    return [request, job_id, report.outcome, retry_after, jitter, report.reason.value, time, *told]
 
 
 def view(redis: Redis, model: str, now_ms: float) -> GateView:

@@ -153,7 +153,7 @@ class JobStore:
         reply = script("start").call(self.redis, self.job_keys(job_id), args)
         if reply[0] != b"started":
             return NotStarted(reply[0].decode())
-        number, cause, failures, user, job_input, usage = reply[1:]
+        number, cause, failures, user, job_input, usage, created_at = reply[1:]
         return Attempt(
             job_id=job_id,
             number=number,
@@ -163,6 +163,7 @@ class JobStore:
             input=JobInput.model_validate_json(job_input),
             usage=TokenUsage.model_validate_json(usage),
             execution=execution,
+            created_at=int(created_at or 0),
         )
 
     def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:

@@ -57,6 +57,8 @@ class Attempt:
     input: JobInput
     usage: TokenUsage
     execution: str = ""
+    created_at: int = 0
+    """When the job was created, in milliseconds since the Unix epoch."""
 
     @property
     def run(self) -> str:

@@ -1,13 +1,16 @@
 """What Redis knows about the queue and its clients, asked when somebody scrapes."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from redis import Redis
 from redis.exceptions import RedisError
 
+from shared.clock import now_ms
+from shared.state import gate_store
+from shared.state.gate_store import GateView
 from shared.state.queue_view import queue_size
 
 log = logging.getLogger(__name__)
@@ -16,9 +19,11 @@ log = logging.getLogger(__name__)
 class RedisCollector(Collector):
     """The same figures from whichever process is asked: take the maximum over processes, not the sum."""
 
-    def __init__(self, redis: Redis, queue_key: str) -> None:
+    def __init__(self, redis: Redis, queue_key: str, models: Sequence[str] = ()) -> None:
+        """`models` are those whose gates are told."""
         self._redis = redis
         self._queue_key = queue_key
+        self._models = models
 
     def describe(self) -> list[Metric]:
         """Nothing, so that registering does not ask Redis."""
@@ -27,6 +32,7 @@ class RedisCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         try:
             seen = queue_size(self._redis, self._queue_key)
+            gates = {model: gate_store.view(self._redis, model, now_ms()) for model in self._models}
             clients = int(self._redis.info("clients")["connected_clients"])
         except RedisError as error:
             log.warning("Redis is away, its metrics are left out: %s", type(error).__name__)
@@ -38,4 +44,30 @@ class RedisCollector(Collector):
         yield GaugeMetricFamily(
             "planner_queue_oldest_seconds", "Age of the job that is next, since its creation.", seen.oldest_seconds
         )
+        yield from _of_gates(gates)
         yield GaugeMetricFamily("planner_workers", "Worker processes heard from in the last 10 s.", seen.workers)
+
+
+def _of_gates(gates: Mapping[str, GateView]) -> Iterator[Metric]:
+    families = {
+        "is_open": GaugeMetricFamily(
+            "planner_gate_open",
+            "Whether the provider takes requests for this model, as far as is known.",
+            labels=["model"],
+        ),
+        "waiting": GaugeMetricFamily(
+            "planner_gate_waiting_jobs", "Jobs that wait for the provider to take a request.", labels=["model"]
+        ),
+        "in_flight": GaugeMetricFamily(
+            "planner_gate_requests_in_flight", "Requests of which nothing has been heard yet.", labels=["model"]
+        ),
+        "pace": GaugeMetricFamily(
+            "planner_gate_requests_per_second",
+            "Pace at which requests go; 0: nothing holds them back.",
+            labels=["model"],
+        ),
+    }
+    for model, view in gates.items():
+        for name, family in families.items():
+            family.add_metric([model], float(getattr(view, name)))
+    yield from families.values() if gates else ()

@@ -69,6 +69,17 @@ class WorkerMetrics:
             "Files that the model named for a suggestion and that were left out, by reason.",
             ("reason",),
         )
+        self.provider_wait_seconds = Histogram(
+            "planner_provider_wait_seconds",
+            "Time that a request waited until the model's provider could be asked, where it waited at all.",
+            ("model",),
+            buckets=_WAIT_BUCKETS,
+        )
+        self.requests_refused = Counter(
+            "planner_model_requests_refused",
+            "Requests that the model's provider refused for its limits or its load.",
+            ("model", "reason"),
+        )
         self.slots_used = Gauge("planner_slots_used", "Jobs running in this worker process.")
         self.slots_free = Gauge("planner_slots_free", "Jobs that this worker process could take.")
 

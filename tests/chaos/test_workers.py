@@ -116,6 +116,13 @@ def test_an_attempt_that_takes_too_long_ends_as_timed_out_and_frees_its_slot(sys
     assert Watcher(system, alice.ask("fast")).join().status == "completed"
 
 
+def test_three_suggestions_that_were_whole_when_the_time_was_over_are_delivered(system: Stack, alice: Person) -> None:
+    system.start_worker(JOB_TIMEOUT_SECONDS="4")
+    watcher = Watcher(system, alice.ask("stall after three fast"))
+    job = watcher.join()
+    assert (job.status, job.is_partial, len(job.suggestions or ())) == ("completed", True, 3)
+
+
 def test_a_job_that_nobody_takes_expires_and_its_viewers_are_told(tmp_path: Path) -> None:
     with stack(tmp_path, JOB_TTL_SECONDS="2") as system:
         system.start_web()

@@ -216,8 +216,15 @@ def test_what_is_not_worth_retrying_ends_the_job_at_once(
     assert (job["status"], job["error"]["code"]) == ("failed", code)
 
 
-@pytest.mark.parametrize("trouble", ["overloaded once", "error event once", "broken stream once", "unavailable once"])
-def test_model_trouble_gets_another_attempt_and_one_whole_answer(alice: Person, trouble: str) -> None:
+@pytest.mark.parametrize("trouble", ["overloaded once", "rate limited once", "unavailable once", "bad gateway once"])
+def test_model_trouble_before_the_answer_spends_no_attempt(alice: Person, trouble: str) -> None:
+    events = own_events(alice.watch(alice.ask(f"{trouble} fast")))
+    assert [event.name for event in events].count("started") == 1
+    assert (events[-1].name, events[-1].data["retryCount"]) == ("complete", 0)
+
+
+@pytest.mark.parametrize("trouble", ["error event once", "broken stream once", "early end once"])
+def test_an_answer_that_breaks_gets_another_attempt_and_is_whole_then(alice: Person, trouble: str) -> None:
     events = own_events(alice.watch(alice.ask(f"{trouble} fast")))
     started = [event for event in events if event.name == "started"]
     assert [(event.id, event.data["cause"]) for event in started] == [("1-1", None), ("2-1", "model_error")]
@@ -229,11 +236,19 @@ def test_model_trouble_gets_another_attempt_and_one_whole_answer(alice: Person, 
     assert text.count(complete.data["suggestions"][0]["description"]) == 1
 
 
-def test_trouble_that_lasts_uses_up_the_attempts(system: Stack, alice: Person) -> None:
-    events = own_events(alice.watch(alice.ask("overloaded")))
+def test_three_suggestions_of_an_answer_that_was_cut_are_delivered_as_a_part(alice: Person) -> None:
+    job_id = alice.ask("cut after three fast")
+    last = own_events(alice.watch(job_id))[-1]
+    assert last.name == "complete" and last.data["isPartial"] is True
+    assert len(last.data["suggestions"]) == 3 and last.data["context"]
+    assert alice.read(job_id)["isPartial"] is True
+
+
+def test_answers_that_break_use_up_the_attempts(system: Stack, alice: Person) -> None:
+    events = own_events(alice.watch(alice.ask("broken stream fast")))
     assert [event.data["attempt"] for event in events if event.name == "started"] == [1, 2, 3]
-    assert events[-1].data["code"] == "MODEL_OVERLOADED"
-    assert len(system.requests_for("overloaded")) == 3
+    assert events[-1].data["code"] == "MODEL_UNAVAILABLE"
+    assert len(system.requests_for("broken stream fast")) == 3
 
 
 def test_a_users_own_agent_frames_the_task(system: Stack, alice: Person) -> None:

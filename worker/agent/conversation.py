@@ -27,6 +27,8 @@ class Conversation:
         self.calls_left = MAX_TOOL_CALLS
         self.spent_before = TokenUsage()
         """What the attempts before this one cost."""
+        self.waited_seconds = 0.0
+        """For the model's provider, over all attempts; none of it counts towards the time of one."""
         self._judged: set[tuple[str, ...]] = set()
 
     def proven(self, suggestion: Suggestion) -> Suggestion:

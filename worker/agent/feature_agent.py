@@ -1,13 +1,12 @@
 """The agent: Claude, asked for suggestions. It knows neither Redis nor RQ."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from anthropic import APIError, AsyncAnthropic, AsyncAPIResponse
-from httpx2 import HTTPError, StreamError
+from anthropic import AsyncAnthropic
 from pydantic import ValidationError
 
 from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent
@@ -15,17 +14,19 @@ from shared.errors import AttemptFailed
 from worker.agent import prompts
 from worker.agent.capabilities import ModelCatalogue
 from worker.agent.conversation import Conversation
-from worker.agent.event_reader import EventReader, JsonObject
+from worker.agent.event_reader import JsonObject
+from worker.agent.gate import Gate, OpenGate
+from worker.agent.input_estimates import InputEstimates
 from worker.agent.limits import Haste, Limits
-from worker.agent.model_call import ModelCall
-from worker.agent.model_errors import as_attempt_failure
 from worker.agent.project import Project
 from worker.agent.project_card import ProjectCards
+from worker.agent.provider_waits import ProviderWaits
 from worker.agent.request import Answer, first_request
 from worker.agent.tool_arguments import ALL_TOOLS
 from worker.agent.toolbox import Toolbox
 from worker.agent.tools import make_tools
-from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
+from worker.agent.turn import Turn
+from worker.agent.turn_taker import TurnEvent, TurnTaker
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Answered:
     answer: Answer
 
 
-AgentEvent = Wrote | Said | UsedTool | Spent | Answered
+AgentEvent = TurnEvent | Answered
 
 
 class FeatureAgent:
@@ -47,47 +48,50 @@ class FeatureAgent:
         effort: str = "medium",
         timeout_seconds: float = 120,
         max_job_tokens: int = 1_000_000,
+        max_wait_seconds: float = 300,
     ) -> None:
         self._client = client
         self._project = project
         self._effort = effort
         self._timeout_seconds = timeout_seconds
         self._max_job_tokens = max_job_tokens
+        self._max_wait_seconds = max_wait_seconds
+        self._estimates = InputEstimates()
         self._catalogue = ModelCatalogue(client)
         self._cards = ProjectCards()
 
     async def suggest(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
+        self,
+        job: JobInput,
+        model: str,
+        agent: SuggestionAgent | None,
+        conversation: Conversation,
+        gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]:
         """The run, as it happens; ends with `Answered`. Raises AttemptFailed with a code of the contract.
 
-        `conversation` is the job's, and takes up what its model is shown. Closing the iterator closes the connection
-        to the model.
+        `conversation` is the job's, and takes up what its model is shown. Each request asks the gate first. Closing the
+        iterator closes the connection to the model.
         """
         toolbox = self._toolbox(agent, conversation)
-        limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: 0.0)
+        waits = ProviderWaits(gate or OpenGate(), conversation, self._max_wait_seconds)
+        limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: waits.seconds)
+        turns = TurnTaker(self._client, waits, self._estimates)
         request = await self._first_request(job, model, agent, toolbox, conversation)
-        turn = Turn()
-        try:
-            for number in count(2):
-                turn = Turn(turn.spent)
-                async with self._asked(request, turn) as response:
-                    reader = EventReader()
-                    async for piece in response.iter_bytes():
-                        for event in reader.read(piece):
-                            if told := turn.take(event):
-                                yield told
-                if "tool_choice" in request or not (turn.tool_calls or turn.is_paused):
-                    break
-                spent = conversation.spent_before.plus(turn.spent)
-                if limits.is_spent(spent):
-                    raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
-                results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
-                haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
-                _go_on(request, turn, results, haste)
-        except (APIError, HTTPError, StreamError) as error:
-            raise as_attempt_failure(error) from error
-        yield Answered(_answer(turn))
+        for number in count(2):
+            async with aclosing(turns.take(request)) as events:
+                async for event in events:
+                    yield event
+            turn = turns.turn
+            if "tool_choice" in request or not (turn.tool_calls or turn.is_paused):
+                break
+            spent = conversation.spent_before.plus(turn.spent)
+            if limits.is_spent(spent):
+                raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
+            results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
+            haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
+            _go_on(request, turn, results, haste)
+        yield Answered(_answer(turns.turn))
 
     async def prepare(self, models: Iterable[str]) -> None:
         """Begins to ask what these models can do, and to look at the project, without waiting for either."""
@@ -108,13 +112,6 @@ class FeatureAgent:
         card = await self._cards.card(conversation.project) if conversation.project is not None and tools else ""
         capabilities = await self._catalogue.capabilities(model)
         return first_request(job, model, agent, tools=tools, card=card, capabilities=capabilities, effort=self._effort)
-
-    @asynccontextmanager
-    async def _asked(self, request: dict[str, Any], turn: Turn) -> AsyncIterator[AsyncAPIResponse[Any]]:
-        """The response as it begins: its bytes, since the SDK's models of its events cost most of a worker's time."""
-        with ModelCall(request["model"], turn):
-            async with self._client.beta.messages.with_streaming_response.create(**request) as response:
-                yield response
 
     def _toolbox(self, agent: SuggestionAgent | None, conversation: Conversation) -> Toolbox:
         if self._project is None:
@@ -137,17 +134,15 @@ def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], haste
 
 def _answer(turn: Turn) -> Answer:
     """The answer of the last turn. Why it stopped comes first: a refusal or a cut has no whole answer."""
-    if not turn.is_whole:
-        raise AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early", worth_retrying=True)
     match turn.stop_reason:
         case "refusal":
             raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")
         case "model_context_window_exceeded":
-            raise AttemptFailed(ErrorCode.MODEL_REJECTED, "the context is too long")
+            raise AttemptFailed(ErrorCode.MODEL_REJECTED, "the context is too long", is_cut=True)
         case "end_turn" | "stop_sequence" | None:  # some gateways leave it out
             pass
         case reason:
-            raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}")
+            raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}", is_cut=reason == "max_tokens")
     try:
         return Answer.model_validate_json(turn.answer_json)
     except ValidationError as error:

@@ -12,6 +12,8 @@ from worker.agent.event_reader import JsonObject
 
 MAX_TOKENS = 32_000
 """Thinking counts towards it."""
+LEAST_SUGGESTIONS, MOST_SUGGESTIONS = 3, 5
+"""Of an answer, by the contract."""
 _CACHED: JsonObject = {"type": "ephemeral"}
 
 
@@ -19,7 +21,7 @@ class Answer(Wire):
     """What the model has to answer with."""
 
     context: str | None
-    suggestions: Annotated[list[Suggestion], Field(min_length=3, max_length=5)]
+    suggestions: Annotated[list[Suggestion], Field(min_length=LEAST_SUGGESTIONS, max_length=MOST_SUGGESTIONS)]
 
 
 # As it is written, not as it is read: there a suggestion without files is taken too.

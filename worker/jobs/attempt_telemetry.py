@@ -54,6 +54,10 @@ class AttemptTelemetry:
         """What the attempt has cost so far."""
         self._usage = usage
 
+    def waited(self, seconds: float) -> None:
+        """A wait for the provider is over."""
+        worker_metrics().provider_wait_seconds.labels(self._model_label).observe(seconds)
+
     def wrote(self) -> None:
         """Its first text is on its way to the viewers."""
         self._first_text_at = time.monotonic()

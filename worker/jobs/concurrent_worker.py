@@ -224,6 +224,7 @@ class ConcurrentWorker(RqBookkeeping):
         if not self._taken:
             return
         log.info("draining", extra={"running": len(self._taken), "seconds": self._drain_seconds})
+        self._runner.give_back_waiting()
         self._wait_for_jobs(self._drain_seconds, find_dead_part, is_patient=True)
         self._runner.drain()
         self._wait_for_jobs(GIVE_BACK_SECONDS, find_dead_part)

@@ -7,11 +7,13 @@ from rq.job import Retry
 
 from shared.contract.schemas import ErrorCode, JobStatus
 from shared.state.agent_store import AgentStore
+from shared.state.gate_store import GateStore
 from shared.state.job_store import MAX_STARTS, JobStore
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome
 from shared.telemetry import breadcrumbs
 from shared.telemetry.metrics import job_metrics, worker_metrics
 from worker.jobs.loop_thread import LoopThread
+from worker.jobs.model_gate import ModelGate
 from worker.jobs.running_job import Agent, JobContext, Outcome, RunningJob, Stop
 from worker.jobs.slot import Slot
 from worker.publishing.log_writer import LogWriter
@@ -28,6 +30,7 @@ class JobRunner:
         store: JobStore,
         agents: AgentStore,
         agent: Agent,
+        gates: GateStore,
         writer: LogWriter,
         loop: LoopThread,
         models: tuple[str, ...],
@@ -38,6 +41,7 @@ class JobRunner:
         self._store = store
         self._agents = agents
         self._agent = agent
+        self._gates = gates
         self._writer = writer
         self._loop = loop
         self._models = models
@@ -47,6 +51,7 @@ class JobRunner:
         self._running: dict[str, RunningJob] = {}
         """By RQ's execution: a job that was taken from this worker may come back to it while its first run goes on."""
         self._lock = threading.Lock()
+        self._is_stopping = False
         self._is_draining = False
 
     def run(self, job_id: str, slot: Slot) -> Retry | None:
@@ -87,6 +92,14 @@ class JobRunner:
             if job.attempt.job_id == job_id:
                 self._stop(job, reason)
 
+    def give_back_waiting(self) -> None:
+        """Gives back the jobs that wait for the provider, now or from now on: a stopping worker need not see it out."""
+        with self._lock:
+            self._is_stopping = True
+            running = list(self._running.values())
+        for job in running:
+            self._loop.call(job.give_back_if_waiting)
+
     def drain(self) -> None:
         """Gives every job back, those included that are just starting."""
         with self._lock:
@@ -119,6 +132,8 @@ class JobRunner:
         with self._lock:
             earlier = [other for other in self._running.values() if other.attempt.job_id == job.attempt.job_id]
             self._running[execution] = job
+            if self._is_stopping:
+                job.give_back_if_waiting()
             if self._is_draining:
                 job.stop(Stop.DRAIN)
         for other in earlier:
@@ -135,10 +150,12 @@ class JobRunner:
     def _context(self, attempt: Attempt) -> JobContext:
         agent = self._agents.get(attempt.user_id)
         model = attempt.input.custom_model or self._models[0]
+        label = model if model in self._models else "other"
         return JobContext(
             agent=self._agent,
             model=model,
-            model_label=model if model in self._models else "other",
+            model_label=label,
+            gate=ModelGate(self._gates, model, label, attempt.job_id, attempt.created_at),
             user_agent=agent if agent and agent.is_active else None,
             timeout_seconds=self._timeout_seconds,
             max_attempts=self._store.max_attempts,

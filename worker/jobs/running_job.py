@@ -17,9 +17,12 @@ from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered
-from worker.agent.request import Answer
+from worker.agent.gate import Gate
+from worker.agent.provider_waits import Resumes, Waits
+from worker.agent.request import LEAST_SUGGESTIONS, MOST_SUGGESTIONS, Answer
 from worker.agent.turn import Said, Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
+from worker.jobs.waiting import WaitingJob
 from worker.publishing.notes import NoteWriter
 from worker.publishing.publisher import Publisher
 
@@ -55,7 +58,12 @@ class Outcome(Enum):
 
 class Agent(Protocol):
     def suggest(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
+        self,
+        job: JobInput,
+        model: str,
+        agent: SuggestionAgent | None,
+        conversation: Conversation,
+        gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]: ...
 
 
@@ -71,6 +79,7 @@ class JobContext:
     timeout_seconds: float
     max_attempts: int
     new_publisher: Callable[[int, Callable[[AttemptStatus], None]], Publisher]
+    gate: Gate
     start_again: Callable[[Attempt], Attempt | NotStarted]
     """Starts the attempt after one that failed. It waits for Redis, so it is called in another thread."""
 
@@ -88,6 +97,9 @@ class RunningJob:
         self._spent = TokenUsage()
         self._conversation = Conversation()
         self._telemetry: AttemptTelemetry
+        self._waiting: WaitingJob | None = None
+        """Of the attempt that runs now."""
+        self._may_wait = True
 
     def stop(self, reason: Stop) -> None:
         """Stops the model within milliseconds; what then happens depends on the reason."""
@@ -95,6 +107,12 @@ class RunningJob:
             self._stop = reason
         if self._step is not None:
             self._step.cancel()
+
+    def give_back_if_waiting(self) -> None:
+        """Gives the job back as soon as it waits for its provider: the worker is about to stop."""
+        self._may_wait = False
+        if self._waiting is not None and self._waiting.is_waiting:
+            self.stop(Stop.DRAIN)
 
     async def run(self) -> Outcome:
         """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
@@ -140,6 +158,10 @@ class RunningJob:
         match error:
             case None:
                 return self._complete(step.result(), began)
+            case AttemptFailed(is_cut=True) if len(publisher.suggestions) >= LEAST_SUGGESTIONS:
+                log.warning("what was whole of the answer is delivered: %s", error)
+                whole = Answer(context=publisher.context, suggestions=publisher.suggestions[:MOST_SUGGESTIONS])
+                return self._complete(whole, began, is_partial=True)
             case AttemptLost():
                 return Outcome.LOST
             case AttemptFailed(worth_retrying=True):
@@ -175,16 +197,19 @@ class RunningJob:
     async def _ask(self, publisher: Publisher) -> Answer:
         try:
             async with asyncio.timeout(self._context.timeout_seconds) as limit:
+                self._waiting = WaitingJob(publisher.publish, limit)
                 return await self._listen(publisher)
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long") from None
+            raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long", is_cut=True) from None
 
     async def _listen(self, publisher: Publisher) -> Answer:
         context = self._context
         self._conversation.spent_before = self.attempt.usage
-        asked = context.agent.suggest(self.attempt.input, context.model, context.user_agent, self._conversation)
+        asked = context.agent.suggest(
+            self.attempt.input, context.model, context.user_agent, self._conversation, context.gate
+        )
         notes = NoteWriter(publisher.publish, now_ms)
         try:
             async with aclosing(asked) as events:
@@ -210,6 +235,18 @@ class RunningJob:
                 self._spent = self.attempt.usage.plus(usage)
                 publisher.spent(self._spent)
                 self._telemetry.spent(usage)
+            case Waits() | Resumes():
+                self._wait(event)
+
+    def _wait(self, event: Waits | Resumes) -> None:
+        assert self._waiting is not None
+        if isinstance(event, Resumes):
+            self._waiting.resume()
+            self._telemetry.waited(event.seconds)
+        elif self._may_wait:
+            self._waiting.wait(event)
+        else:
+            self.stop(Stop.DRAIN)
 
     async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
         """What follows a failure worth another attempt: None when that has its number, else how the job ends.
@@ -266,10 +303,11 @@ class RunningJob:
     def _usage(self) -> TokenUsage:
         return self._spent if self._spent.total_tokens else self.attempt.usage
 
-    def _complete(self, answer: Answer, began: float) -> Complete:
+    def _complete(self, answer: Answer, began: float, *, is_partial: bool = False) -> Complete:
         return Complete(
             suggestions=[self._conversation.proven(each) for each in answer.suggestions],
             context=answer.context,
+            is_partial=is_partial,
             token_usage=self._usage(),
             model=self._context.model,
             execution_time_ms=int((time.monotonic() - began) * 1000),

@@ -31,6 +31,8 @@ class PartialAnswer:
         """Of the first item of the list of suggestions in the rest."""
         self._closed_at = 0
         """Where in the rest an item of a list was closed last; 0 where none was."""
+        self.context: str | None = None
+        """The answer's `context`, once a suggestion is whole: it stands before them."""
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False
@@ -57,6 +59,8 @@ class PartialAnswer:
         if not isinstance(items, list) or list(answer)[-1] != "suggestions":
             return []
         self._show(answer)
+        context = answer.get("context")
+        self.context = context if isinstance(context, str) else self.context
         self._settled, self._shown = self._settled + self._shown, ""
         first, self._first_number = self._first_number, self._first_number + len(items) - 1
         self._rest = _RESUMED + rest

@@ -44,6 +44,8 @@ class Publisher:
         self._interval_seconds = interval_seconds
         self._on_answer = on_answer
         self._answer = PartialAnswer()
+        self.suggestions: list[Suggestion] = []
+        """Those that are whole, as they were published."""
         self._sequence = 0
         self._sent_length = 0
         self._logged_bytes = 0
@@ -53,6 +55,11 @@ class Publisher:
         self.on_first_text: Callable[[], None] = lambda: None
         self.proven: Callable[[Suggestion], Suggestion] = lambda suggestion: suggestion.model_copy(update={"files": []})
         """Leaves out the files of a suggestion that nothing proves, before anybody sees it."""
+
+    @property
+    def context(self) -> str | None:
+        """The answer's reading of the page, once a suggestion is whole."""
+        return self._answer.context
 
     def publish(self, event: Event) -> asyncio.Future[AttemptStatus]:
         """Appends an event; it goes behind all earlier ones."""
@@ -86,7 +93,8 @@ class Publisher:
         """Takes a piece of the answer's JSON. Raises AttemptFailed when the log is full."""
         self._answer.write(piece)
         for index, suggestion in self._answer.take_suggestions():
-            self.publish(SuggestionReady(index=index, suggestion=self.proven(suggestion), timestamp=now_ms()))
+            self.suggestions.append(self.proven(suggestion))
+            self.publish(SuggestionReady(index=index, suggestion=self.suggestions[-1], timestamp=now_ms()))
         if self._logged_bytes > MAX_LOG_BYTES:
             raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"the log is longer than {MAX_LOG_BYTES} bytes")
         self._has_text.set()

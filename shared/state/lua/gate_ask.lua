@@ -1,7 +1,7 @@
 -- Asks whether a request may go to the model's provider now. One gate for each model, shared by all workers:
 --   planner:gate:<model>           hash  closedUntil reason refusals | heardAt sequence heardSequence inFlightTokens
 --                                        <limit>PerMs <limit>Left <limit>Cap <limit>At, for requests, input, output
---                                        credits creditsAt | interval nextAt isGuess gone since | probeAt
+--                                        credits creditsAt | interval nextAt gain gone since | probeAt
 --   planner:gate:<model>:waiting   zset  job -> when it was created, ms
 --   planner:gate:<model>:due       zset  job -> when it will ask again, ms
 --   planner:gate:<model>:flight    zset  request of which nothing has been heard -> when it was let go, ms

@@ -1,17 +1,18 @@
 -- Tells the gate of a model what became of a request that it let go. See gate_ask.lua for the keys.
 -- KEYS gate, waiting, due, flight, needs
--- ARGV request, job, outcome (accepted, refused, unknown, left), retry-after ms or '', share added to it, reason,
+-- ARGV request, job, outcome (accepted, refused, cut, unknown, left), retry-after ms or '', share added to it, reason,
 --      now ms or '' for the server's time, then for each limit of requests, input and output tokens: limit a minute,
 --      what is left (both '' where the headers did not tell)
--- `refused` shuts the gate; without a retry-after for a time that doubles from refusal to refusal. `unknown`: nothing
--- was heard of it. `left`: the job does not wait any more. Answers the ms at which the gate opens, 0 where it is open.
+-- `refused` shuts the gate; without a retry-after for a time that doubles from refusal to refusal. `cut` is a refusal in
+-- the middle of a response, after `accepted`. `unknown`: nothing was heard of it. `left`: the same, and the job does not wait any more. Answers the ms at which the gate opens, 0 where it is open.
 -- The same report again changes nothing but what is known of the limits.
 local gate, waiting, due, flight, needs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local request, job, outcome, retry_after, jitter = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = ARGV[7] ~= '' and tonumber(ARGV[7]) or now_ms()
 
 local MARGIN = 1.04           -- how much slower than measured requests go after a refusal
-local FASTER_SLOWLY, FASTER = 0.997, 0.85
+local FIRST_GAIN, LEAST_GAIN = 0.15, 0.003 -- share by which the pace grows with each response, at first and at last
+local SURER = 0.4             -- what is left of the gain with each measurement
 local SLOWER = 1.5
 local LEAST_INTERVAL_MS, LONGEST_INTERVAL_MS, FIRST_INTERVAL_MS = 10, 60000, 1000
 local UNUSUAL_MS = 20000      -- a longer retry-after says nothing about the pace
@@ -22,7 +23,6 @@ local LIFE_MS = 3600000
 if outcome == 'left' then
   redis.call('ZREM', waiting, job)
   redis.call('ZREM', due, job)
-  return 0
 end
 
 local g = {}
@@ -46,7 +46,7 @@ if is_first then
   set('inFlightTokens', math.max(0, number('inFlightTokens', 0) - tokens))
 end
 
-if outcome ~= 'unknown' then
+if outcome ~= 'unknown' and outcome ~= 'left' then
   set('heardAt', now)
   -- What the headers tell of each limit. Our own figure holds the requests that are under way, theirs those of others:
   -- ours is kept between what is left by them, and that less all that is under way.
@@ -85,14 +85,14 @@ if outcome ~= 'unknown' then
     if knows_limits then
       set('interval', 0)
     elseif interval > 0 then
-      set('interval', math.max(LEAST_INTERVAL_MS, interval * (g['isGuess'] == '1' and FASTER or FASTER_SLOWLY)))
+      set('interval', math.max(LEAST_INTERVAL_MS, interval * (1 - number('gain', FIRST_GAIN))))
     else
       set('credits', math.min(MOST_CREDITS, number('credits', 0) + 1))
     end
   end
 
   local closed_until = number('closedUntil', 0)
-  if outcome == 'refused' and is_first then
+  if outcome == 'refused' and is_first or outcome == 'cut' then
     -- Those that were under way when the gate was shut say the same once more, and count once.
     local is_new_closing = now >= closed_until
     local refusals = number('refusals', 0)
@@ -109,7 +109,7 @@ if outcome ~= 'unknown' then
         end
       end
     end
-    set('gone', math.max(0, number('gone', 0) - 1))
+    if is_first then set('gone', math.max(0, number('gone', 0) - 1)) end
     if is_new_closing then
       -- When the provider would have taken this request. Retry-after is rounded up to seconds; the least it can mean.
       local full_at = now + (retry_after and math.max(0, retry_after - 1000) or 0)
@@ -122,12 +122,14 @@ if outcome ~= 'unknown' then
           if retry_after and retry_after > UNUSUAL_MS then measured = math.min(measured, interval * 1.3) end
           measured = math.min(LONGEST_INTERVAL_MS, math.max(LEAST_INTERVAL_MS, measured))
           set('interval', measured)
-          set('isGuess', taken < 3 * math.min(1, 1000 / measured) and '1' or '0')
+          if taken >= 3 * math.min(1, 1000 / measured) then
+            set('gain', math.max(LEAST_GAIN, number('gain', FIRST_GAIN) * SURER))
+          end
         elseif interval > 0 then
           set('interval', math.min(LONGEST_INTERVAL_MS, interval * SLOWER))
         else
           set('interval', math.min(wait, FIRST_INTERVAL_MS))
-          set('isGuess', '1')
+          set('gain', FIRST_GAIN)
         end
       end
       set('since', full_at)

@@ -14,8 +14,10 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
+from shared.contract.schemas import WaitReason
+from shared.gate import Delay, LimitName, Report
 from shared.state import gate_store, keys
-from shared.state.gate_store import GateStore, Report, Wait
+from shared.state.gate_store import GateStore
 
 T = TypeVar("T")
 MODEL = "model"
@@ -46,13 +48,13 @@ class Gate:
 
     async def ask(
         self, at: float, job: str = "job", created: int = 0, tokens: int = 100, request: str = ""
-    ) -> Wait | str:
+    ) -> Delay | str:
         """The request's id where it may go."""
         name = request or f"{job}:{next(self._numbers)}"
         wait = await self.store.ask(MODEL, name, job, created, tokens, now_ms=START_MS + round(at * 1000))
         return wait or name
 
-    async def report(self, at: float, request: Wait | str, report: Report, job: str = "job") -> float:
+    async def report(self, at: float, request: Delay | str, report: Report, job: str = "job") -> float:
         """When the gate opens, in seconds; 0 where it is open."""
         assert isinstance(request, str)
         now = START_MS + round(at * 1000)
@@ -65,8 +67,8 @@ def clock(redis: Redis) -> Clock:
     return Clock(redis.connection_pool.connection_kwargs["port"])
 
 
-def seconds(wait: Wait | str) -> float:
-    assert isinstance(wait, Wait), wait
+def seconds(wait: Delay | str) -> float:
+    assert isinstance(wait, Delay), wait
     return wait.wait_ms / 1000
 
 
@@ -88,7 +90,7 @@ def test_a_retry_after_is_kept_whole_with_jitter_upwards_alone(clock: Clock) -> 
         assert 172 <= opens <= 1 + 171 * 1.2
         for at in (1.1, 60, 171.9):
             wait = await gate.ask(at, "other")
-            assert isinstance(wait, Wait) and wait.reason == "rate_limited"
+            assert isinstance(wait, Delay) and wait.reason == "rate_limited"
             assert (wait.until_ms - START_MS) / 1000 >= 172 and seconds(wait) + at >= 172
         assert isinstance(await gate.ask(opens + 0.01, "other"), str)
 
@@ -99,12 +101,12 @@ def test_without_a_retry_after_the_time_doubles_until_something_is_accepted(cloc
     async def use(gate: Gate) -> list[float]:
         at, closings = 0.0, []
         for _ in range(4):
-            opens = await gate.report(at, await gate.ask(at), Report("refused", None, "overloaded"))
+            opens = await gate.report(at, await gate.ask(at), Report("refused", None, WaitReason.OVERLOADED))
             closings.append(opens - at)
             at = opens + 1.1
         await gate.report(at, await gate.ask(at), OK)
         at += 10
-        opens = await gate.report(at, await gate.ask(at), Report("refused", None, "overloaded"))
+        opens = await gate.report(at, await gate.ask(at), Report("refused", None, WaitReason.OVERLOADED))
         return [*closings, opens - at]
 
     *doubling, again = clock.run(use)
@@ -116,7 +118,7 @@ def test_without_a_retry_after_the_time_doubles_until_something_is_accepted(cloc
 def test_several_refusals_of_one_closing_count_once(clock: Clock) -> None:
     async def use(gate: Gate) -> float:
         requests = [await gate.ask(0, f"job {n}") for n in range(4)]
-        opens = [await gate.report(0.1, each, Report("refused", None, "overloaded")) for each in requests]
+        opens = [await gate.report(0.1, each, Report("refused", None, WaitReason.OVERLOADED)) for each in requests]
         return max(opens)
 
     assert clock.run(use) <= 0.1 + 1.202
@@ -130,8 +132,8 @@ def test_the_same_question_and_the_same_report_twice_count_once(redis: Redis, se
         for _ in range(3):
             assert await gate.ask(0, request="same") == "same"
         assert redis.zcard(keys.gate(MODEL)[3]) == 1
-        first = await gate.report(0.1, "same", Report("refused", None, "overloaded"))
-        again = await gate.report(0.1, "same", Report("refused", None, "overloaded"))
+        first = await gate.report(0.1, "same", Report("refused", None, WaitReason.OVERLOADED))
+        again = await gate.report(0.1, "same", Report("refused", None, WaitReason.OVERLOADED))
         assert first == again and redis.zcard(keys.gate(MODEL)[3]) == 0
 
     clock.run(use)
@@ -147,7 +149,7 @@ def test_those_who_wait_go_in_the_order_in_which_their_jobs_were_created(clock: 
         while at:
             name = min(at, key=lambda each: at[each])
             answer = await gate.ask(at[name], name, ord(name))
-            if isinstance(answer, Wait):
+            if isinstance(answer, Delay):
                 at[name] += seconds(answer)
             else:
                 went.append(name)
@@ -167,7 +169,7 @@ def test_a_waiting_job_that_is_gone_holds_up_the_others_for_a_second_at_most(
         if says_so:
             await gate.report(0, "none", Report("left"), "gone")
         at = seconds(gone)
-        while isinstance(wait := await gate.ask(at, "other", 2), Wait):
+        while isinstance(wait := await gate.ask(at, "other", 2), Delay):
             at += seconds(wait)
         return at
 
@@ -188,7 +190,7 @@ def test_a_request_that_needs_more_than_the_bucket_holds_goes_when_it_is_full(cl
     async def use(gate: Gate) -> float:
         await gate.report(0, await gate.ask(0), Report("accepted", limits={"input": (60_000, 500)}))
         at = 0.0
-        while isinstance(wait := await gate.ask(at, "big", tokens=1_000_000), Wait):
+        while isinstance(wait := await gate.ask(at, "big", tokens=1_000_000), Delay):
             at += seconds(wait)
         return at
 
@@ -309,7 +311,7 @@ class Simulation:
         self.result.questions += 1
         created = round(self._load.arrivals[job] * 1000)
         answer = await self._gate.ask(now, f"job {job}", created, self._load.turn_tokens)
-        if isinstance(answer, Wait):
+        if isinstance(answer, Delay):
             return self._ask_at(now + answer.wait_ms / 1000, job, turn)
         needs = {"requests": 1.0, "input": float(self._load.turn_tokens)}
         waits = [self._buckets[name].wait(now, need) for name, need in needs.items()]
@@ -327,7 +329,7 @@ class Simulation:
         self._at(now + self._load.heard_after * jitter, lambda at: self._report(at, answer, report, job))
         self._at(now + self._load.seconds * jitter, lambda at: self._end(at, job, turn))
 
-    async def _report(self, now: float, request: Wait | str, report: Report, job: int) -> None:
+    async def _report(self, now: float, request: Delay | str, report: Report, job: int) -> None:
         await self._gate.report(now, request, report, f"job {job}")
 
     async def _end(self, now: float, job: int, turn: int) -> None:
@@ -335,11 +337,14 @@ class Simulation:
         if turn + 1 < self._load.turns:
             self._ask_at(now + 0.1, job, turn + 1)
 
-    def _headers(self) -> dict[str, tuple[float, float]] | None:
+    def _headers(self) -> dict[LimitName, tuple[float, float]] | None:
         if not self._has_headers:
             return None
-        left = {name: (each.per_minute, math.floor(each.level)) for name, each in self._buckets.items()}
-        return {**left, "input": (left["input"][0], round(left["input"][1], -3))}
+        requests, tokens = self._buckets["requests"], self._buckets["input"]
+        return {
+            "requests": (requests.per_minute, math.floor(requests.level)),
+            "input": (tokens.per_minute, round(tokens.level, -3)),
+        }
 
 
 def at_once(count: int) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis as AsyncRedis
 
 from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
 from shared.state.agent_store import AgentStore
+from shared.state.gate_store import GateStore
 from shared.state.job_store import CreateLimits, JobStore
 from shared.state.outcomes import Created
 from shared.telemetry import breadcrumbs
@@ -138,7 +139,7 @@ class FailingAgent:
     """Uses a tool, then raises what nobody expects, with a key in it."""
 
     async def suggest(
-        self, job: JobInput, model: str, agent: object, conversation: object
+        self, job: JobInput, model: str, agent: object, conversation: object, gate: object = None
     ) -> AsyncGenerator[AgentEvent, None]:
         yield UsedTool("Read", {"file_path": "a.py"})
         raise LookupError(f"no idea what to do with {API_KEY}")
@@ -155,12 +156,13 @@ def runner(redis: Redis, redis_server: RedisServer, api_settings: ApiSettingsFac
     """What a worker runs jobs with, in this process, on an agent that fails."""
     loop = LoopThread()
     loop.start()
-    writer = loop.run(redis_writer(redis_server.url))
+    writer, gates = loop.run(redis_writer(redis_server.url)), GateStore(AsyncRedis.from_url(redis_server.url))
     yield JobRunner(
         name="here",
         store=JobStore(redis, api_settings()),
         agents=AgentStore(redis),
         agent=FailingAgent(),
+        gates=gates,
         writer=writer,
         loop=loop,
         models=("sandbox",),
@@ -168,6 +170,7 @@ def runner(redis: Redis, redis_server: RedisServer, api_settings: ApiSettingsFac
         interval_seconds=0.1,
     )
     loop.run(writer.stop())
+    loop.run(gates.close())
     loop.stop()
 
 

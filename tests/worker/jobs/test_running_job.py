@@ -1,6 +1,7 @@
 """A running job with an agent that does as it is told: stops at every moment, failures, time-outs."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -21,6 +22,7 @@ from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered
+from worker.agent.gate import Gate, OpenGate
 from worker.agent.request import Answer
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
@@ -42,7 +44,12 @@ class Agent:
         self.is_closed = False
 
     async def suggest(
-        self, job: JobInput, model: str, agent: SuggestionAgent | None, conversation: Conversation
+        self,
+        job: JobInput,
+        model: str,
+        agent: SuggestionAgent | None,
+        conversation: Conversation,
+        gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]:
         step = self.script[self.asked]
         self.asked += 1
@@ -64,7 +71,9 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 0.0)
 
 
-def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, is_ours: bool = True) -> RunningJob:
+def running(
+    agent: running_job.Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, is_ours: bool = True
+) -> RunningJob:
     def new_publisher(number: int, on_answer: Callable[[AttemptStatus], None]) -> Publisher:
         lifetimes = Lifetimes(1, lambda status: 1)
         return Publisher(
@@ -85,6 +94,7 @@ def running(agent: Agent, writer: RecordingWriter, *, timeout_seconds: float = 6
         timeout_seconds=timeout_seconds,
         max_attempts=3,
         new_publisher=new_publisher,
+        gate=OpenGate(),
         start_again=lambda last: (
             replace(last, number=last.number + 1, failures=last.failures + 1) if is_ours else NotStarted.LOST
         ),
@@ -215,3 +225,51 @@ def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> 
     assert run(running(agent, writer, timeout_seconds=0.01)) is Outcome.ENDED
     assert b"TIMEOUT" in writer.appends[-1].data
     assert agent.is_closed
+
+
+WHOLE = '{"title":"t","rationale":"r","description":"d","implementationConsiderations":[],"files":[]}'
+
+
+def writes(*pieces: str, then: Callable[[], Awaitable[object]] | Exception) -> running_job.Agent:
+    class Writer(Agent):
+        async def suggest(
+            self,
+            job: JobInput,
+            model: str,
+            agent: SuggestionAgent | None,
+            conversation: Conversation,
+            gate: Gate | None = None,
+        ) -> AsyncGenerator[AgentEvent, None]:
+            for piece in pieces:
+                yield Wrote(piece)
+            if isinstance(then, Exception):
+                raise then
+            await then()
+
+    return Writer()
+
+
+CUT = AttemptFailed(ErrorCode.BAD_OUTPUT, "stopped by max_tokens", is_cut=True)
+
+
+@pytest.mark.parametrize("then", [CUT, for_ever], ids=["by its length", "by the time limit"])
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_what_is_whole_of_an_answer_that_was_cut_is_delivered_from_three_suggestions_on(
+    count: int, then: Callable[[], Awaitable[object]] | Exception
+) -> None:
+    agent = writes('{"context":"c","suggestions":[', ",".join([WHOLE] * count), ',{"title":"half', then=then)
+    writer = RecordingWriter()
+    assert run(running(agent, writer, timeout_seconds=0.3)) is Outcome.ENDED
+    last = json.loads(writer.appends[-1].data)
+    if count < 3:
+        assert last["code"] == ("BAD_OUTPUT" if then is CUT else "TIMEOUT")
+    else:
+        assert last["isPartial"] is True and last["context"] == "c" and len(last["suggestions"]) == count
+
+
+def test_an_answer_that_broke_otherwise_is_not_taken_for_whole() -> None:
+    broken = AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early")
+    agent = writes('{"context":"c","suggestions":[', ",".join([WHOLE] * 3), then=broken)
+    writer = RecordingWriter()
+    assert run(running(agent, writer)) is Outcome.ENDED
+    assert b"MODEL_UNAVAILABLE" in writer.appends[-1].data

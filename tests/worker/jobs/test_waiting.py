@@ -1,0 +1,118 @@
+"""A running job that waits for its model's provider: what viewers see, and what the wait does not cost."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+import pytest
+
+from shared.clock import now_ms
+from shared.contract.schemas import JobInput, SuggestionAgent, WaitReason
+from tests.worker.jobs.test_running_job import ANSWER, for_ever, run, running, until
+from tests.worker.publishing.recording_writer import RecordingWriter
+from worker.agent.conversation import Conversation
+from worker.agent.feature_agent import AgentEvent, Answered
+from worker.agent.gate import Gate
+from worker.agent.provider_waits import Resumes, Waits
+from worker.jobs.running_job import Outcome, Stop
+
+
+class WaitingAgent:
+    """Waits until each of these times, in milliseconds from now, as long as `pause` takes."""
+
+    def __init__(self, *waits_ms: int, pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)) -> None:
+        self.waits_ms = waits_ms
+        self.pause = pause
+        self.asked = 0
+        self.is_closed = False
+
+    async def suggest(
+        self,
+        job: JobInput,
+        model: str,
+        agent: SuggestionAgent | None,
+        conversation: Conversation,
+        gate: Gate | None = None,
+    ) -> AsyncGenerator[AgentEvent, None]:
+        self.asked += 1
+        try:
+            for wait_ms in self.waits_ms:
+                yield Waits(WaitReason.RATE_LIMITED, now_ms() + wait_ms)
+                await self.pause()
+            yield Resumes(1)
+            yield Answered(ANSWER)
+        finally:
+            self.is_closed = True
+
+
+def test_a_wait_is_told_once_and_again_when_it_becomes_longer() -> None:
+    writer = RecordingWriter()
+    assert run(running(WaitingAgent(30_000, 30_000, 45_000), writer)) is Outcome.ENDED
+    assert writer.told == ["1-1 started", "1-2 waiting", "1-3 waiting", "1-4 complete"]
+    told = json.loads(writer.appends[1].data)
+    assert told["reason"] == "rate_limited" and told["until"] - told["timestamp"] == pytest.approx(30_000, abs=2000)
+
+
+def test_a_short_wait_is_not_told() -> None:
+    writer = RecordingWriter()
+    assert run(running(WaitingAgent(500, 1500, 1900), writer)) is Outcome.ENDED
+    assert writer.told == ["1-1 started", "1-2 complete"]
+
+
+def test_the_time_limit_stands_still_meanwhile() -> None:
+    agent, writer = WaitingAgent(5000, pause=lambda: asyncio.sleep(0.5)), RecordingWriter()
+    assert run(running(agent, writer, timeout_seconds=0.3)) is Outcome.ENDED
+    assert writer.told[-1] == "1-3 complete"
+
+
+def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
+    class Slow(WaitingAgent):
+        async def suggest(
+            self,
+            job: JobInput,
+            model: str,
+            agent: SuggestionAgent | None,
+            conversation: Conversation,
+            gate: Gate | None = None,
+        ) -> AsyncGenerator[AgentEvent, None]:
+            async for event in super().suggest(job, model, agent, conversation, gate):
+                if isinstance(event, Answered):
+                    await for_ever()
+                yield event
+
+    writer = RecordingWriter()
+    assert run(running(Slow(5000), writer, timeout_seconds=0.2)) is Outcome.ENDED
+    assert b"TIMEOUT" in writer.appends[-1].data
+
+
+@pytest.mark.parametrize("reason", [Stop.CANCEL, Stop.DRAIN])
+def test_a_stop_in_a_wait_acts_at_once(reason: Stop) -> None:
+    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    job = running(agent, writer)
+
+    async def stop() -> None:
+        await until(lambda: len(writer.told) > 1)
+        job.stop(reason)
+
+    assert run(job, stop) is (Outcome.ENDED if reason is Stop.CANCEL else Outcome.DRAINED)
+    assert agent.is_closed and agent.asked == 1
+    assert writer.told[2:] == (["1-3 cancelled"] if reason is Stop.CANCEL else [])
+
+
+def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
+    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    job = running(agent, writer)
+
+    async def give_back() -> None:
+        await until(lambda: len(writer.told) > 1)
+        job.give_back_if_waiting()
+
+    assert run(job, give_back) is Outcome.DRAINED
+
+
+def test_it_gives_back_a_job_that_begins_to_wait_later_too() -> None:
+    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    job = running(agent, writer)
+    job.give_back_if_waiting()
+    assert run(job) is Outcome.DRAINED
+    assert writer.told == ["1-1 started"]

@@ -1,0 +1,43 @@
+"""The gate in front of the model's provider, as one job's agent sees it, and what a response tells of the limits."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Protocol
+
+from shared.gate import LIMITS, Delay, LimitName, Report
+
+_HEADERS: dict[LimitName, str] = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
+_PREFIXES = ("anthropic-ratelimit-", "llm_provider-anthropic-ratelimit-")
+"""LiteLLM passes the provider's headers on with a prefix of its own."""
+
+
+class Gate(Protocol):
+    """Of one job and its model. `request` is the id of one request to the model."""
+
+    async def ask(self, request: str, input_tokens: int) -> Delay | None:
+        """None lets the request go; it has to be reported then."""
+
+    def report(self, request: str, report: Report) -> None:
+        """Takes what became of the request, without waiting for anything."""
+
+
+class OpenGate:
+    """Lets everything go, for who is alone with the provider."""
+
+    async def ask(self, request: str, input_tokens: int) -> Delay | None:
+        return None
+
+    def report(self, request: str, report: Report) -> None:
+        pass
+
+
+def limits_of(headers: Mapping[str, str]) -> dict[LimitName, tuple[float, float]]:
+    """The limits that a response's headers tell: how much a minute, and how much of it is left."""
+    told: dict[LimitName, tuple[float, float]] = {}
+    for name in LIMITS:
+        for prefix in _PREFIXES:
+            with suppress(KeyError, ValueError):
+                begin = f"{prefix}{_HEADERS[name]}"
+                told[name] = float(headers[f"{begin}-limit"]), float(headers[f"{begin}-remaining"])
+                break
+    return told

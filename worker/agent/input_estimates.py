@@ -1,0 +1,45 @@
+"""How many input tokens a request will count towards the provider's limit: those that the cache does not hold."""
+
+import json
+from typing import Any
+
+from shared.contract.schemas import TokenUsage
+
+CHARACTERS_A_TOKEN = 4
+WEIGHT_OF_THE_LATEST = 0.3
+
+
+class InputEstimates:
+    """Of all jobs of a process. Instructions and tools of a first request are mostly in the cache: it is learned how
+    much of it is not."""
+
+    def __init__(self) -> None:
+        self._shares: dict[str, float] = {}
+
+    def first(self, request: dict[str, Any]) -> int:
+        """The estimate for a job's first request."""
+        return max(1, round(_tokens(request) * self._shares.get(request["model"], 1.0)))
+
+    def learn(self, request: dict[str, Any], usage: TokenUsage) -> None:
+        """Takes what a first request has cost."""
+        share = _uncached(usage) / max(1, _tokens(request))
+        before = self._shares.get(request["model"], share)
+        self._shares[request["model"]] = before + WEIGHT_OF_THE_LATEST * (share - before)
+
+
+def later(new_messages: list[dict[str, Any]], last: TokenUsage) -> int:
+    """The estimate for a request that is longer by these messages than the last one."""
+    is_cached = last.cache_read_tokens + last.cache_creation_tokens > 0
+    return max(1, _size(new_messages) + (0 if is_cached else last.input_tokens))
+
+
+def _tokens(request: dict[str, Any]) -> int:
+    return _size([request["system"], request["tools"], request["messages"]])
+
+
+def _size(parts: list[Any]) -> int:
+    return len(json.dumps(parts, ensure_ascii=False)) // CHARACTERS_A_TOKEN
+
+
+def _uncached(usage: TokenUsage) -> int:
+    return usage.input_tokens + usage.cache_creation_tokens

@@ -1,0 +1,38 @@
+"""The gates of all workers in front of the model's provider, as the agent of one job asks them."""
+
+import logging
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from shared.gate import Delay, Report
+from shared.state.gate_store import GateStore
+from shared.telemetry.metrics import worker_metrics
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ModelGate:
+    """The gate of one model, for one job. While Redis is away everything goes: the provider says itself what it takes.
+
+    `model_label` is the model as the metrics name it.
+    """
+
+    store: GateStore
+    model: str
+    model_label: str
+    job_id: str
+    created_ms: int
+
+    async def ask(self, request: str, input_tokens: int) -> Delay | None:
+        try:
+            return await self.store.ask(self.model, request, self.job_id, self.created_ms, input_tokens)
+        except RedisError as error:
+            log.warning("Redis is away, the model is asked without the gate: %s", type(error).__name__)
+            return None
+
+    def report(self, request: str, report: Report) -> None:
+        if report.outcome in ("refused", "cut"):
+            worker_metrics().requests_refused.labels(self.model_label, report.reason.value).inc()
+        self.store.report(self.model, request, self.job_id, report)

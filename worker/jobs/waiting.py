@@ -1,0 +1,54 @@
+"""A job's waits for its model's provider, as viewers see them; the attempt's time limit stands still meanwhile."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from shared.clock import now_ms
+from shared.contract.events import Waiting
+from worker.agent.provider_waits import Waits
+
+log = logging.getLogger(__name__)
+
+LEAST_TOLD_MS = 2000
+"""By the contract: shorter waits are not told."""
+MOVED_MS = 1000
+"""`until` has moved when it differs by this much from what was told."""
+TELL_AGAIN_MS = 60_000
+"""A job lives for some time after its latest event: a long wait is told again."""
+
+
+class WaitingJob:
+    """Takes the waits of one attempt as they begin, go on and end. `limit` is the attempt's time limit."""
+
+    def __init__(self, publish: Callable[[Waiting], object], limit: asyncio.Timeout) -> None:
+        self._publish = publish
+        self._limit = limit
+        self._began: float | None = None
+        self._deadline: float | None = None
+        self._told_until_ms = 0
+        self._told_at_ms = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return self._began is not None
+
+    def wait(self, waits: Waits) -> None:
+        """The wait begins, or goes on."""
+        if self._began is None:
+            self._began, self._deadline = asyncio.get_running_loop().time(), self._limit.when()
+            self._limit.reschedule(None)
+        now = now_ms()
+        has_moved = abs(waits.until_ms - self._told_until_ms) >= MOVED_MS
+        if waits.until_ms - now >= LEAST_TOLD_MS and (has_moved or now - self._told_at_ms >= TELL_AGAIN_MS):
+            if not self._told_at_ms:
+                log.info("waiting for the provider: %s", waits.reason.value, extra={"until": waits.until_ms})
+            self._told_until_ms, self._told_at_ms = waits.until_ms, now
+            self._publish(Waiting(reason=waits.reason, until=waits.until_ms, timestamp=now))
+
+    def resume(self) -> None:
+        """The wait is over: the rest of the time runs on from now."""
+        assert self._began is not None
+        if self._deadline is not None:
+            self._limit.reschedule(self._deadline + asyncio.get_running_loop().time() - self._began)
+        self._began, self._told_until_ms, self._told_at_ms = None, 0, 0
