@@ -117,10 +117,16 @@ class Stack:
         return process
 
     def start_sandbox(
-        self, *, chars: int = 20, interval_ms: float = 10, answer_chars: int | None = None, port: int | None = None
+        self,
+        *more: str,
+        chars: int = 20,
+        interval_ms: float = 10,
+        answer_chars: int | None = None,
+        port: int | None = None,
     ) -> Process:
+        """`more` are options of the sandbox, as on its command line."""
         port = port or free_port()
-        options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms)]
+        options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms), *more]
         if answer_chars is not None:
             options += ["--answer-chars", str(answer_chars)]
         process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])

@@ -1,0 +1,128 @@
+"""Two workers and a provider that limits its requests: everybody is answered, and few requests are refused."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import wait_until
+from tests.stack import Person, Stack, Watcher, stack
+
+JOBS_IN_ALL, USERS = 40, 8
+
+
+@contextmanager
+def limited(folder: Path, *options: str, workers: int = 2, **settings: Any) -> Iterator[Stack]:
+    with stack(folder, **settings) as it:
+        it.start_sandbox(*options, chars=200, interval_ms=1)
+        it.start_web()
+        for _ in range(workers):
+            it.start_worker()
+        yield it
+
+
+def asked_together(system: Stack) -> list[Watcher]:
+    """Jobs of several users, created together, and those who watch them."""
+    people = [Person(system, f"user{number}") for number in range(USERS)]
+    jobs = [
+        (person, person.ask(f"Page {number} fast")) for number, person in enumerate(people * (JOBS_IN_ALL // USERS))
+    ]
+    watchers = [Watcher(system, job_id, name=person.name) for person, job_id in jobs]
+    for person in people:
+        person.close()
+    return watchers
+
+
+def all_answered(watchers: list[Watcher], seconds: float) -> None:
+    for watcher in watchers:
+        assert watcher.join(seconds).status == "completed"
+        assert [event.name for event in watcher.kept].count("started") == 1
+
+
+def accepted(system: Stack) -> list[dict[str, Any]]:
+    return [request for request in system.sandbox_requests() if not request["isRefused"]]
+
+
+def seconds_taken(system: Stack) -> float:
+    times = [request["receivedAt"] for request in accepted(system)]
+    return float(max(times) - min(times)) / 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "most_refused"), [((), 4), (("--strip-limit-headers",), 10)], ids=["headers", "stripped"]
+)
+def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_requests_itself(
+    tmp_path: Path, options: tuple[str, ...], most_refused: int
+) -> None:
+    with limited(tmp_path, "--requests-per-minute", "120", "--burst", "5", *options) as system:
+        all_answered(asked_together(system), 60)
+        assert len(accepted(system)) == JOBS_IN_ALL
+        assert len(system.sandbox_requests()) - JOBS_IN_ALL <= most_refused
+        assert seconds_taken(system) <= 1.25 * (JOBS_IN_ALL - 5) / 2
+
+
+def test_the_same_with_a_limit_of_input_tokens(tmp_path: Path) -> None:
+    with limited(tmp_path, "--input-tokens-per-minute", "12000", "--input-tokens-burst", "500") as system:
+        all_answered(asked_together(system), 60)
+        needed = sum(request["inputTokens"] + request["cacheCreationTokens"] for request in accepted(system))
+        assert len(system.sandbox_requests()) - JOBS_IN_ALL <= 4
+        assert needed > 1500, "the limit was felt"
+        assert seconds_taken(system) <= 1.25 * (needed - 500) / 200
+
+
+def test_nobody_asks_before_a_retry_after_is_over_and_the_wait_is_told(tmp_path: Path) -> None:
+    with limited(tmp_path) as system:
+        httpx.post(f"{system.sandbox_url}/sandbox/refusals", json={"count": 1, "retryAfter": 4}).raise_for_status()
+        watchers = asked_together(system)
+        all_answered(watchers, 60)
+        (refused,) = (request for request in system.sandbox_requests() if request["isRefused"])
+        # What was on its way already when the refusal arrived goes on.
+        later = [r for r in accepted(system) if r["receivedAt"] > refused["receivedAt"] + 1000]
+        assert len(later) > JOBS_IN_ALL / 2
+        assert min(r["receivedAt"] for r in later) >= refused["receivedAt"] + 4000
+        assert any(watcher.saw("waiting", reason="rate_limited") for watcher in watchers)
+
+
+def test_a_cancel_in_a_wait_acts_at_once_and_nothing_more_is_asked(tmp_path: Path) -> None:
+    with limited(tmp_path, workers=1) as system:
+        alice = Person(system)
+        job_id = alice.ask("Patient page retry after 60")
+        watcher = Watcher(system, job_id)
+        wait_until(lambda: watcher.saw("waiting"))
+        began = time.monotonic()
+        alice.cancel(job_id)
+        assert watcher.join().status == "cancelled" and time.monotonic() - began < 5
+        assert len(system.sandbox_requests()) == 1
+        alice.close()
+
+
+def test_a_worker_that_stops_gives_back_at_once_what_waits(tmp_path: Path) -> None:
+    with limited(tmp_path, workers=0, DRAIN_SECONDS="60") as system:
+        old = system.start_worker()
+        alice = Person(system)
+        watcher = Watcher(system, alice.ask("Patient page retry after 6 once"))
+        wait_until(lambda: watcher.saw("waiting"))
+        began = time.monotonic()
+        assert old.stop() == 0 and time.monotonic() - began < 15
+        system.start_worker()
+        assert watcher.join().status == "completed"
+        assert watcher.saw("started", attempt=2, cause="drain")
+        refused, answered = system.sandbox_requests()
+        assert answered["receivedAt"] >= refused["receivedAt"] + 6000, "the other worker knows of it"
+        alice.close()
+
+
+def test_a_job_that_has_waited_long_enough_fails_and_says_that_asking_again_may_help(tmp_path: Path) -> None:
+    with limited(tmp_path, workers=1, MAX_WAIT_SECONDS="3") as system:
+        alice = Person(system)
+        watcher = Watcher(system, alice.ask("Hopeless page retry after 60"))
+        job = watcher.join()
+        alice.close()
+        assert job.error is not None
+        assert (job.error.code, job.error.retryable, job.attempt) == ("MODEL_OVERLOADED", True, 1)
+        assert watcher.saw("waiting", reason="rate_limited")
+        assert len(system.sandbox_requests()) == 1
