@@ -4,7 +4,7 @@ Every step answers in one way: by a member of an enum, or by a dataclass where t
 enums are the words that the scripts answer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ class Attempt:
     input: JobInput
     usage: TokenUsage
     execution: str = ""
-    created_at: int = 0
+    created_at: int = field(default=0, compare=False)
     """When the job was created, in milliseconds since the Unix epoch."""
 
     @property

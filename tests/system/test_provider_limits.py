@@ -25,11 +25,12 @@ def limited(folder: Path, *options: str, workers: int = 2, **settings: Any) -> I
         yield it
 
 
-def asked_together(system: Stack) -> list[Watcher]:
+def asked_together(system: Stack, **fields: str) -> list[Watcher]:
     """Jobs of several users, created together, and those who watch them."""
     people = [Person(system, f"user{number}") for number in range(USERS)]
     jobs = [
-        (person, person.ask(f"Page {number} fast")) for number, person in enumerate(people * (JOBS_IN_ALL // USERS))
+        (person, person.ask(f"Page {number} fast", **fields))
+        for number, person in enumerate(people * (JOBS_IN_ALL // USERS))
     ]
     watchers = [Watcher(system, job_id, name=person.name) for person, job_id in jobs]
     for person in people:
@@ -66,12 +67,12 @@ def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_requests_itself
 
 
 def test_the_same_with_a_limit_of_input_tokens(tmp_path: Path) -> None:
-    with limited(tmp_path, "--input-tokens-per-minute", "12000", "--input-tokens-burst", "500") as system:
-        all_answered(asked_together(system), 60)
+    with limited(tmp_path, "--input-tokens-per-minute", "60000", "--input-tokens-burst", "3000") as system:
+        all_answered(asked_together(system, additionalContext="What people ask. " * 55), 60)
         needed = sum(request["inputTokens"] + request["cacheCreationTokens"] for request in accepted(system))
         assert len(system.sandbox_requests()) - JOBS_IN_ALL <= 4
-        assert needed > 1500, "the limit was felt"
-        assert seconds_taken(system) <= 1.25 * (needed - 500) / 200
+        assert needed > 9000, "the limit was felt"
+        assert seconds_taken(system) <= 1.25 * (needed - 3000) / 1000
 
 
 def test_nobody_asks_before_a_retry_after_is_over_and_the_wait_is_told(tmp_path: Path) -> None:

@@ -10,15 +10,18 @@ WEIGHT_OF_THE_LATEST = 0.3
 
 
 class InputEstimates:
-    """Of all jobs of a process. Instructions and tools of a first request are mostly in the cache: it is learned how
-    much of it is not."""
+    """Of all jobs of a process. The cache has most of a first request: instructions, tools and card. So only the job's
+    words count at first; then it is learned how much of a request is not cached."""
 
     def __init__(self) -> None:
         self._shares: dict[str, float] = {}
 
     def first(self, request: dict[str, Any]) -> int:
         """The estimate for a job's first request."""
-        return max(1, round(_tokens(request) * self._shares.get(request["model"], 1.0)))
+        share = self._shares.get(request["model"])
+        return max(
+            1, _size(request["messages"][-1]["content"][-1:]) if share is None else round(_tokens(request) * share)
+        )
 
     def learn(self, request: dict[str, Any], usage: TokenUsage) -> None:
         """Takes what a first request has cost."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -50,8 +50,8 @@ class ProviderWaits:
         self.seconds = 0.0
         """What this attempt has waited so far."""
 
-    async def admission(self, input_tokens: int) -> AsyncGenerator[Waits | Resumes, None]:
-        """Ends when the next request may go. Raises AttemptFailed when the job has waited long enough."""
+    async def admission(self, input_tokens: Callable[[], int]) -> AsyncGenerator[Waits | Resumes, None]:
+        """Ends when the next request, of about so many tokens, may go. Raises AttemptFailed after MAX_WAIT_SECONDS."""
         self._request, began, has_waited = uuid4().hex, time.monotonic(), False
         try:
             while delay := await self._delay(input_tokens):
@@ -96,12 +96,12 @@ class ProviderWaits:
         """The request came to nothing that would tell of limits."""
         self._gate.report(self._request, Report("unknown"))
 
-    async def _delay(self, input_tokens: int) -> Delay | None:
+    async def _delay(self, input_tokens: Callable[[], int]) -> Delay | None:
         """What the gate says; where it knows nothing of a pause of our own, that."""
         own = self._not_before - time.monotonic()
         if own > 0 and self._reason is WaitReason.UNREACHABLE:
             return self._pause(own)
-        if delay := await self._gate.ask(self._request, input_tokens):
+        if delay := await self._gate.ask(self._request, input_tokens()):
             return delay
         own = self._not_before - time.monotonic()
         return self._pause(own) if own > 0 else None

@@ -45,7 +45,7 @@ class TurnTaker:
         failures, has_shown = 0, False
         while True:
             self.turn = Turn(self.turn.spent)
-            async with aclosing(self._waits.admission(self._input_tokens(request))) as waits:
+            async with aclosing(self._waits.admission(lambda: self._input_tokens(request))) as waits:
                 async for wait in waits:
                     yield wait
             try:
