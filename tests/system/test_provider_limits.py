@@ -25,7 +25,7 @@ def limited(folder: Path, *options: str, workers: int = 2, **settings: Any) -> I
         yield it
 
 
-def asked_together(system: Stack, **fields: str) -> list[Watcher]:
+def asked_together(system: Stack, **fields: Any) -> list[Watcher]:
     """Jobs of several users, created together, and those who watch them."""
     people = [Person(system, f"user{number}") for number in range(USERS)]
     jobs = [

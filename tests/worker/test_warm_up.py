@@ -43,7 +43,7 @@ def test_a_worker_that_starts_asks_what_the_model_can_do_and_redis_everything(tm
         before = connections(system)
         worker = system.start_worker(ANTHROPIC_BASE_URL=f"http://127.0.0.1:{model.getsockname()[1]}")
         assert not any(worker.has_said(text) for text in ("warning", "attempt"))
-        assert connections(system) - before == 8
+        assert connections(system) - before == 9
         assert all(system.redis.script_exists(*(script(name).sha for name in SCRIPTS)))
         assert worker.stop() == 0
         asked = []

@@ -189,7 +189,7 @@ def test_each_request_asks_first_and_what_the_headers_tell_is_reported(sandbox: 
     limit, left = first["requests"]
     assert limit == 1_000_000 and left == pytest.approx(1_000_000, abs=1000)
     assert all(tokens > 0 for _, tokens in gate.asked)
-    assert gate.asked[1][1] < gate.asked[0][1], "what the cache holds is not counted again"
+    assert gate.asked[1][1] < 500, "what the cache holds is not counted again"
 
 
 @pytest.mark.parametrize(
