@@ -161,6 +161,9 @@ def test_chosen_colours_leave_the_bar_and_the_cursor_to_be_seen(visit: Visit) ->
     visitor.ask("Coloured page")
     expect(page.get_by_role("progressbar")).to_have_css("appearance", "auto")
     expect(page.get_by_test_id("cursor")).not_to_have_css("background-color", "rgba(0, 0, 0, 0)")
+    shown = "(each) => getComputedStyle(each).backgroundColor"
+    chosen, other = page.locator("label", has_text="Medium"), page.locator("label", has_text="Low")
+    assert chosen.evaluate(shown) != other.evaluate(shown)
 
 
 def test_a_notification_is_asked_for_once_and_only_by_who_wants_it(visit: Visit) -> None:

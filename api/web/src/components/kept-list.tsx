@@ -106,7 +106,7 @@ const KeptItem = ({ request, isCurrent, isChosen, onChoose, onOpen, onForget }: 
   const { input, createdAt, job } = request
 
   return (
-    <li className={cn('flex items-center rounded-md hover:bg-sunken', isCurrent && 'bg-accent-soft')}>
+    <li className={cn('flex items-center rounded-md hover:bg-sunken', isCurrent && 'choice bg-accent-soft')}>
       <Conditional when={isChosen !== null && job.answer !== null}>
         <input
           type="checkbox"

@@ -111,7 +111,7 @@ export const RequestForm = ({ options, draft, isBusy, isFirst, problems, onChang
           {PRIORITY_LEVELS.map((level) => (
             <label
               key={level}
-              className="relative border-l border-line px-1 py-1.5 text-center first:border-l-0 hover:bg-sunken has-checked:bg-accent-soft has-checked:font-semibold has-focus-visible:outline-2 has-focus-visible:-outline-offset-2 has-focus-visible:outline-accent"
+              className="choice relative border-l border-line px-1 py-1.5 text-center first:border-l-0 hover:bg-sunken has-checked:bg-accent-soft has-checked:font-semibold has-focus-visible:outline-2 has-focus-visible:-outline-offset-2 has-focus-visible:outline-accent"
             >
               <input
                 type="radio"
