@@ -33,6 +33,17 @@ def test_the_answer_comes_into_view_on_a_small_screen(visit: Visit, screen: dict
     expect(page.get_by_label("Page or component")).to_be_in_viewport()
 
 
+def test_an_earlier_request_that_is_opened_comes_into_view_on_a_phone(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 360, "height": 640}, has_touch=True)
+    page = visitor.page
+    for name in ("First page fast", "Second page fast"):
+        visitor.ask(name)
+        visitor.waits_for_the_answer()
+    # Far below the answer on the screen.
+    page.get_by_role("region", name="Your requests").get_by_role("button", name=re.compile("^First page fast")).click()
+    expect(page.get_by_role("heading", level=2, name="First page fast")).to_be_in_viewport()
+
+
 def test_waiting_for_the_provider_is_told_with_a_countdown_and_keeps_what_was_there(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
