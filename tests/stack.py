@@ -138,7 +138,7 @@ class Stack:
     def start_web(self, port: int | None = None, **settings: str) -> Process:
         port = port or free_port()
         process = self.start("web", shlex.split(PROCFILE["web"]), PORT=str(port), **settings)
-        wait_until(lambda: _answers(f"http://127.0.0.1:{port}/healthz"))
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
         self.web_port = self.web_port or port
         return process
 
@@ -163,7 +163,7 @@ class Stack:
         self.redis_server.process.wait()
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         return httpx.get(url).is_success
     except httpx.TransportError:
