@@ -224,7 +224,7 @@ def series(metric: Metric) -> Iterator[str]:
 def known(redis_server: RedisServer) -> set[str]:
     """Every series that the processes serve, by name."""
     job_metrics(), api_metrics(), worker_metrics()
-    collector = RedisCollector(Redis.from_url(redis_server.url), "rq:queue:suggestions")
+    collector = RedisCollector(Redis.from_url(redis_server.url), "rq:queue:suggestions", ["sandbox"])
     found = [*REGISTRY.collect(), *collector.collect()]
     return {name for metric in found if metric.name.startswith("planner_") for name in series(metric)}
 
