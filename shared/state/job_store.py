@@ -153,7 +153,7 @@ class JobStore:
         reply = script("start").call(self.redis, self.job_keys(job_id), args)
         if reply[0] != b"started":
             return NotStarted(reply[0].decode())
-        number, cause, failures, user, job_input, usage, created_at = reply[1:]
+        number, cause, failures, user, job_input, usage, created_at, ran_ms = reply[1:]
         return Attempt(
             job_id=job_id,
             number=number,
@@ -164,6 +164,7 @@ class JobStore:
             usage=TokenUsage.model_validate_json(usage),
             execution=execution,
             created_at=int(created_at or 0),
+            ran_ms=int(ran_ms),
         )
 
     def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:

@@ -59,6 +59,8 @@ class Attempt:
     execution: str = ""
     created_at: int = field(default=0, compare=False)
     """When the job was created, in milliseconds since the Unix epoch."""
+    ran_ms: int = field(default=0, compare=False)
+    """How long the job had run before, in milliseconds from the start of its first attempt on, queueing included."""
 
     @property
     def run(self) -> str:

@@ -116,9 +116,10 @@ class RunningJob:
 
     async def run(self) -> Outcome:
         """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
+        # The contract counts from the first attempt, which another worker may have run.
+        began = time.monotonic() - self.attempt.ran_ms / 1000
         while True:
             publisher = self._context.new_publisher(self.attempt.number, self._on_append_reply)
-            began = time.monotonic()
             self._telemetry = telemetry = AttemptTelemetry(self.attempt, self._context.model_label)
             publisher.on_first_text = telemetry.wrote
             publisher.proven = self._conversation.proven

@@ -2,7 +2,7 @@
 --   suggestion:<id>          hash    user status input createdAt attempt failures holder execution cause cancel usage
 --   suggestion:<id>:events   stream  <attempt>-<sequence> -> e (name), d (JSON)
 --   suggestion:<id>:live     channel "<id> <name> <JSON>"
--- and run (which start of the job the attempt belongs to), starts (how many attempts there were), server (whose data it
+-- and firstStart (when its first attempt began, ms), run (which start of the job the attempt belongs to), starts (how many attempts there were), server (whose data it
 -- was when an attempt began), rewound (the last id that somebody saw before the log was found shorter).
 -- `holder` names the worker that runs the job now and is empty while nobody does.
 

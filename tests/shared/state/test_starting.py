@@ -57,6 +57,16 @@ def test_a_start_that_is_sent_again_is_the_same_attempt(store: JobStore, redis: 
     assert started(store, job_id, "w2") == second
 
 
+def test_a_later_start_knows_how_long_the_job_has_run_already(store: JobStore, redis: Redis) -> None:
+    job_id = new_job(store)
+    first = started(store, job_id)
+    assert first.ran_ms == 0
+    began = int(redis.hget(keys.record(job_id), "firstStart") or 0)
+    redis.hset(keys.record(job_id), "firstStart", began - 60_000)
+    store.release(first, "w1")
+    assert 60_000 <= started(store, job_id, "w2").ran_ms < 90_000
+
+
 def test_a_start_says_why_there_is_none(store: JobStore) -> None:
     job_id = running_job(store)
     assert store.start("00000000-0000-4000-8000-000000000000", "w1", "x:y") == "gone"

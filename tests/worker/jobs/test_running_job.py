@@ -72,7 +72,12 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def running(
-    agent: running_job.Agent, writer: RecordingWriter, *, timeout_seconds: float = 60, is_ours: bool = True
+    agent: running_job.Agent,
+    writer: RecordingWriter,
+    *,
+    timeout_seconds: float = 60,
+    is_ours: bool = True,
+    ran_ms: int = 0,
 ) -> RunningJob:
     def new_publisher(number: int, on_answer: Callable[[AttemptStatus], None]) -> Publisher:
         lifetimes = Lifetimes(1, lambda status: 1)
@@ -85,7 +90,7 @@ def running(
             on_answer=on_answer,
         )
 
-    attempt = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage())
+    attempt = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage(), ran_ms=ran_ms)
     context = JobContext(
         agent=agent,
         model="m",
@@ -189,6 +194,12 @@ def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
     assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "2-1 started", "2-3 complete"]
     assert b'"inputTokens":2' in writer.appends[-1].data
     assert b'"retryCount":1' in writer.appends[-1].data
+
+
+def test_the_time_of_a_job_counts_from_its_first_attempt() -> None:
+    writer = RecordingWriter()
+    assert run(running(Agent(None), writer, ran_ms=60_000)) is Outcome.ENDED
+    assert json.loads(writer.appends[-1].data)["executionTimeMs"] >= 60_000
 
 
 def test_failures_are_used_up() -> None:
