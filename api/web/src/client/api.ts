@@ -1,5 +1,6 @@
 /** The HTTP API, one function a call. Every error is an ApiError, or what `fetch` throws when nobody answers in time. */
 
+import { send } from './access.ts'
 import { ApiError } from './api-error.ts'
 import { boundedBy } from './timing.ts'
 import type {
@@ -53,13 +54,14 @@ interface Call {
 }
 
 const call = async <Answer>(path: string, { method = 'GET', body, headers = {} }: Call = {}): Promise<Answer> => {
-  const init: RequestInit = { method, headers: { Accept: 'application/json', ...headers } }
+  const sent: RequestInit = { method }
+  const all: Record<string, string> = { Accept: 'application/json', ...headers }
   if (body !== undefined) {
-    init.headers = { ...init.headers, 'Content-Type': 'application/json' }
-    init.body = JSON.stringify(body)
+    all['Content-Type'] = 'application/json'
+    sent.body = JSON.stringify(body)
   }
   return boundedBy(CALL_MS, async (signal) => {
-    const response = await fetch(ROOT + path, { ...init, signal })
+    const response = await send(ROOT + path, { ...sent, headers: all, signal })
     if (!response.ok) {
       throw await ApiError.from(response)
     }

@@ -1,5 +1,6 @@
 /** The transport: one job's events, over as many connections as it takes. */
 
+import { send } from './access.ts'
 import { ApiError } from './api-error.ts'
 import { EventReader } from './event-reader.ts'
 import { DEFAULT_RETRY_MS, DOUBTFUL_MS, MOST_FAILURES, SIGN_IN_TRIES, STALL_MS, waitMs } from './reconnect.ts'
@@ -114,7 +115,7 @@ class Watcher {
     try {
       stall.set(STALL_MS)
       const init = { headers: this.#headers(), signal: connection.signal, cache: 'no-store' } as const
-      await this.#read(await streamOf(await fetch(this.#options.url, init)), stall)
+      await this.#read(await streamOf(await send(this.#options.url, init)), stall)
     } catch (error) {
       if (error instanceof ApiError && LASTING.has(error.status)) {
         throw error

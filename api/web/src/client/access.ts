@@ -1,0 +1,25 @@
+/** Where the API is, and who asks. A page that the API serves itself sets nothing: it has a cookie, and one origin. */
+
+export interface Access {
+  /** The origin of the API, such as `https://planner.example.com`; empty where it is the page's own. */
+  origin: string
+  /** A bearer token, asked for before each request, so that one that has expired is followed by a new one. */
+  token: (() => string | Promise<string>) | null
+}
+
+let access: Access = { origin: '', token: null }
+
+export const configure = (given: Partial<Access>): void => {
+  access = { ...access, ...given }
+}
+
+type Init = RequestInit & { headers: Record<string, string> }
+
+/** `fetch` of a path of the API. */
+export const send = async (path: string, init: Init): Promise<Response> => {
+  if (access.token === null) {
+    return fetch(access.origin + path, init)
+  }
+  const headers = { ...init.headers, Authorization: `Bearer ${await access.token()}` }
+  return fetch(access.origin + path, { ...init, headers })
+}
