@@ -8,8 +8,9 @@ body=$(python3 -c 'import json, sys; print(json.dumps({"pageOrComponent": sys.ar
 
 # The key makes repeating safe. curl repeats after 408, 429, 5xx and whatever breaks, and heeds Retry-After.
 key=$(python3 -c 'import uuid; print(uuid.uuid4())')
-retry=(--silent --show-error --fail-with-body --max-time 30 --retry 10 --retry-all-errors)
-id=$(curl "${retry[@]}" "${auth[@]}" --header "Idempotency-Key: $key" --json "$body" "$jobs" | field jobId)
+retry=(--silent --show-error --max-time 30 --retry 10 --retry-all-errors)
+created=$(curl "${retry[@]}" "${auth[@]}" --header "Idempotency-Key: $key" --json "$body" "$jobs")
+id=$(field jobId <<<"$created" 2>&-) || { echo "$created" >&2; exit 1; }
 
 # One connection after another, each from the last event that was seen. A connection that is silent for 45 s, three
 # keep-alives, is dead. Text goes by events: a `started` takes back what an earlier attempt has shown.

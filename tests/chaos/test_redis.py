@@ -90,7 +90,11 @@ def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, 
     redis, log = system.redis, keys.log(job_id)
     redis.hset(keys.record(job_id), mapping={"status": "in_progress", "attempt": 1, "holder": "test"})
     redis.zadd(keys.LEASES, {job_id: 99999999999999})
-    redis.xadd(log, {"e": "started", "d": '{"timestamp":1,"attempt":1,"model":"m","agent":"a","cause":null}'}, "1-1")
+    redis.xadd(
+        log,
+        {"e": "started", "d": '{"timestamp":1,"attempt":1,"model":"m","agent":"a","cause":null,"turnsKept":0}'},
+        "1-1",
+    )
     if lost == "a delta":
         wait_until(lambda: watcher.saw("started"), seconds=6)
     redis.xadd(log, {"e": "delta", "d": '{"timestamp":1,"text":"x","totalLength":1}'}, "1-2")
@@ -114,7 +118,7 @@ def test_a_publish_that_is_lost_before_another_one_is_made_up_for_at_once(alice:
         system.redis.zadd(keys.LEASES, {job_id: 99999999999999})
         usage = '{"inputTokens":0,"outputTokens":0,"cacheReadTokens":0,"cacheCreationTokens":0,"totalTokens":0}'
         events = [
-            ("started", '{"timestamp":1,"attempt":1,"model":"m","agent":"a","cause":null}'),
+            ("started", '{"timestamp":1,"attempt":1,"model":"m","agent":"a","cause":null,"turnsKept":0}'),
             ("delta", '{"timestamp":1,"text":"x","totalLength":1}'),
             ("cancelled", f'{{"timestamp":1,"tokenUsage":{usage}}}'),
         ]
