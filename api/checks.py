@@ -1,4 +1,4 @@
-"""What `python -m api --check` looks at."""
+"""The checks of `python -m api --check`."""
 
 from collections.abc import Iterable
 

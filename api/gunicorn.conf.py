@@ -60,7 +60,7 @@ def _metrics_folder() -> str:
     return tempfile.mkdtemp(prefix=prefix)
 
 
-# Before prometheus_client is imported, which looks once.
+# Before prometheus_client is imported, which reads the variable once.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
 
 _host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104

@@ -34,7 +34,7 @@ class Services:
     """Where the built web client is, if it has been built."""
     sweeper: Sweeper
     stopping: Event = field(default_factory=Event)
-    """Set once the process has been told to stop; it is not ready from then on."""
+    """Set once the process has been asked to stop; it is not ready from then on."""
 
     def start(self) -> None:
         """Starts what the process does without being asked."""

@@ -1,4 +1,4 @@
-"""Every error the project raises on purpose. What Redis raises stays redis.RedisError; `is_outage` tells of which kind.
+"""Every error the project raises on purpose. What Redis raises stays redis.RedisError; `is_outage` says of which kind.
 
 PlannerError
 ├── SettingsError       a setting is missing or malformed; the message names it

@@ -1,4 +1,4 @@
-"""What is said at the gate in front of the model's provider: a delay, and what became of a request."""
+"""The messages exchanged with the gate in front of the model's provider: a delay, and what became of a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a request. `limits` holds what the headers told: limit a minute and what is left, by name."""
+    """What became of a request. `limits` holds what the headers said: limit a minute and what is left, by name."""
 
     outcome: Outcome
     retry_after_seconds: float | None = None

@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 16
 
 
 class BoundedThreads(ThreadingMixIn):
-    """Mixed into a server of the standard library, which would start a thread for everybody who connects."""
+    """Mixin that limits the threads of a standard library server, which would start one for each connection."""
 
     daemon_threads = True
 

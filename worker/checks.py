@@ -1,4 +1,4 @@
-"""What `python -m worker --check` looks at."""
+"""The checks of `python -m worker --check`."""
 
 import os
 import subprocess

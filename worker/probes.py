@@ -1,4 +1,4 @@
-"""What a worker process tells of itself: metrics and probes over HTTP on METRICS_PORT, and a probe to be executed."""
+"""How a worker process reports its state: metrics and probes over HTTP on METRICS_PORT, and a probe to be executed."""
 
 import json
 import socket
@@ -87,7 +87,7 @@ def _app(health: Health) -> WSGIApplication:
 
 
 class _Server(BoundedThreads, WSGIServer):
-    """A WSGI server that few can be at, at once."""
+    """A WSGI server that few clients can use at once."""
 
 
 class _Handler(WSGIRequestHandler):

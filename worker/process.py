@@ -139,7 +139,7 @@ def main() -> int:
 
 
 def _exit_now(code: int) -> NoReturn:
-    """Ends the process although threads of it wait for what never comes."""
+    """Ends the process although some of its threads are blocked for good."""
     sentry_sdk.flush(timeout=2)
     logging.shutdown()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The process's one pub/sub connection, which tells when it was cut.
+"""The process's one pub/sub connection, which reports when it was cut.
 
 redis-py's PubSub resubscribes silently; we have to know, because what was published meanwhile is only in the log.
 redis-py makes the connection; what comes over it is read by the event loop, in one piece, and parsed by hiredis, at a

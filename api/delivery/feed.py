@@ -107,7 +107,7 @@ class Feed:
         self._targets = None
 
     def accept(self, message: bytes, now: float) -> None:
-        """Passes an event on if it is the next one, and drops it otherwise.
+        """Passes an event on if it is the next one, and ignores it otherwise.
 
         `message` is `<id> <name> <JSON>`, as it is published; `now` is in seconds of the monotonic clock.
         """
@@ -172,14 +172,14 @@ class Feed:
         return viewers
 
     def expire(self) -> None:
-        """Tells the viewers that the job's life ran out. That event is kept nowhere."""
+        """Sends the viewers the event `EXPIRED`. That event is kept nowhere."""
         if not self.is_over:
             self._has_expired = True
             self._broadcast(_expired(), time.monotonic())
             self.end()
 
     def wait_at(self, queue_position: QueuePosition | None) -> None:
-        """Tells the viewers where the job waits, when that has changed."""
+        """Sends the viewers the job's position in the queue, when that has changed."""
         if queue_position is None or self.is_over:
             self.queue_position = None
         elif queue_position != self.queue_position:

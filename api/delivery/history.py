@@ -1,4 +1,4 @@
-"""What a job's current attempt has said so far, kept so that telling it again costs by its text and not by its events.
+"""What a job's current attempt has said so far, kept so that the cost of a replay grows with its text, not its events.
 
 Neighbouring deltas are kept as one text. Whoever joins gets them as one event that bears the last one's id.
 """

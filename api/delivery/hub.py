@@ -35,7 +35,7 @@ QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
 OBSERVE_SECONDS = 0.01
-"""Metrics are files shared by processes, and dear: of the events that come closer together one is looked at."""
+"""Metrics are files shared by processes, and dear: of the events that come closer together one is measured."""
 
 
 NO_EVENT = EventId(0, 0)
@@ -92,7 +92,7 @@ class Hub:
             raise
 
     def close(self, feed: Feed) -> None:
-        """One user less; with the last one the feed goes."""
+        """Releases the feed; when its last user has done so, the feed is removed."""
         feed.users -= 1
         if feed.users == 0:
             del self._feeds[feed.job_id]

@@ -38,7 +38,7 @@ class Viewer(Protocol):
 
 
 class StreamState(Enum):
-    """Where a stream is. The last three are its ends."""
+    """The state of a stream. The last three are final."""
 
     OPEN = "open"
     ENDING = "ending"

@@ -22,7 +22,7 @@ PREFLIGHT_SECONDS = 600
 
 
 def install(app: Flask, origins: tuple[str, ...]) -> None:
-    """Has to come before what asks who is calling: a preflight carries no token."""
+    """Must be installed before authentication: a preflight carries no token."""
     if not origins:
         return
 

@@ -1,4 +1,4 @@
-"""The headers that clients send and get, as the OpenAPI document tells them."""
+"""The headers that clients send and get, as the OpenAPI document describes them."""
 
 from typing import Any
 

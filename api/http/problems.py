@@ -93,7 +93,7 @@ def on_validation_error(error: ValidationError) -> NoReturn:
 
 
 def problem_of(error: Exception) -> ApiProblem:
-    """What a client is told of an error that is expected. Raises any other error."""
+    """Returns the problem that answers an expected error. Raises any other error."""
     if isinstance(error, ApiProblem):
         return error
     if isinstance(error, RedisError) and is_outage(error):

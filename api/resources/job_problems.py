@@ -1,4 +1,4 @@
-"""What a client is told when it may not have the job that it asks for."""
+"""The problems that answer a request for a job that the client may not have."""
 
 from api.http.paths import parse_job_id
 from api.http.problems import ApiProblem

@@ -29,7 +29,7 @@ from api.server.protocols import ServedApp, ServedStream
 log = logging.getLogger(__name__)
 
 LISTENER_SECONDS = 1.5
-"""gunicorn looks once a second whether it is to stop, then closes its listener. A stream that ends before that would
+"""gunicorn checks once a second whether it has to stop, then closes its listener. A stream that ends before that would
 send its client back to us."""
 SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
 """The streams end over this time, so that their clients do not all come back at once; a sleep a stream would add up."""
@@ -118,7 +118,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         return ClientSocket(sock, idle_seconds=self.cfg.keepalive, request_seconds=request_seconds)
 
     def _refuse(self, sock: ClientSocket) -> None:
-        """Answers 503; otherwise the client would wait in a queue that nobody looks at."""
+        """Answers 503; otherwise the client would wait in a backlog that nobody accepts from."""
         self._planner.count_refused_connection()
         sock.may_still_send = True
         with suppress(OSError), sock:

@@ -77,7 +77,7 @@ def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectio
 
 def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, Any]:
     """What a pool has to know of an address, the kind of its connections included."""
-    # With these notifications on, redis-py would not look whether answers are left over on a connection.
+    # With these notifications on, redis-py would not check whether answers are left over on a connection.
     options: dict[str, Any] = {} if url.startswith("unix:") else {"maint_notifications_config": _NO_NOTIFICATIONS}
     if sentinel_url.is_sentinel(url):
         sentinel = sentinel_url.parse(url)

@@ -33,7 +33,7 @@ from shared.telemetry.metrics import job_metrics
 MAX_STARTS = 10
 """Attempts of a job in all, drains included: no job may go on without an end."""
 LEASE_MS = 8000
-"""A worker that has not renewed for this long has lost its jobs, once two looks agree."""
+"""A worker that has not renewed for this long has lost its jobs, once two polls agree."""
 UNWATCHED_RETENTION_MS = 30_000
 """With a retention of 0 a finished job is gone after this at the latest."""
 RATE_WINDOW_MS = 60_000

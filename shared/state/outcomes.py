@@ -107,7 +107,7 @@ class ReleaseOutcome(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """What a cancel came to, where no worker has to be told."""
+    """The outcome of a cancel, where no worker has to stop."""
 
     GONE = "gone"
     FOREIGN = "foreign"

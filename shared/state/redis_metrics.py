@@ -20,7 +20,7 @@ class RedisCollector(Collector):
     """The same figures from whichever process is asked: take the maximum over processes, not the sum."""
 
     def __init__(self, redis: Redis, queue_key: str, models: Sequence[str] = ()) -> None:
-        """`models` are those whose gates are told."""
+        """`models` are those whose gates are measured."""
         self._redis = redis
         self._queue_key = queue_key
         self._models = models

@@ -66,7 +66,7 @@ NOT_TRIED = (
     *("discard", "exec", "multi", "select", "unsubscribe", "unwatch", "watch"),
 )
 """What the processes do without where they must, and what a transaction cannot hold. Not among them: CLIENT SETINFO,
-which redis-py tries too, but of which an ACL of Redis 7.0 has not heard."""
+which redis-py tries too, but which an ACL of Redis 7.0 does not know."""
 
 COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()} | set(NOT_TRIED)))
 

@@ -1,7 +1,7 @@
 """Finds the jobs whose worker has gone, and puts them back to the front of the queue.
 
 Every process sweeps, workers and API alike, so that a job whose workers are all gone goes back to the queue and its
-viewers are told. No lock is needed: putting a job back is one step that only the first of several can take.
+viewers learn of it. No lock is needed: putting a job back is one step that only the first of several can take.
 """
 
 import logging
@@ -17,12 +17,12 @@ from shared.telemetry.metrics import job_metrics
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.5
-"""Longer than a worker takes to renew (2 s): a job counts as abandoned when two looks this far apart agree, so that a
+"""Longer than a worker takes to renew (2 s): a job counts as abandoned when two polls this far apart agree, so that a
 Redis that stood still for longer than a lease does not restart what is alive."""
 
 
 class Sweeper:
-    """One look a call; the caller sees to the time between."""
+    """Polls once a call; the caller decides the time between two calls."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store

@@ -22,7 +22,7 @@ class Crumb(Enum):
 def add(crumb: Crumb, **facts: str | int | None) -> None:
     """Notes the point; the facts are names, numbers and ids, never what a user or the model wrote."""
     if not sentry_sdk.is_initialized():
-        return  # the SDK would build the breadcrumb, and a line of its own in the log, before it looks
+        return  # the SDK would build the breadcrumb, and a line of its own in the log, before it checks
     category, level, message = crumb.value
     sentry_sdk.add_breadcrumb(category=category, level=level, message=message, data=facts)
 

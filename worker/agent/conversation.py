@@ -1,4 +1,4 @@
-"""What one job and its model have told each other, over all attempts of the job in this process."""
+"""The state of one job's conversation with its model, over all attempts of the job in this process."""
 
 import stat
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ from worker.agent.project import OpenProject
 from worker.agent.secret_names import is_hidden, is_secret
 
 MAX_FILES = 8
-"""Of one suggestion, by the contract."""
+"""Most files of one suggestion, as the contract says."""
 MAX_TOOL_CALLS = 40
-"""Of one job; later ones are told that there are no more, so that the model answers."""
+"""Most tool calls of one job; later ones are answered that there are no more, so that the model answers."""
 
 
 class Conversation:
@@ -49,7 +49,7 @@ class Conversation:
         return suggestion.model_copy(update={"files": list(kept.values())})
 
     def _judge(self, path: str) -> tuple[str, str]:
-        """The path relative to the root, and why it may not be told; '' where it may."""
+        """The path relative to the root, and why it may not be named; '' where it may."""
         if self.project is None:
             return path, "no_project"
         try:

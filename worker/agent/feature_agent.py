@@ -38,7 +38,7 @@ AgentEvent = TurnEvent | Answered
 
 
 class FeatureAgent:
-    """Asks one model for suggestions, with tools where there is a project to look at."""
+    """Asks one model for suggestions, with tools where there is a project to read."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class FeatureAgent:
         yield Answered(_answer(turns.turn))
 
     async def prepare(self, models: Iterable[str]) -> None:
-        """Begins to ask what these models can do, and to look at the project, without waiting for either."""
+        """Begins to ask what these models can do, and to read the project, without waiting for either."""
         if self._project is not None:
             self._cards.begin(self._project.open())
         for model in models:

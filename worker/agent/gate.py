@@ -1,4 +1,4 @@
-"""The gate in front of the model's provider, as one job's agent sees it, and what a response tells of the limits."""
+"""The gate in front of the model's provider, as one job's agent sees it, and the limits in a response's headers."""
 
 from collections.abc import Mapping
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""When a job's model has looked long enough and has to answer."""
+"""Decides when a job's model must stop using tools and answer."""
 
 import time
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from shared.contract.schemas import TokenUsage
 MAX_TURNS = 16
 """Calls of the model in one attempt; in the last one it has to answer."""
 TIME_SHARE = 0.6
-"""Of an attempt's time; the rest is for thinking and writing."""
+"""Share of an attempt's time for using tools; the rest is for thinking and writing."""
 TOKEN_SHARE = 0.9
-"""Of a job's tokens, by the contract."""
+"""Share of a job's tokens after which it has to answer, as the contract says."""
 CACHE_READ_WEIGHT = 0.1
 """What a token read from the cache costs, compared with one of the input."""
 
@@ -37,7 +37,7 @@ class Limits:
         self._haste = Haste.NONE
 
     def before_turn(self, number: int, spent: TokenUsage, *, calls_are_used_up: bool) -> Haste:
-        """How the turn of this number, from 1 on, is asked for. A model that was told and calls on is forced."""
+        """Says how to ask for turn `number`, from 1 on. A model that ignored the request to answer is forced to."""
         if number >= MAX_TURNS or self._haste is not Haste.NONE:
             self._haste = Haste.FORCED
         elif number == MAX_TURNS - 1 or calls_are_used_up or self._is_late() or self._is_dear(spent):

@@ -1,4 +1,4 @@
-"""Runs the short processes that look at the project: each bounded in bytes and time, and killed when it is not needed.
+"""Runs the short processes that read the project: each bounded in bytes and time, and killed when it is not needed.
 
 Whatever touches the project's files runs in one: a slow disk or a huge file then costs the job that asked, and not
 the loop that all jobs of a worker share, nor its end at SIGTERM.
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 MAX_PROCESSES = 16
-"""At once, for all jobs of this worker."""
+"""Most processes at once, for all jobs of this worker."""
 KILL_SECONDS = 1.0
 """A process that hangs in the kernel does not die; after this long nobody waits for it any more."""
 _MAX_PROBLEM_BYTES = 4096

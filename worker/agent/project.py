@@ -1,7 +1,7 @@
 """The project's directory, and the one rule for what of it may be read.
 
 The agent reads what `rg --files` lists in the root, less hidden files, less those whose names say that they hold
-secrets (`secret_names`), less what is not a regular file with a single name (`file_access`). Ignore files are heeded
+secrets (`secret_names`), less what is not a regular file with a single name (`file_access`). Ignore files apply
 whether or not there is a `.git`; none of them can open what is hidden or secret. Read, Grep, Glob and the card of the
 project all go by this module.
 """

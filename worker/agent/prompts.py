@@ -1,4 +1,4 @@
-"""What the model is told. The rules of the output are ours; a user's agent frames the task; the request is data."""
+"""The prompts for the model. The rules of the output are ours; a user's agent frames the task; the request is data."""
 
 import json
 

@@ -117,7 +117,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _originals(name: str) -> list[str]:
-    """The name, and what it may be a backup of; as many for every spelling of a name."""
+    """The name, and what it may be a backup of; the same number of names for every spelling."""
     names = []
     for _ in range(4):
         names += [name, _BACKUP_BEGIN.sub("", name) or name]

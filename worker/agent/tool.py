@@ -1,4 +1,4 @@
-"""One tool: what the model is told of it, and what a call of it gives."""
+"""One tool: its definition for the model, and the answer to a call."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from worker.agent.project import OpenProject
 from worker.agent.tool_arguments import ARGUMENTS, Arguments
 
 MAX_OUTPUT_CHARACTERS = 30_000
-"""Of a tool's answer; what the model is given counts as input of every later call."""
+"""Longest answer of a tool, in characters; what the model is given counts as input of every later call."""
 
 A = TypeVar("A", bound=Arguments)
 

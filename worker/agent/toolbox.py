@@ -1,4 +1,4 @@
-"""The tools of one job, by name: what the model is told of them, and what its calls give."""
+"""The tools of one job, by name: their definitions for the model, and the results of its calls."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_PROBLEM_CHARACTERS = 2_000
 MAX_AT_ONCE = 4
-"""One job leaves room for the others."""
+"""Limit of one job, so that the others have processes left."""
 
 
 class CallableTool(Protocol):

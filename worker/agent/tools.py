@@ -1,4 +1,4 @@
-"""The tools the agent looks at the project with: Read, Grep and Glob, by one rule for what may be read."""
+"""The tools with which the agent reads the project: Read, Grep and Glob, by one rule for what may be read."""
 
 from collections.abc import Sequence
 from typing import Any

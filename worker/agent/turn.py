@@ -151,7 +151,7 @@ class Turn:
         return None
 
     def _write(self, text: str) -> Wrote | None:
-        """Only what belongs to the answer is told: what the model says between tools is not."""
+        """Returns only what belongs to the answer, and not what the model says between tools."""
         self._pieces.append(text)
         piece = self._answer.take(text)
         return Wrote(piece) if piece else None
@@ -174,7 +174,7 @@ class Turn:
         return None
 
     def _end_call(self, block: JsonObject, written: str) -> UsedTool | None:
-        """The call, told where it is one of a tool of ours that can be read. Gateways may give its input whole."""
+        """Returns the call where it is a readable one of a tool of ours. Gateways may give its input whole."""
         given = block.get("input")
         arguments = given if not written.strip() and isinstance(given, dict) else _parsed(written)
         block["input"] = arguments or {}
@@ -201,7 +201,7 @@ def _parsed(written: str) -> JsonObject | None:
 
 
 def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:
-    """The cumulative usage of one call; `message_delta` may leave out what `message_start` told."""
+    """The cumulative usage of one call; `message_delta` may leave out what `message_start` contained."""
 
     def count(name: str, before: int) -> int:
         value = usage.get(name)

@@ -20,7 +20,7 @@ from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 4
-"""Of one turn. Refusals of the provider do not count: waiting for it is bounded by time."""
+"""Most requests for one turn. Refusals of the provider do not count: waiting for it is bounded by time."""
 
 TurnEvent = Wrote | Said | UsedTool | Spent | Waits | Resumes
 
@@ -40,7 +40,7 @@ class TurnTaker:
     async def take(self, request: dict[str, Any]) -> AsyncGenerator[TurnEvent, None]:
         """The next turn as it happens. Raises AttemptFailed where it failed for good, or after its answer was shown.
 
-        The calls of tools are told when the turn is whole, since one that is asked again may call others.
+        The calls of tools are yielded when the turn is whole, since one that is asked again may call others.
         """
         failures, has_shown = 0, False
         while True:

@@ -1,4 +1,4 @@
-"""Tells metrics, logs and Sentry what an attempt did."""
+"""Reports to metrics, logs and Sentry what an attempt did."""
 
 import logging
 import time
@@ -27,7 +27,7 @@ _TOKEN_KINDS = {
 
 
 class AttemptTelemetry:
-    """Of one attempt; `close` must follow. `model_label` is the model as the metrics name it: one of a few."""
+    """Reports about one attempt; `close` must follow. `model_label` is the model's label in the metrics."""
 
     def __init__(self, attempt: Attempt, model_label: str) -> None:
         self._attempt = attempt
@@ -51,15 +51,15 @@ class AttemptTelemetry:
         breadcrumbs.add(Crumb.TOOL_USED, name=name)
 
     def spent(self, usage: TokenUsage) -> None:
-        """What the attempt has cost so far."""
+        """Takes the tokens that the attempt has used so far."""
         self._usage = usage
 
     def waited(self, seconds: float) -> None:
-        """A wait for the provider is over."""
+        """Counts a wait for the provider that is over."""
         worker_metrics().provider_wait_seconds.labels(self._model_label).observe(seconds)
 
     def wrote(self) -> None:
-        """Its first text is on its way to the viewers."""
+        """Notes that the attempt's first text is on its way to the viewers."""
         self._first_text_at = time.monotonic()
         worker_metrics().first_delta_seconds.observe(self._first_text_at - self._began)
 
@@ -71,7 +71,7 @@ class AttemptTelemetry:
         self._outcome = outcome
 
     def ended(self, final: Event) -> None:
-        """The job has ended with this attempt."""
+        """Notes that the job has ended with this attempt."""
         status = final.final_status
         assert status is not None
         code = final.code.value if isinstance(final, Failed) else ""

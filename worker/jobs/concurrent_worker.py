@@ -34,8 +34,8 @@ from worker.jobs.slot import Slot, current_slot
 log = logging.getLogger(__name__)
 
 DEQUEUE_SECONDS = 1
-"""A blocking pop waits this long; then the worker looks whether it is to stop. No signal handler ever raises, so no job
-that was popped gets lost on the way."""
+"""A blocking pop waits this long; then the worker checks whether it has to stop. No signal handler ever raises, so no
+job that was popped gets lost on the way."""
 SUSPENSION_SECONDS = 1.0
 """`rq suspend` and `rq resume` take effect within this time."""
 GIVE_BACK_SECONDS = 10.0

@@ -14,7 +14,7 @@ UNSENT_SECONDS = 60.0
 
 
 class Health:
-    """Looks at the parts of a running worker; for any thread."""
+    """Checks the parts of a running worker; callable from any thread."""
 
     def __init__(self, *, loop: LoopThread, writer: LogWriter, heartbeat: Heartbeat, worker: ConcurrentWorker) -> None:
         self._loop = loop

@@ -20,7 +20,7 @@ LOOP_STALL_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Renews every 2 s for 8 s, and only while the loop turns: a worker that hangs loses its jobs to others."""
+    """Renews every 2 s for 8 s, and only while the event loop runs: a worker that hangs loses its jobs to others."""
 
     def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, show_presence: Callable[[], None]) -> None:
         """`store` and `show_presence` must not share connections with the slots, for which a lease could not wait."""
@@ -43,7 +43,7 @@ class Heartbeat:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its thread lives."""
+        """Whether the heartbeat's thread is running."""
         return self._thread.is_alive()
 
     def _run(self) -> None:

@@ -12,7 +12,7 @@ BEAT_SECONDS = 0.5
 
 
 class LoopThread:
-    """Started and stopped once. `is_alive` tells whether the loop still turns."""
+    """Started and stopped once. `is_alive` says whether the loop still handles events."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -36,11 +36,11 @@ class LoopThread:
 
     @property
     def is_running(self) -> bool:
-        """Whether its thread lives."""
+        """Whether the loop's thread is running."""
         return self._thread.is_alive()
 
     def is_alive(self, within_seconds: float) -> bool:
-        """Whether the loop has turned lately: a loop that hangs must not keep its leases."""
+        """Whether the loop has handled events lately: a loop that hangs must not keep its leases."""
         return time.monotonic() - self._beat < within_seconds
 
     def _turn(self) -> None:

@@ -63,7 +63,7 @@ class RqBookkeeping(BaseWorker):
         self._lease_pool = lease_pool
 
     def register_birth(self) -> None:
-        """Registers the worker. Its name is its own, so there is nothing to look up first."""
+        """Registers the worker. Its name is unique, so no earlier registration has to be checked."""
         self.birth_date = self.last_heartbeat = now()
         self.show_presence()
 

@@ -11,11 +11,11 @@ from worker.agent.provider_waits import Waits
 log = logging.getLogger(__name__)
 
 LEAST_TOLD_MS = 2000
-"""By the contract: shorter waits are not told."""
+"""Shorter waits are not published, as the contract says."""
 MOVED_MS = 1000
-"""`until` has moved when it differs by this much from what was told."""
+"""`until` is published again when it differs by this much from what was published."""
 TELL_AGAIN_MS = 60_000
-"""A job lives for some time after its latest event: a long wait is told again."""
+"""A long wait is published again after this time, because each event prolongs the job's life in Redis."""
 
 
 class WaitingJob:

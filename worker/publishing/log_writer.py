@@ -100,7 +100,7 @@ class LogWriter:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it writes; for any thread."""
+        """Whether the writer's task still runs; callable from any thread."""
         return self._task is not None and not self._task.done()
 
     @property
@@ -114,7 +114,7 @@ class LogWriter:
     def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
         """Queues the event behind all earlier ones; the answer tells how its attempt stands.
 
-        While Redis is away it waits: nothing is dropped, and nothing overtakes.
+        While Redis is unreachable the event waits: none is discarded, and the order stays.
         """
         future: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(event, future))

@@ -16,8 +16,8 @@ _BLANKS = re.compile(r"\s+")
 class NoteWriter:
     """Takes the model's words in pieces, cut anywhere, and gives `publish` a note at most every two seconds.
 
-    What was said since the last note is told up to its last sentence; where no sentence ends for so long, up to the
-    last word. Runs on the event loop.
+    A note holds what was said since the last one, up to its last sentence; where no sentence ends for so long, up to
+    the last word. Runs on the event loop.
     """
 
     def __init__(self, publish: Callable[[Note], object], now_ms: Callable[[], int]) -> None:
@@ -45,7 +45,7 @@ class NoteWriter:
             self._timer = loop.call_at(due, self._tell)
 
     def stop(self) -> None:
-        """Forgets what has not been told: the answer begins, or the attempt is over."""
+        """Discards what has not been published: the answer begins, or the attempt is over."""
         if self._timer is not None:
             self._timer.cancel()
         self._timer, self._pending, self._is_ended = None, "", False

@@ -10,9 +10,9 @@ from shared.contract.schemas import Suggestion
 
 _STRUCTURE = re.compile(r'["\\{}\[\]]')
 _SUGGESTION_DEPTH = 2
-"""Inside the answer's object and its list."""
+"""Nesting depth of a suggestion: inside the answer's object and its list."""
 _RESUMED = '{"suggestions":[null'
-"""Stands before the rest of an answer for all that has been settled; the null for the last suggestion of it."""
+"""Replaces the settled part of an answer in front of the rest; the null replaces its last suggestion."""
 
 
 class PartialAnswer:
@@ -25,10 +25,10 @@ class PartialAnswer:
     def __init__(self) -> None:
         self._settled = ""
         self._shown = ""
-        """Of the rest."""
+        """The text that the unsettled part of the answer, `_rest`, gave last."""
         self._rest = ""
         self._first_number = 1
-        """Of the first item of the list of suggestions in the rest."""
+        """The number, from 1 on, of the first item in the list of suggestions in `_rest`."""
         self._closed_at = 0
         """Where in the rest an item of a list was closed last; 0 where none was."""
         self.context: str | None = None

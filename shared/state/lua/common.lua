@@ -21,7 +21,7 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- Redis looks at its memory, and at whether it is a primary, with a script's first write. After one that is allowed
+-- Redis checks its memory, and whether it is a primary, with a script's first write. After one that is allowed
 -- when memory is full, such as this one, which changes nothing, all others of the script are allowed too.
 local function write_even_when_full(leases)
   redis.call('ZREM', leases, '')
@@ -114,8 +114,8 @@ local function is_ambiguous(cursor, rewound)
   return attempt == lost_attempt and sequence <= lost_sequence
 end
 
--- As read.lua has it. A long log is not worth taking through Lua, which takes six times as long as XRANGE by itself: of
--- that only the id is told from which on it has to be asked for.
+-- As read.lua describes it. Reading a long log in Lua takes six times as long as XRANGE by itself, so for a long log the
+-- script answers only the id from which on the caller has to read.
 local LONG = 200
 local function read(record, log, cursor, part)
   local r = redis.call('HMGET', record, 'status', 'attempt', 'user', 'createdAt', 'input', 'holder', 'run',

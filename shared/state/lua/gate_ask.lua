@@ -4,9 +4,9 @@
 --                                        credits creditsAt | interval nextAt gain gone since | probeAt
 --   planner:gate:<model>:waiting   zset  job -> when it was created, ms
 --   planner:gate:<model>:due       zset  job -> when it will ask again, ms
---   planner:gate:<model>:flight    zset  request of which nothing has been heard -> when it was let go, ms
+--   planner:gate:<model>:flight    zset  request without a report so far -> when it was let go, ms
 --   planner:gate:<model>:needs     hash  the same request -> "<sequence> <input tokens>"
--- Three ways of pacing: by the limits that the provider's headers have told; without them, after a refusal, by an
+-- Three ways of pacing: by the limits in the provider's headers; without them, after a refusal, by an
 -- interval that is found from what was accepted between refusals; while nothing is known, by credits, of which a few
 -- are there from the start, more come with time, and one with each response.
 -- KEYS gate, waiting, due, flight, needs
@@ -18,7 +18,7 @@ local request, job, created, tokens = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonum
 local now = ARGV[5] ~= '' and tonumber(ARGV[5]) or now_ms()
 
 local FORGET_MS = 60000       -- without news for so long, nothing is known of the limits
-local FLIGHT_MS = 120000      -- a request of which nothing was heard for so long is lost with its worker
+local FLIGHT_MS = 120000      -- a request without a report for so long is lost with its worker
 local GRACE_MS = 1000         -- a job that comes so late to ask again has lost its place in the order
 local RECHECK_MS = 5000       -- a waiting job asks again at least so often, once the gate is open
 local CREDITS, CREDITS_A_MS = 4, 0.02

@@ -4,7 +4,8 @@
 --      now ms or '' for the server's time, then for each limit of requests, input and output tokens: limit a minute,
 --      what is left (both '' where the headers did not tell)
 -- `refused` shuts the gate; without a retry-after for a time that doubles from refusal to refusal. `cut` is a refusal in
--- the middle of a response, after `accepted`. `unknown`: nothing was heard of it. `left`: the same, and the job does not wait any more. Answers the ms at which the gate opens, 0 where it is open.
+-- the middle of a response, after `accepted`. `unknown`: the request says nothing about limits. `left`: the same, and
+-- the job does not wait any more. Answers the ms at which the gate opens, 0 where it is open.
 -- The same report again changes nothing but what is known of the limits.
 local gate, waiting, due, flight, needs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local request, job, outcome, retry_after, jitter = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -58,7 +59,7 @@ if outcome ~= 'unknown' and outcome ~= 'left' then
     local per_minute, left = tonumber(ARGV[6 + 2 * i]), tonumber(ARGV[7 + 2 * i])
     if per_minute and per_minute > 0 and left then
       knows_limits = true
-      -- What is left of tokens is told in thousands.
+      -- The headers round what is left of tokens to thousands.
       if limit ~= 'requests' and left > 0 and left % 1000 == 0 then left = left - 500 end
       local per_ms = per_minute / 60000
       local least = left - under_way[limit]

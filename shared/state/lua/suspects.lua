@@ -3,7 +3,7 @@
 -- out there, so that its length is the truth.
 -- KEYS leases, queue, RQ's intermediate list, RQ's registry of started executions
 -- Answers job, lease, execution, again and again; '' for what there is none of. The names in RQ's lists are anybody's:
--- nothing that stands there may end the look.
+-- nothing that stands there may end the script.
 local leases, queue, intermediate, started = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local now, found, seen, queued = now_ms(), {}, {}, {}
 local prefix = prefix_of(leases, 'planner:leases')
