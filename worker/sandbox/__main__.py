@@ -25,7 +25,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and hangs up on open streams when it is told to stop."""
+    """Says when it listens, and hangs up on open streams when it is asked to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -47,7 +47,7 @@ class _Server(uvicorn.Server):
 
 
 def main() -> None:
-    """Serve until told to stop."""
+    """Serves until a signal asks it to stop."""
     options = read_options()
     logging.basicConfig(stream=sys.stdout, level=logging.WARNING, format="sandbox: %(levelname)s %(message)s")
     config = uvicorn.Config(

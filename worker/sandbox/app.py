@@ -1,4 +1,4 @@
-"""The HTTP application: its routes, its errors, and what tests may look at."""
+"""The HTTP application: its routes, its errors, and what tests may read."""
 
 import json
 from typing import Any

@@ -141,7 +141,7 @@ class Scenario:
 
     tool_turns: int | None = None  # none: as many as a look at the page needs
     calls_a_turn: int = 1
-    never_stops: bool = False  # it calls tools until it is told to answer
+    never_stops: bool = False  # it calls tools until it is asked to answer
     never_listens: bool = False  # a text does not tell it, only `tool_choice: none`
     habits: frozenset[str] = frozenset()
 

@@ -1,4 +1,4 @@
-"""What was asked of the sandbox, for tests to look at."""
+"""Records the requests to the sandbox, for tests to read."""
 
 import json
 import time

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from worker.sandbox.options import Options
 from worker.sandbox.wire import ApiError, RequestRefused
 
-_ROUNDED_FROM = 10_000  # what is left of larger buckets is told in thousands, as the real headers do
+_ROUNDED_FROM = 10_000  # the level of larger buckets is rounded to thousands, as in the real headers
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What the sandbox may be told when it starts: options of its command line, and their variables in the environment."""
+"""The options of the sandbox: arguments of its command line, and their variables in the environment."""
 
 import argparse
 import os

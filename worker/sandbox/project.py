@@ -33,7 +33,7 @@ _SOURCE = frozenset(
     )
 )
 _PROSE = frozenset(("md", "mdx", "rst", "txt"))
-# Never worth a look: generated, vendored, or not text at all.
+# Never read: generated, vendored, or not text at all.
 _SKIPPED_PARTS = frozenset(("node_modules", "site-packages", "dist", "build", "vendor", "__pycache__"))
 _SKIPPED_SUFFIXES = frozenset(
     (

@@ -1,4 +1,4 @@
-"""The author: a deterministic stand-in for the model, which looks before it writes."""
+"""The author: a deterministic stand-in for the model, which calls tools before it writes."""
 
 import re
 from itertools import islice

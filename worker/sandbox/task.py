@@ -1,4 +1,4 @@
-"""What the sandbox is asked: the `<request>` block of the conversation, and what it has looked at since."""
+"""What the sandbox is asked: the `<request>` block of the conversation, and the results of its tool calls since."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-/** What the agent has said and looked at before it writes, as lines in the order in which it did. Pure. */
+/** The agent's notes and tool calls before it writes, as lines in the order in which it did. Pure. */
 
 import type { Job } from './client/transcript.ts'
 import { toolSentence } from './plain-tool.ts'

@@ -27,7 +27,7 @@ export const turnOff = (): NotifyState => {
   return notifyState()
 }
 
-/** Says so, unless the page is being looked at. */
+/** Shows the notification, unless the page is visible. */
 export const notify = (title: string, body: string): void => {
   if (notifyState() !== 'on' || document.visibilityState === 'visible') {
     return

@@ -17,8 +17,8 @@ export interface Waiting {
 }
 
 /**
- * Resolves some time after the deadline: `late` where the server says, twice, that it is still at it; `elsewhere` where
- * the stream should have told another thing by now. While the server cannot be reached nothing is known, so nothing is said.
+ * Resolves some time after the deadline: `late` where the server says, twice, that it still works on the job; `elsewhere` where
+ * the stream should have shown another state by now. While the server cannot be reached nothing is known, so nothing is said.
  */
 export const lateness = async ({ deadline, attempt, signal, look }: Waiting): Promise<'late' | 'elsewhere' | 'aborted'> => {
   while (!signal.aborted && Date.now() < deadline) {

@@ -1,4 +1,4 @@
-/** What the agent looks at, in plain words. Pure. */
+/** Describes the calls of the agent's tools in plain words. Pure. */
 
 import type { ToolUse } from './client/transcript.ts'
 

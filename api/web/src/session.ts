@@ -16,7 +16,7 @@ export interface Session {
   job: Job
   connection: Connection
   trouble: Trouble | null
-  /** Whether this browser's own copy of the job has been looked for; before that the server is not asked. */
+  /** Whether the search for this browser's own copy of the job is over; before that the server is not asked. */
   isKeptChecked: boolean
   /** Shown from this browser's own copy. */
   isFromKept: boolean
@@ -27,7 +27,7 @@ export interface Session {
   stepBeganAt: number | null
   /** From when the attempt's time limit counts, waits for the provider added; null while nothing is being written. */
   countedFrom: number | null
-  /** How far the server's clock was ahead of ours when this page first heard from it. */
+  /** How far the server's clock was ahead of ours when its first event reached this page. */
   clockOffsetMs: number
 }
 

@@ -21,7 +21,7 @@ export const signInLink = (told: string | null): string | null => {
 /** Called with the job on the screen when somebody goes to sign in. */
 export const leaveOffAt = (jobId: string | null): void => remember(LEFT_OFF, jobId, 'session')
 
-/** The job that was on the screen when somebody went to sign in from this tab; told once. */
+/** The job that was on the screen when somebody went to sign in from this tab; returned once. */
 export const leftOff = (): string | null => {
   const jobId = remembered(LEFT_OFF, 'session') as string | null
   remember(LEFT_OFF, null, 'session')

@@ -11,7 +11,7 @@ export interface FormErrors {
   errors: FieldErrors
   /** Takes what was found in a form that is about to be sent; whether it may be. */
   accept: (found: readonly FieldProblem[]) => boolean
-  /** A field that is changed is no longer wrong until it is looked at again. */
+  /** A field that is changed shows no error until the form is checked again. */
   change: (field: string) => void
 }
 
@@ -27,7 +27,7 @@ export const useFormErrors = (labels: Readonly<Record<string, string>>, fromServ
   )
 
   useEffect(() => {
-    // Whoever types on while the server looks at the form is left alone.
+    // The focus stays where it is for a person who goes on typing while the server checks the form.
     if (fromServer.length + own.length > 0 && !hasChanged.current) {
       focusFirstInvalid(form.current)
     }

@@ -1,4 +1,4 @@
-/** How the job stands, for whoever looks elsewhere: in the tab's title, and by a notification at its end. */
+/** Shows the job's state to a person in another tab or window: in the tab's title, and by a notification at its end. */
 
 import { useEffect } from 'react'
 import { notify } from './notify.ts'

@@ -16,7 +16,7 @@ import { timedOut, troubleOf } from './trouble.ts'
 
 /** Further tries of one submit when nobody answered; with the same key, so that they make one job. */
 const CREATION_RETRIES = 2
-/** Whoever looks again wants to wait at least this much longer. */
+/** A person who watches a late job again waits at least this much longer. */
 const MORE_PATIENCE_MS = 30_000
 
 export interface SuggestFeatureOptions {
@@ -224,7 +224,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
   }
 }
 
-/** The end as the server tells it; not a time-out of the page's own. */
+/** The end as the server reports it; not a time-out of the page's own. */
 const isFinal = ({ job }: Session): boolean => job.answer !== null || job.error !== null || job.status === 'cancelled'
 
 const openedFromAddress = (idle: Session): Session => {

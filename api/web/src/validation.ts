@@ -1,4 +1,4 @@
-/** What can be told about a form before it is sent; the server has the last word. Pure. */
+/** Checks a form before it is sent; the server checks it again. Pure. */
 
 import type { FieldProblem } from './client/types.gen.ts'
 import { lengthOf } from './words.ts'

@@ -13,7 +13,7 @@ export interface Written {
 const CONSIDERATIONS = /\n\n(?=- )/u
 const WHY = '\nWhy: '
 
-/** `whole` is how many suggestions have come as whole ones: their text is not looked at any more. */
+/** `whole` is how many suggestions have come as whole ones: their text is not parsed any more. */
 export const writtenIn = (text: string, whole: number): Written => {
   const first = beginOf(text, 1, 0)
   const context = (first === null ? text : text.slice(0, first.at)).trim()

@@ -37,7 +37,7 @@ const SLEEP_MS = 15_000
 
 /**
  * Calls back when the network is back, the page is visible again, or the computer has slept: then a connection that
- * looks alive may be dead, and time that went by was nobody's waiting. Returns what ends it.
+ * seems alive may be dead, and time that went by was nobody's waiting. Returns what ends it.
  */
 export const onWake = (callback: () => void): (() => void) => {
   let tickedAt = Date.now()

@@ -32,7 +32,7 @@ export interface ToolUse {
   input: Record<string, unknown>
 }
 
-/** What the model says it is doing, and how many looks at the project came before. */
+/** What the model says it is doing, and how many tool calls came before. */
 export interface ToldNote {
   text: string
   toolsBefore: number

@@ -7,7 +7,7 @@ import { Conditional } from './conditional.tsx'
 
 interface ActivityProps {
   job: Job
-  /** Before the first word of the answer there is nothing else to look at. */
+  /** Before the first word of the answer this list is all there is to see. */
   isOpen: boolean
 }
 

@@ -14,7 +14,7 @@ interface JobAnswerProps {
   actions: CardActions
 }
 
-/** What the model looks at and writes, in cards that fill in place. */
+/** What the model reads and writes: its activity, and a card for each suggestion that fills as it is written. */
 export const JobAnswer = ({ feature: { job, isBusy, phase }, actions }: JobAnswerProps) => {
   const _whole = job.suggestions ?? []
   const _text = job.text ?? ''

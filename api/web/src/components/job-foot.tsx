@@ -8,7 +8,7 @@ interface JobFootProps {
   agent: string | null
 }
 
-/** What it took. */
+/** The line below an answer: who answered, how long it took and how many tokens it used. */
 export const JobFoot = ({ answer, agent }: JobFootProps) => {
   const _facts = [
     ['Model', answer.model],

@@ -10,7 +10,7 @@ import { ConfirmButton } from './confirm-button.tsx'
 
 interface KeptListProps {
   kept: Kept
-  /** The one on the screen. */
+  /** The request on the screen. */
   jobId: string | null
   onOpen: (jobId: string) => void
 }
@@ -19,7 +19,7 @@ const FIRST_SHOWN = 8
 
 export const KeptList = memo(({ kept, jobId, onOpen }: KeptListProps) => {
   const [isAll, setIsAll] = useState(false)
-  /** Those to be compared, the one chosen last at the end. */
+  /** The answers chosen for a comparison, in the order of choice. */
   const [chosen, setChosen] = useState<readonly string[] | null>(null)
   const [isComparing, setIsComparing] = useState(false)
 
@@ -93,7 +93,7 @@ KeptList.displayName = 'KeptList'
 interface KeptItemProps {
   request: KeptRequest
   isCurrent: boolean
-  /** Null while nothing is being chosen. */
+  /** Null while no answers are being chosen. */
   isChosen: boolean | null
   onChoose: () => void
   onOpen: () => void

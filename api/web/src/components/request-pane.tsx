@@ -19,7 +19,7 @@ interface RequestPaneProps {
 
 const NO_PROBLEMS: readonly FieldProblem[] = []
 
-/** What to ask. */
+/** The part of the page that holds the request form. */
 export const RequestPane = ({ options, draft, feature, isFolded, onUnfold, onChange, onSubmit }: RequestPaneProps) => {
   const { phase, isBusy, trouble } = feature
 

@@ -18,7 +18,7 @@ interface ResultPaneProps {
   onStartOver: () => void
 }
 
-/** What comes of it. */
+/** The part of the page that shows the job. */
 export const ResultPane = ({ server, feature, isWelcoming, usualMs, onExample, onRefine, onStartOver }: ResultPaneProps) => {
   const { options, signedOut } = server
 

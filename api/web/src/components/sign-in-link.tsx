@@ -4,7 +4,7 @@ import { buttonClass } from './button.tsx'
 import { Conditional } from './conditional.tsx'
 
 interface SignInLinkProps {
-  /** As the server has told it; null where it has not. */
+  /** The URL that the server gave; null where it gave none. */
   address: string | null
 }
 

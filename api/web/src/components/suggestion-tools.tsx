@@ -7,7 +7,7 @@ import { Button, buttonClass } from './button.tsx'
 import { Conditional } from './conditional.tsx'
 import { CopyButton } from './copy-button.tsx'
 
-/** What a card needs to be of use. */
+/** The actions of a suggestion card, and what they need. */
 export interface CardActions {
   repositoryUrl: string | null
   /** The page or component that was asked about. */
