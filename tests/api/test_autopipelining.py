@@ -66,7 +66,7 @@ def test_an_error_is_for_the_one_who_made_it(joint: AutoPipeliningRedis) -> None
     assert kinds == [ResponseError, NoScriptError, UnicodeEncodeError, DataError]
 
 
-def test_a_script_that_redis_does_not_know_is_told_to_it(joint: AutoPipeliningRedis, redis: Redis) -> None:
+def test_a_script_that_redis_does_not_know_is_loaded(joint: AutoPipeliningRedis, redis: Redis) -> None:
     redis.script_flush()
     read = script("read")
     asking = [gevent.spawn(read.call, joint, ("record", "log"), ("", "")) for _ in range(5)]

@@ -83,7 +83,7 @@ def test_a_stream_has_the_headers_of_every_answer_and_one_line_in_the_log(
     assert allowed is bool(system.settings["CORS_ORIGINS"])
 
 
-def test_who_has_the_end_is_told_to_stop_and_who_has_too_many_streams_to_wait(
+def test_a_client_with_the_final_event_gets_204_and_one_with_too_many_streams_has_to_wait(
     alice: Person, web: Process, job_id: str
 ) -> None:
     last_id = alice.read(job_id)["lastEventId"]

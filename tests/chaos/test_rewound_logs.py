@@ -195,7 +195,7 @@ def test_a_cancel_after_events_were_lost_reaches_who_saw_them(restarted: OlderDa
         assert (shown.status, shown.last_event_id) == ("cancelled", job["lastEventId"])
 
 
-def test_viewers_of_a_job_that_was_lost_whole_are_told_that_it_is_gone(restarted: OlderData, alice: Person) -> None:
+def test_viewers_of_a_job_that_was_lost_whole_get_expired(restarted: OlderData, alice: Person) -> None:
     system = restarted.system
     system.start_worker()
     restarted.keep()
@@ -257,7 +257,7 @@ def test_a_log_that_was_deleted_under_its_viewers_is_written_anew(restarted: Old
 
 
 @pytest.mark.parametrize("lose", [flush, delete_job])
-def test_viewers_of_data_that_was_deleted_are_told_that_it_is_gone(
+def test_viewers_of_data_that_was_deleted_get_expired(
     restarted: OlderData, alice: Person, lose: Callable[[Redis, str], None]
 ) -> None:
     system = restarted.system

@@ -97,7 +97,7 @@ def test_the_keyboard_is_enough(visit: Visit) -> None:
     visitor.waits_for_the_answer()
 
 
-def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
+def test_invalid_input_is_shown_at_its_field_and_not_sent(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     name, context = page.get_by_label("Page or component"), page.get_by_label("Additional context")
@@ -116,7 +116,7 @@ def test_invalid_input_is_told_at_its_field_and_not_sent(visit: Visit) -> None:
     assert visitor.creations == []
 
 
-def test_what_the_server_finds_wrong_is_told_at_its_field(visit: Visit) -> None:
+def test_what_the_server_finds_wrong_is_shown_at_its_field(visit: Visit) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 422")
     page = visitor.page

@@ -44,7 +44,7 @@ def test_an_earlier_request_that_is_opened_comes_into_view_on_a_phone(visit: Vis
     expect(page.get_by_role("heading", level=2, name="First page fast")).to_be_in_viewport()
 
 
-def test_waiting_for_the_provider_is_told_with_a_countdown_and_keeps_what_was_there(visit: Visit) -> None:
+def test_waiting_for_the_provider_is_shown_with_a_countdown_and_keeps_what_was_there(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     feed(
@@ -59,7 +59,7 @@ def test_waiting_for_the_provider_is_told_with_a_countdown_and_keeps_what_was_th
     expect(page.get_by_role("article")).to_contain_text("Undo")
 
 
-def test_notes_and_what_is_read_are_told_in_plain_words_and_in_their_order(visit: Visit) -> None:
+def test_notes_and_tool_calls_are_shown_in_plain_words_and_in_their_order(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     feed(
@@ -97,7 +97,7 @@ def test_the_bar_goes_by_whole_suggestions_and_not_by_the_length_of_the_text(vis
     visitor.waits(lambda: 16 < float(bar.get_attribute("value") or 0) < 40)
 
 
-def test_the_bar_moves_while_the_project_is_looked_at(visit: Visit) -> None:
+def test_the_bar_moves_while_the_project_is_read(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.clock.install(time=NOW / 1000)

@@ -44,7 +44,7 @@ def files_in(events: list[Event]) -> list[str]:
     return [file["path"] for suggestion in told for file in suggestion["files"]]
 
 
-def test_what_the_model_says_is_told_before_its_answer_and_is_no_part_of_it(alice: Person) -> None:
+def test_what_the_model_says_is_published_before_its_answer_and_is_no_part_of_it(alice: Person) -> None:
     events = own_events(alice.watch(alice.ask("Checkout five tool turns")))
     names = [event.name for event in events]
     notes = [event for event in events if event.name == "note"]
@@ -72,7 +72,7 @@ def test_what_may_not_be_read_reaches_neither_the_model_nor_a_viewer(alice: Pers
     assert "The shop" in bodies
 
 
-def test_a_model_that_reads_on_and_on_is_told_to_answer(alice: Person, system: Stack) -> None:
+def test_a_model_that_reads_on_and_on_is_asked_to_answer(alice: Person, system: Stack) -> None:
     for page in ("Checkout reads on and on", "Checkout reads regardless"):
         files_in(own_events(alice.watch(alice.ask(page))))
         bodies = [request["body"] for request in system.requests_for(page)]

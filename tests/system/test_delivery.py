@@ -109,7 +109,7 @@ def test_a_cursor_that_makes_no_sense_gets_the_attempt_from_its_start(alice: Per
         assert "\nid: 1-1\nevent: started" in answer.read().decode()
 
 
-def test_a_viewer_that_has_seen_the_end_is_told_to_stop(alice: Person) -> None:
+def test_a_viewer_that_has_seen_the_final_event_gets_204(alice: Person) -> None:
     job_id = alice.ask()
     last = alice.watch(job_id)[-1]
     answer = alice.http.get(f"{JOBS}/{job_id}", headers={"Last-Event-ID": last.id})

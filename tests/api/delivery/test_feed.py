@@ -49,7 +49,7 @@ def test_what_comes_is_passed_on_as_it_comes() -> None:
     assert viewer.ids == ["1-1", "1-2", "1-3"] and not feed.has_hole
 
 
-def test_what_has_been_seen_is_dropped() -> None:
+def test_an_event_that_has_been_seen_is_ignored() -> None:
     feed, viewer = watched(entry(1, 1), entry(1, 2))
     for sequence in (1, 2, 2, 1):
         feed.accept(entry(1, sequence).message, 0)
@@ -153,7 +153,7 @@ def test_who_has_left_gets_nothing_more() -> None:
     assert viewer.ids == ["1-1"] and viewer.ends == 0
 
 
-def test_a_place_is_told_when_it_changes_and_on_joining_and_no_longer_once_the_job_runs() -> None:
+def test_a_position_is_sent_when_it_changes_and_on_joining_and_no_longer_once_the_job_runs() -> None:
     feed, viewer = watched()
     for queue_position in (
         QueuePosition(2, 0),
@@ -304,7 +304,7 @@ def is_next(log: Log, before: EventId, after: EventId) -> bool:
     return len(names) == 1 or set(names) == {"delta"}
 
 
-def test_what_is_told_while_the_log_is_first_read_is_not_left_to_the_next_keep_alive() -> None:
+def test_what_is_published_while_the_log_is_first_read_is_not_left_to_the_next_keep_alive() -> None:
     store, viewer = TalkativeStore(entry(1, 1)), Recorder()
     hub = a_hub(store)
     store.hub = hub
@@ -371,7 +371,7 @@ def test_a_feed_that_lags_behind_the_log_catches_up_when_somebody_joins() -> Non
         hub.stop()
 
 
-def test_what_was_told_while_the_channel_was_away_during_the_first_reading_is_read() -> None:
+def test_what_was_published_while_the_channel_was_away_during_the_first_reading_is_read() -> None:
     store, channel = PlainStore(), SilentChannel()
     hub = a_hub(store, channel)
 

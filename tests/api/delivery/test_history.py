@@ -33,7 +33,7 @@ def decoded(entries: list[Entry]) -> list[Event]:
 
 
 @given(one_run)
-def test_what_is_told_again_is_the_log_with_neighbouring_deltas_made_one(run: Log) -> None:
+def test_a_replay_is_the_log_with_neighbouring_deltas_made_one(run: Log) -> None:
     entries = strategies.entries(run)
     for seen in range(len(entries) + 1):
         left, told = entries[seen:], history(entries).after(entries[seen - 1].id if seen else None)
@@ -58,7 +58,7 @@ def test_a_merged_delta_is_the_last_of_its_run_with_the_text_of_all(run: Log) ->
 
 
 @given(one_run)
-def test_a_replay_reads_back_as_it_was_told(run: Log) -> None:
+def test_a_client_reads_from_a_replay_the_entries_that_were_sent(run: Log) -> None:
     told = history(strategies.entries(run)).after(None)
     response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=sse.replay(told))
     seen = [(event.id, event.event, event.data.encode()) for event in EventSource(response).iter_sse()]

@@ -65,7 +65,7 @@ def test_the_stream_is_an_answer_and_every_event_has_a_schema() -> None:
         assert schemas[kind.__name__]["description"] and set(schemas[kind.__name__]["properties"]) >= {"timestamp"}
 
 
-def test_headers_in_and_out_are_told() -> None:
+def test_headers_of_requests_and_responses_are_documented() -> None:
     parts = document()["components"]
     sent = {
         name: [

@@ -162,7 +162,7 @@ def test_an_attempt_has_a_line_at_its_start_and_one_at_its_end(busy: Stack, job_
     assert told[1]["outcome"] == "completed" and told[1]["tokens"] > 0
 
 
-def test_without_redis_the_rest_is_still_told(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_without_redis_the_other_metrics_are_still_served(tmp_path_factory: pytest.TempPathFactory) -> None:
     with stack(tmp_path_factory.mktemp("stack")) as it:
         it.start_web()
         it.redis_server.process.kill()

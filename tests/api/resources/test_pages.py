@@ -53,7 +53,7 @@ def test_the_built_client_is_asked_for_anew_each_time(built_client: FlaskClient)
         ("br;q=0, gzip", "gzip", "gzip"),
     ],
 )
-def test_assets_are_kept_for_ever_and_compressed_where_that_is_welcome(
+def test_assets_are_immutable_and_compressed_where_the_client_accepts_that(
     built_client: FlaskClient, accepted: str, body: str, encoding: str | None
 ) -> None:
     with built_client.get("/assets/index-abc123.js", headers={"Accept-Encoding": accepted}) as response:

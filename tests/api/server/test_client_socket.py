@@ -44,7 +44,7 @@ def test_a_client_that_still_sends_is_not_reset_before_it_has_read_the_answer() 
         assert leaving.ready()
 
 
-def test_what_the_server_would_still_write_is_dropped_once_a_viewer_has_the_connection() -> None:
+def test_what_the_server_would_still_write_is_discarded_once_a_viewer_has_the_connection() -> None:
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
         client.viewer = object()  # type: ignore[assignment]

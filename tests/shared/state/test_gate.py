@@ -206,7 +206,7 @@ def test_what_was_known_is_forgotten_after_a_minute_without_news(clock: Clock) -
     clock.run(use)
 
 
-def test_a_request_that_was_never_reported_holds_nothing_for_ever(clock: Clock, redis: Redis) -> None:
+def test_a_request_that_was_never_reported_stops_counting_after_a_while(clock: Clock, redis: Redis) -> None:
     async def use(gate: Gate) -> None:
         for n in range(4):
             assert isinstance(await gate.ask(0, f"job {n}"), str)

@@ -26,7 +26,7 @@ from tests.shared.state.builders import (
 )
 
 
-def test_a_job_is_abandoned_only_when_two_looks_agree(store: JobStore) -> None:
+def test_a_job_is_abandoned_only_when_two_polls_agree(store: JobStore) -> None:
     job_id, sweeper = running_job(store), Sweeper(store)
     lapse(store, job_id)
     sweeper.sweep()

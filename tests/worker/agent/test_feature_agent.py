@@ -160,7 +160,7 @@ def test_a_run_without_tools_writes_the_answer_and_ends_with_it(sandbox: Sandbox
     assert request["model"] == "claude-sonnet-5-5" and request["stream"] is True
 
 
-def test_a_run_with_tools_looks_before_it_writes(sandbox: Sandbox, project: Project) -> None:
+def test_a_run_with_tools_reads_the_project_before_it_writes(sandbox: Sandbox, project: Project) -> None:
     events = suggest(sandbox, "CheckoutPage", project)
     assert used(events) == ["Glob", "Grep", "Read", "Read"]
     places = [place for place, event in enumerate(events) if isinstance(event, UsedTool)]
@@ -172,7 +172,7 @@ def test_a_run_with_tools_looks_before_it_writes(sandbox: Sandbox, project: Proj
     assert len(sandbox.requests("CheckoutPage")) == 4
 
 
-def test_what_the_model_says_between_tools_is_not_told(sandbox: Sandbox, project: Project) -> None:
+def test_what_the_model_says_between_tools_is_no_part_of_the_answer(sandbox: Sandbox, project: Project) -> None:
     events = suggest(sandbox, "Checkout talk", project)
     said = body_of(sandbox, "Checkout talk")["messages"][1]["content"][0]["thinking"]
     assert "I'll look" in said and said not in written(events)
@@ -498,7 +498,7 @@ def test_more_runs_than_a_hundred_are_with_the_model_at_once(sandbox: Sandbox) -
     asyncio.run(run())
 
 
-def test_a_tool_call_that_cannot_be_read_is_told_to_the_model_and_the_run_goes_on(
+def test_a_tool_call_that_cannot_be_read_is_answered_with_an_error_and_the_run_goes_on(
     sandbox: Sandbox, project: Project
 ) -> None:
     events = suggest(sandbox, "Checkout malformed call", project)

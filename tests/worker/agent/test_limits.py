@@ -22,13 +22,13 @@ def test_nothing_is_said_while_there_is_room() -> None:
     assert set(told) == {Haste.NONE}
 
 
-def test_the_last_turn_but_one_is_told_and_the_last_is_forced() -> None:
+def test_the_last_turn_but_one_is_asked_to_answer_and_the_last_is_forced_to() -> None:
     bounds = limits()
     assert bounds.before_turn(MAX_TURNS - 1, spent(0), calls_are_used_up=False) is Haste.TOLD
     assert bounds.before_turn(MAX_TURNS, spent(0), calls_are_used_up=False) is Haste.FORCED
 
 
-def test_a_model_that_was_told_and_calls_on_is_forced() -> None:
+def test_a_model_that_was_asked_to_answer_and_calls_on_is_forced() -> None:
     bounds = limits()
     assert bounds.before_turn(2, spent(0), calls_are_used_up=True) is Haste.TOLD
     assert bounds.before_turn(3, spent(0), calls_are_used_up=True) is Haste.FORCED

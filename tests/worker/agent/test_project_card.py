@@ -84,7 +84,7 @@ def test_it_is_the_same_text_until_the_project_changes(tmp_path: Path, monkeypat
     assert first == second and "app/route.ts" in last
 
 
-def test_many_jobs_at_once_look_at_the_project_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_jobs_at_once_read_the_project_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path, "app/page.tsx")
     made = 0
 

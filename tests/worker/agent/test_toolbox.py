@@ -92,7 +92,7 @@ def test_the_files_that_were_shown_are_remembered() -> None:
     assert conversation.seen == {"a.txt", "c.txt"}
 
 
-def test_what_a_tool_refuses_is_told_in_its_words_and_the_next_call_runs() -> None:
+def test_a_tools_error_is_returned_in_its_words_and_the_next_call_runs() -> None:
     refused, echoed = results(("Refuse", {"text": "outside the project"}), ("Echo", {"text": "b"}))
     assert refused["content"] == "outside the project" and refused["is_error"] is True
     assert echoed["content"] == "b" and "is_error" not in echoed
@@ -109,7 +109,7 @@ def test_a_tool_that_breaks_says_so_to_the_model_and_why_only_to_us(caplog: pyte
     assert "Break" in caplog.text and "/srv/machine" in caplog.text
 
 
-def test_a_tool_that_is_not_there_is_told_with_those_that_are() -> None:
+def test_a_call_of_an_unknown_tool_is_answered_with_the_names_of_those_there_are() -> None:
     [result] = results(("bash", {"text": "ls"}))
     assert result["is_error"] is True and "Echo, Refuse, Break" in result["content"]
 

@@ -151,7 +151,7 @@ def test_ten_reads_of_a_huge_file_do_not_keep_another_one_waiting(root: Path) ->
     assert time.monotonic() - began < 20
 
 
-def test_a_folder_and_what_is_not_there_are_told_with_what_may_have_been_meant(root: Path) -> None:
+def test_a_folder_and_a_missing_file_are_answered_with_what_may_have_been_meant(root: Path) -> None:
     assert "is a folder" in refusal(root, "Read", file_path="src")
     assert "is a folder" in refusal(root, "Read", file_path=".")
     assert "did you mean src/cart.ts?" in refusal(root, "Read", file_path="lib/Cart.ts")
@@ -290,7 +290,7 @@ def test_a_file_in_another_encoding_is_searched_with_a_word_about_it(root: Path)
 @pytest.mark.parametrize(
     "pattern", ["(", "[", "*", "a{2,1}", "(?P<x", "\\", "(?<=a)b", "x" * 100_000 + "(", "a\0b", ""]
 )
-def test_a_bad_pattern_is_told_and_not_raised(root: Path, pattern: str) -> None:
+def test_a_bad_pattern_is_answered_and_not_raised(root: Path, pattern: str) -> None:
     assert "pattern" in refusal(root, "Grep", pattern=pattern) and "/" not in refusal(root, "Grep", pattern="(")
 
 
@@ -370,7 +370,7 @@ def test_a_hundred_thousand_files_are_listed_and_searched_in_time(tmp_path: Path
         ("Glob", {"pattern": "*", "more": 1}, "there is no argument `more`. It takes `pattern`, and optionally `path`"),
     ],
 )
-def test_a_wrong_argument_is_told_in_words_the_model_can_act_on(
+def test_a_wrong_argument_is_answered_in_words_the_model_can_act_on(
     root: Path, name: str, arguments: dict[str, Any], told: str
 ) -> None:
     refused = refusal(root, name, **arguments)
@@ -450,7 +450,7 @@ def test_calls_leave_no_process_behind(root: Path) -> None:
     assert children() <= before
 
 
-def test_a_project_that_is_gone_is_told(root: Path) -> None:
+def test_a_call_on_a_project_that_is_gone_is_answered_with_that(root: Path) -> None:
     project = Project(str(root.parent / "gone"))
     for name, arguments in (("Grep", {"pattern": "x"}), ("Glob", {"pattern": "*"}), ("Read", {"file_path": "x"})):
         refusal(project, name, **arguments)
@@ -462,7 +462,7 @@ def test_only_the_tools_asked_for_are_made_and_each_once(root: Path) -> None:
     assert make_tools(project, ()) == []
 
 
-def test_what_the_model_is_told_of_the_tools_is_short_and_strict(root: Path) -> None:
+def test_the_definitions_of_the_tools_are_short_and_strict(root: Path) -> None:
     for tool in make_tools(Project(str(root)).open(), ALL_TOOLS):
         definition = tool.to_dict()
         schema = definition["input_schema"]

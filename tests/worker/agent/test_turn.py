@@ -37,7 +37,7 @@ def taken(turn: Turn, *events: JsonObject) -> list[Told]:
     return [told for event in events if (told := turn.take(event))]
 
 
-def test_text_that_looks_like_the_answer_is_told_as_it_comes() -> None:
+def test_text_that_looks_like_the_answer_is_yielded_as_it_comes() -> None:
     turn = Turn()
     assert taken(turn, *text("\n ", ' {"con', 'text"', ":1}")) == [Wrote('{"con'), Wrote('text"'), Wrote(":1}")]
     assert turn.text == '\n  {"context":1}'
@@ -75,7 +75,7 @@ def test_an_input_may_be_given_whole() -> None:
     assert turn.content == [start]
 
 
-def test_a_call_of_something_that_is_no_tool_of_ours_is_not_told_but_answered() -> None:
+def test_a_call_of_something_that_is_no_tool_of_ours_is_not_shown_but_answered() -> None:
     turn = Turn()
     assert taken(turn, *tool_call(name="Bash"), *ending("tool_use")) == [Spent(TokenUsage())]
     assert [call["name"] for call in turn.tool_calls] == ["Bash"]
@@ -110,7 +110,7 @@ def test_a_last_event_without_usage_is_no_error() -> None:
 @pytest.mark.parametrize("after", ["\n```\n", "```", "\n``` \nI hope that helps {you}."])
 @pytest.mark.parametrize("before", ["```json\n", "Here you are:\n\n```\n", "```JSON "])
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_an_answer_in_a_fence_is_told_without_it(before: str, after: str, size: int) -> None:
+def test_an_answer_in_a_fence_is_yielded_without_it(before: str, after: str, size: int) -> None:
     answer = '{"context": "a ``` {x} \\"}\\" b", "suggestions": [{"a": {}}]}'
     whole = before + answer + after
     turn = Turn()
@@ -156,13 +156,13 @@ def test_usage_is_cumulative_over_the_turn_and_added_to_what_was_before() -> Non
     assert turn.usage == TokenUsage(input_tokens=10, output_tokens=7, total_tokens=17)
 
 
-def test_thinking_that_is_shown_is_told_as_it_comes() -> None:
+def test_thinking_that_is_shown_is_yielded_as_it_comes() -> None:
     turn = Turn()
     pieces = ({"type": "thinking_delta", "thinking": piece} for piece in ("I look ", "there."))
     thinking = block({"type": "thinking", "thinking": "", "signature": ""}, *pieces)
     assert taken(turn, *thinking) == [Said("I look "), Said("there."), Said("", is_end=True)]
 
 
-def test_a_long_text_that_is_no_answer_is_not_told() -> None:
+def test_a_long_text_that_is_no_answer_is_not_yielded() -> None:
     turn = Turn()
     assert taken(turn, *text("This is no JSON. " * 500)) == []

@@ -168,7 +168,7 @@ def test_nobody_asks_before_a_retry_after_is_over(sandbox: Sandbox) -> None:
     assert wait.reason is WaitReason.RATE_LIMITED
 
 
-def test_a_delay_at_the_gate_is_told_and_waited_for(sandbox: Sandbox) -> None:
+def test_a_delay_at_the_gate_is_reported_and_waited_for(sandbox: Sandbox) -> None:
     gate = Recording(Delay(300, 5, WaitReason.OVERLOADED), Delay(200, 6, WaitReason.OVERLOADED))
     conversation, began = Conversation(), time.monotonic()
     events = asked(sandbox, "Delayed page", gate=gate, conversation=conversation)

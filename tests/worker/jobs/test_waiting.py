@@ -45,7 +45,7 @@ class WaitingAgent:
             self.is_closed = True
 
 
-def test_a_wait_is_told_once_and_again_when_it_becomes_longer() -> None:
+def test_a_wait_is_published_once_and_again_when_it_becomes_longer() -> None:
     writer = RecordingWriter()
     assert run(running(WaitingAgent(30_000, 30_000, 45_000), writer)) is Outcome.ENDED
     assert writer.told == ["1-1 started", "1-2 waiting", "1-3 waiting", "1-4 complete"]
@@ -53,7 +53,7 @@ def test_a_wait_is_told_once_and_again_when_it_becomes_longer() -> None:
     assert told["reason"] == "rate_limited" and told["until"] - told["timestamp"] == pytest.approx(30_000, abs=2000)
 
 
-def test_a_short_wait_is_not_told() -> None:
+def test_a_short_wait_is_not_published() -> None:
     writer = RecordingWriter()
     assert run(running(WaitingAgent(500, 1500, 1900), writer)) is Outcome.ENDED
     assert writer.told == ["1-1 started", "1-2 complete"]

@@ -66,7 +66,7 @@ def play(act: Play) -> list[tuple[float, str]]:
         loop.close()
 
 
-def test_the_first_sentence_is_told_at_once() -> None:
+def test_the_first_sentence_is_published_at_once() -> None:
     async def act(stage: Stage) -> None:
         stage.notes.say("I look for the checkout page. Then")
 
@@ -87,7 +87,7 @@ def test_what_follows_waits_for_two_seconds_and_comes_together() -> None:
     assert play(act) == [(0.0, "One."), (pytest.approx(INTERVAL_SECONDS), "Two. Three.")]
 
 
-def test_a_sentence_that_does_not_end_is_told_to_its_last_word_and_goes_on() -> None:
+def test_a_sentence_that_does_not_end_is_published_up_to_its_last_word_and_goes_on() -> None:
     async def act(stage: Stage) -> None:
         for _ in range(45):
             stage.notes.say("word ")
@@ -98,7 +98,7 @@ def test_a_sentence_that_does_not_end_is_told_to_its_last_word_and_goes_on() -> 
     assert all(text.startswith("word word") and text.endswith("word…") for _, text in told)
 
 
-def test_a_model_that_thinks_on_is_heard_at_least_every_three_seconds() -> None:
+def test_a_model_that_thinks_on_has_a_note_at_least_every_three_seconds() -> None:
     async def act(stage: Stage) -> None:
         for number in range(80):
             stage.notes.say(f"thought{number} is here" + (". " if number % 9 == 0 else " "))
@@ -116,7 +116,7 @@ def test_the_end_of_a_block_ends_a_sentence() -> None:
     assert play(act) == [(0.0, "I read on")]
 
 
-def test_when_the_answer_begins_nothing_more_is_told() -> None:
+def test_when_the_answer_begins_no_more_notes_are_published() -> None:
     async def act(stage: Stage) -> None:
         stage.notes.say("One. ")
         stage.notes.say("Two. ")
@@ -127,7 +127,7 @@ def test_when_the_answer_begins_nothing_more_is_told() -> None:
     play(act)
 
 
-def test_a_long_text_is_told_by_its_end() -> None:
+def test_of_a_long_text_the_end_is_published() -> None:
     async def act(stage: Stage) -> None:
         stage.notes.say("many words " * 200 + "at the end.", is_end=True)
 
@@ -145,7 +145,7 @@ def test_blank_words_are_no_note() -> None:
 
 
 @given(pieces=st.lists(st.tuples(st.text(max_size=60), st.booleans(), st.floats(0, 3)), max_size=20))
-def test_no_word_is_told_twice_and_none_too_soon(pieces: list[tuple[str, bool, float]]) -> None:
+def test_no_word_is_published_twice_and_none_too_soon(pieces: list[tuple[str, bool, float]]) -> None:
     async def act(stage: Stage) -> None:
         for piece, is_end, pause in pieces:
             stage.notes.say(piece, is_end=is_end)

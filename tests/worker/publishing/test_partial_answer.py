@@ -124,7 +124,7 @@ def test_an_answer_cut_anywhere_gives_the_same_text_which_only_grows(data: st.Da
 
 
 @given(st.data(), answers())
-def test_each_suggestion_is_told_once_with_the_piece_that_closes_it(data: st.DataObject, answer: Written) -> None:
+def test_each_suggestion_is_returned_once_with_the_piece_that_closes_it(data: st.DataObject, answer: Written) -> None:
     pieces = data.draw(cut(answer.raw))
     _, told = play(pieces)
     assert [(index, suggestion) for _, index, suggestion in told] == list(enumerate(answer.suggestions))
@@ -133,7 +133,7 @@ def test_each_suggestion_is_told_once_with_the_piece_that_closes_it(data: st.Dat
 
 
 @given(answers())
-def test_all_of_a_whole_suggestion_is_in_the_text_when_it_is_told(answer: Written) -> None:
+def test_all_of_a_whole_suggestion_is_in_the_text_when_it_is_returned(answer: Written) -> None:
     partial, start = PartialAnswer(), 0
     for end, suggestion in zip(answer.ends, answer.suggestions, strict=True):
         partial.write(answer.raw[start:end])

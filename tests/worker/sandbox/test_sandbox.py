@@ -130,7 +130,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_with_tools_it_looks_before_it_writes(sandbox: Sandbox, project: Path) -> None:
+def test_with_tools_it_reads_the_project_before_it_writes(sandbox: Sandbox, project: Path) -> None:
     messages = run_tools(sandbox, file_tools(project, "Read", "Grep", "Glob"), ask("CheckoutPage"))
     glob, grep, read, answer = calls_of(messages)
     assert messages[0].content[0].type == "text" and messages[0].stop_reason == "tool_use"

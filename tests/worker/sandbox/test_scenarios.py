@@ -96,7 +96,7 @@ def _told(client: Anthropic, page: str, *, say: bool = False, **more: Any) -> An
     return streamed(client, params | more)
 
 
-def test_a_model_that_reads_on_and_on_stops_when_it_is_told(client: Anthropic) -> None:
+def test_a_model_that_reads_on_and_on_stops_when_it_is_asked_to(client: Anthropic) -> None:
     none: JsonObject = {"tool_choice": {"type": "none"}}
     assert _told(client, "Cart reads on and on").stop_reason == "tool_use"
     assert _told(client, "Cart reads on and on", say=True).stop_reason == "end_turn"
