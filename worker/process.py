@@ -52,90 +52,115 @@ FILES_A_JOB, OTHER_FILES = 5, 200
 
 
 def main() -> int:
+    """Runs a worker until it is asked to stop. Returns its exit code: 2 for a wrong setting, 1 for a part that fails."""
     try:
         settings = load(WorkerSettings)
+        keys.use_prefix(settings.redis_prefix)
+        set_up_logging(settings)
+        sentry.start(settings, trusts_parent_sampling=True)
+        shutdown = Shutdown()
+        shutdown.install()
+        _raise_file_limit(settings)
+        if not _wait_for_redis(settings.redis_url, shutdown):
+            log.info("stopped before Redis answered")
+            return 0
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
-    keys.use_prefix(settings.redis_prefix)
-    set_up_logging(settings)
-    sentry.start(settings, trusts_parent_sampling=True)
-    shutdown = Shutdown()
-    shutdown.install()
+    process = WorkerProcess(settings, shutdown)
+    try:
+        process.serve_probes()
+    except OSError as error:
+        print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
+        return 1
+    process.run()
+    return 0
+
+
+class WorkerProcess:
+    """The parts of a worker, built once Redis has answered, and how they end."""
+
+    def __init__(self, settings: WorkerSettings, shutdown: Shutdown) -> None:
+        self._settings = settings
+        self._rq_pool, self._lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
+        self._loop = LoopThread()
+        self._loop.start()
+        self._writer = self._loop.run(_writer(settings))
+        self._gates = self._loop.run(_gates(settings))
+        self._client = model_client(
+            settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds
+        )
+        self._agent = FeatureAgent(
+            self._client,
+            Project(settings.project_root) if settings.project_root else None,
+            effort=settings.claude_effort,
+            timeout_seconds=settings.job_timeout_seconds,
+            max_job_tokens=settings.max_job_tokens,
+            max_wait_seconds=settings.max_wait_seconds,
+        )
+        self._name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
+        self._store = JobStore(self._rq_pool, settings)
+        self._runner = self._new_runner()
+        self._worker = self._new_worker(shutdown)
+        store = JobStore(self._lease_pool, settings)
+        self._heartbeat = Heartbeat(self._runner, self._loop, store, self._worker.show_presence)
+        self._health = Health(loop=self._loop, writer=self._writer, heartbeat=self._heartbeat, worker=self._worker)
+
+    def serve_probes(self) -> None:
+        """Serves metrics and probes where METRICS_PORT is set. Raises OSError when the port cannot be used."""
+        probes.serve(self._settings, self._runner, self._store, self._health)
+
+    def run(self) -> None:
+        """Works until a stop is asked for. Ends the whole process, with exit code 1, where a part does not let go."""
+        self._loop.run(self._agent.prepare((self._settings.claude_model,)))
+        warm_up(self._rq_pool, self._lease_pool)
+        try:
+            self._worker.run(self._heartbeat, self._health.find_dead_part)
+        except PartDied as part:
+            log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
+            _exit_now(1)
+        if self._worker.is_busy:
+            log.critical("some jobs do not let go, so the process ends without them")
+            _exit_now(1)
+        for closing in (self._writer.stop(), self._gates.close(), self._client.close()):
+            self._loop.run(closing)
+        self._loop.stop()
+        log.info("stopped", extra={"worker": self._name})
+
+    def _new_runner(self) -> JobRunner:
+        settings = self._settings
+        return JobRunner(
+            name=self._name,
+            store=self._store,
+            agents=AgentStore(self._rq_pool),
+            agent=self._agent,
+            gates=self._gates,
+            writer=self._writer,
+            loop=self._loop,
+            models=settings.models,
+            timeout_seconds=settings.job_timeout_seconds,
+            interval_seconds=settings.delta_interval_ms / 1000,
+        )
+
+    def _new_worker(self, shutdown: Shutdown) -> ConcurrentWorker:
+        return ConcurrentWorker(
+            self._store.queue.queue,
+            self._runner,
+            connection=self._rq_pool,
+            lease_pool=self._lease_pool,
+            name=self._name,
+            concurrency=self._settings.worker_concurrency,
+            drain_seconds=self._settings.drain_seconds,
+            shutdown=shutdown,
+        )
+
+
+def _raise_file_limit(settings: WorkerSettings) -> None:
     wanted = FILES_A_JOB * settings.worker_concurrency + OTHER_FILES
     if (files := raise_file_limit(wanted)) < wanted:
         log.warning(
             "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
         )
-    rq_pool, lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
-    try:
-        is_there = _wait_for_redis(settings.redis_url, shutdown)
-    except SettingsError as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return 2
-    if not is_there:
-        log.info("stopped before Redis answered")
-        return 0
-    loop = LoopThread()
-    loop.start()
-    writer, gates = loop.run(_writer(settings)), loop.run(_gates(settings))
-    client = model_client(settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds)
-    project = Project(settings.project_root) if settings.project_root else None
-    agent = FeatureAgent(
-        client,
-        project,
-        effort=settings.claude_effort,
-        timeout_seconds=settings.job_timeout_seconds,
-        max_job_tokens=settings.max_job_tokens,
-        max_wait_seconds=settings.max_wait_seconds,
-    )
-    name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
-    store = JobStore(rq_pool, settings)
-    runner = JobRunner(
-        name=name,
-        store=store,
-        agents=AgentStore(rq_pool),
-        agent=agent,
-        gates=gates,
-        writer=writer,
-        loop=loop,
-        models=settings.models,
-        timeout_seconds=settings.job_timeout_seconds,
-        interval_seconds=settings.delta_interval_ms / 1000,
-    )
-    worker = ConcurrentWorker(
-        store.queue.queue,
-        runner,
-        connection=rq_pool,
-        lease_pool=lease_pool,
-        name=name,
-        concurrency=settings.worker_concurrency,
-        drain_seconds=settings.drain_seconds,
-        shutdown=shutdown,
-    )
-    heartbeat = Heartbeat(runner, loop, JobStore(lease_pool, settings), worker.show_presence)
-    health = Health(loop=loop, writer=writer, heartbeat=heartbeat, worker=worker)
-    try:
-        probes.serve(settings, runner, store, health)
-    except OSError as error:
-        print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
-        return 1
-    loop.run(agent.prepare((settings.claude_model,)))
-    warm_up(rq_pool, lease_pool)
-    try:
-        worker.run(heartbeat, health.find_dead_part)
-    except PartDied as part:
-        log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
-        _exit_now(1)
-    if worker.is_busy:
-        log.critical("some jobs do not let go, so the process ends without them")
-        _exit_now(1)
-    loop.run(writer.stop())
-    loop.run(gates.close())
-    loop.run(client.close())
-    loop.stop()
-    log.info("stopped", extra={"worker": name})
-    return 0
 
 
 def _exit_now(code: int) -> NoReturn:

@@ -18,6 +18,7 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="loop", daemon=True)
         self._beat = time.monotonic()
+        self._is_stopped = False
 
     def start(self) -> None:
         self._thread.start()
@@ -36,8 +37,8 @@ class LoopThread:
 
     @property
     def is_running(self) -> bool:
-        """Whether the loop's thread is running."""
-        return self._thread.is_alive()
+        """Whether the loop's thread is running and the loop has not been stopped."""
+        return self._thread.is_alive() and not self._is_stopped
 
     def is_alive(self, within_seconds: float) -> bool:
         """Whether the loop has handled events lately: a loop that hangs must not keep its leases."""
@@ -47,6 +48,7 @@ class LoopThread:
         asyncio.set_event_loop(self._loop)
         self._loop.call_soon(self._note)
         self._loop.run_forever()
+        self._is_stopped = True  # before its tasks end, which would look like parts that died
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()
