@@ -52,7 +52,7 @@ FILES_A_JOB, OTHER_FILES = 5, 200
 
 
 def main() -> int:
-    """Runs a worker until it is asked to stop. Returns its exit code: 2 for a wrong setting, 1 for a part that fails."""
+    """Runs a worker until it is asked to stop. The exit code is 2 for a wrong setting and 1 for a part that fails."""
     try:
         settings = load(WorkerSettings)
         keys.use_prefix(settings.redis_prefix)
