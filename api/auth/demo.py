@@ -49,7 +49,7 @@ class DemoAuthenticator:
         raise unauthorised("Open the page at / first: it signs this browser in.")
 
     def welcome(self, request: Request, response: Response) -> None:
-        """Gives the browser a cookie, unless it has a good one. Raises redis.RedisError."""
+        """Gives the browser a cookie, unless it has a valid one. Raises redis.RedisError."""
         try:
             self.identify(request)
         except ApiProblem:

@@ -13,7 +13,7 @@ from api.auth.key_fetch import FetchFailed, fetch
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
-"""The whole of a fetch may take this long."""
+"""Longest time of a whole fetch, in seconds."""
 LIFESPAN_SECONDS = 300
 """Keys older than this are fetched anew, so that a withdrawn one goes."""
 REFRESH_SECONDS = 60
@@ -23,7 +23,7 @@ RETRY_SECONDS = 5
 STALE_SECONDS = 3600
 """How long known keys serve while the key server is down."""
 MAX_KEYS = 100
-"""More keys of a document are not read: each costs time to parse."""
+"""Most keys that are read from a document: each costs time to parse."""
 
 
 class KeyServerUnavailable(Exception):

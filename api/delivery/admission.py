@@ -61,7 +61,7 @@ class TooManyStreams(Refused):
 
 
 _REFUSALS = {b"gone": JobGone, b"foreign": JobOfAnotherUser, b"seen": AlreadyComplete, b"full": TooManyStreams}
-"""As enter.lua says it."""
+"""The exceptions, by the word that enter.lua answers."""
 
 
 class Admission:

@@ -56,7 +56,7 @@ class Hub:
         self.is_draining = False
 
     def start_draining(self) -> list[Viewer]:
-        """Who has to be sent away; who joins from now on is so at once."""
+        """Returns the viewers to be sent away; viewers that join from now on are sent away at once."""
         self.is_draining = True
         return [viewer for feed in self._feeds.values() for viewer in feed.viewers]
 

@@ -33,7 +33,7 @@ class Viewer(Protocol):
     def send(self, chunk: bytes) -> None: ...
 
     def end(self) -> None:
-        """No more will come: the stream is over once all is written."""
+        """Says that no more bytes will come: the stream ends once all are written."""
         ...
 
 

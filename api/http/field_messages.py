@@ -43,7 +43,7 @@ _MESSAGES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def field_problems(error: ValidationError) -> list[FieldProblem]:
-    """One for each error, by the wire's name of its field; nothing that was sent is repeated but names."""
+    """Returns a problem for each error, by the wire's name of its field; of what was sent it repeats only names."""
     return [
         FieldProblem(field=_name(problem["loc"]), message=_message(problem["type"], problem.get("ctx", {})))
         for problem in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]

@@ -43,7 +43,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
         return bool(reader.length == 0 if isinstance(reader, LengthReader) else reader.parser is None)
 
     def should_close(self) -> bool:
-        """Also where the body was not read: gunicorn would read the rest of it, however long it is."""
+        """Returns True also where the body was not read: gunicorn would read the rest of it, however long it is."""
         return bool(super().should_close()) or not self.is_read
 
 

@@ -56,16 +56,16 @@ class ClientSocket(gevent.socket.socket):
         self.settimeout(SEND_SECONDS)
 
     def set_deadline(self, seconds: float) -> None:
-        """What is still to be read has to come within this time."""
+        """Sets the time within which the rest of the request has to arrive."""
         self._deadline = time.monotonic() + seconds
 
     def clear_deadline(self) -> None:
-        """The request has been answered; the next one has its own time and its own bytes."""
+        """Resets the bounds after an answer; the next request has its own time and its own bytes."""
         self._deadline = None
         self._reads = self._received = 0
 
     def recv(self, *args: Any) -> bytes:
-        """What has come; nothing, as if the client had hung up, when its time or its bytes are over."""
+        """Returns what has come; no bytes, as if the client had closed, when its time or its bytes are used up."""
         self._give_others_a_turn()
         seconds = self._idle_seconds if self._deadline is None else self._deadline - time.monotonic()
         if self.timed_out or seconds <= 0:

@@ -96,7 +96,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             gevent.spawn(self._drain)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
-        """None of gunicorn's: it counts from the last answer, whether the next request has begun or not."""
+        """Replaces gunicorn's time-out, which counts from the last answer even when the next request has begun."""
         return nullcontext()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class AgentStore:
-    """One agent a user. Every method may raise redis.RedisError."""
+    """Keeps one agent for each user. Every method may raise redis.RedisError."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -44,7 +44,7 @@ class AgentStore:
         return agent, is_new
 
     def delete(self, user_id: str) -> bool:
-        """Whether there was one to delete."""
+        """Deletes the user's agent. Returns whether there was one."""
         return bool(self._redis.delete(keys.agent(user_id)))
 
 

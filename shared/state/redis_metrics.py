@@ -26,7 +26,7 @@ class RedisCollector(Collector):
         self._models = models
 
     def describe(self) -> list[Metric]:
-        """Nothing, so that registering does not ask Redis."""
+        """Returns nothing, so that registering does not ask Redis."""
         return []
 
     def collect(self) -> Iterator[Metric]:

@@ -31,7 +31,7 @@ class Sweeper:
         """Names of entries that have been reported."""
 
     def sweep(self) -> None:
-        """Raises redis.RedisError; the next call starts over."""
+        """Polls once. Raises redis.RedisError; the next call starts over."""
         suspects, before = self._store.suspects(), self._suspects
         self._suspects = set()
         for suspect in suspects:

@@ -41,7 +41,7 @@ class ModelCatalogue:
         self._asked: dict[str, tuple[float, asyncio.Task[Capabilities | None]]] = {}
 
     async def capabilities(self, model: str) -> Capabilities:
-        """What the model can do, or the defaults where nobody says."""
+        """What the model can do, or the defaults where the provider does not say."""
         answer = self.begin(model)
         # A job that is stopped must not take the answer from the others.
         await asyncio.wait({answer}, timeout=ASK_SECONDS)

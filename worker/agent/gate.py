@@ -12,7 +12,7 @@ _PREFIXES = ("anthropic-ratelimit-", "llm_provider-anthropic-ratelimit-")
 
 
 class Gate(Protocol):
-    """Of one job and its model. `request` is the id of one request to the model."""
+    """The gate of one model for one job. `request` is the id of one request to the model."""
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
         """None lets the request go; it has to be reported then."""
@@ -22,7 +22,7 @@ class Gate(Protocol):
 
 
 class OpenGate:
-    """Lets everything go, for who is alone with the provider."""
+    """Lets every request go, for a process that shares the provider with nobody."""
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
         return None

@@ -1,4 +1,4 @@
-"""Glob patterns as regular expressions over paths, in ripgrep's reading, with two kindnesses for a model.
+"""Glob patterns as regular expressions over paths, in ripgrep's reading, with two additions for a model.
 
 A pattern without a slash matches a name at any depth; `*` and `?` stop at slashes, `**` does not; `{a,b}` is either.
 `[id]` is a character class, and the folder of that name as well: frameworks call folders so.

@@ -10,8 +10,11 @@ WEIGHT_OF_THE_LATEST = 0.3
 
 
 class InputEstimates:
-    """Of all jobs of a process. The cache has most of a first request: instructions, tools and card. So only the job's
-    words count at first; then it is learned how much of a request is not cached."""
+    """Estimates for all jobs of a process.
+
+    The cache has most of a first request: instructions, tools and card. So only the job's words count until it is
+    known from earlier requests how much of one is not cached.
+    """
 
     def __init__(self) -> None:
         self._shares: dict[str, float] = {}

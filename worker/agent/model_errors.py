@@ -91,7 +91,7 @@ def _failure(status: int, kind: str, text: str, retry_after_seconds: float | Non
 
 
 def _log(detail: str, text: str) -> None:
-    """The reason for the operator, and which field of ours a gateway does not know."""
+    """Logs the reason for the operator, and which field of ours a gateway does not know."""
     extra = {"provider_text": text[:MAX_LOGGED_CHARACTERS]}
     if detail.startswith(("HTTP 400", "HTTP 422")) and (field := _UNKNOWN_FIELD.search(text)):
         log.warning("the provider, or a gateway before it, does not take %s: %s", field[1], detail, extra=extra)

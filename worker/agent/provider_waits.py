@@ -37,7 +37,7 @@ class Resumes:
 
 
 class ProviderWaits:
-    """Of one attempt. `max_seconds` bounds the waits of the whole job, which the conversation sums up."""
+    """The waits of one attempt. `max_seconds` bounds the waits of the whole job, which the conversation sums up."""
 
     def __init__(self, gate: Gate, conversation: Conversation, max_seconds: float) -> None:
         self._gate = gate
@@ -68,11 +68,11 @@ class ProviderWaits:
             yield Resumes(time.monotonic() - began)
 
     def accepted(self, headers: dict[str, str]) -> None:
-        """The response has begun."""
+        """Reports that the response has begun."""
         self._gate.report(self._request, Report("accepted", limits=limits_of(headers)))
 
     def went_well(self) -> None:
-        """A turn is whole."""
+        """Notes that a turn is whole."""
         self._failures = 0
 
     def failed(self, failure: AttemptFailed, headers: dict[str, str] | None, *, has_begun: bool) -> None:
@@ -93,11 +93,11 @@ class ProviderWaits:
         self._not_before = time.monotonic() + pause
 
     def unheard(self) -> None:
-        """The request came to nothing that would tell of limits."""
+        """Reports a request whose outcome says nothing about limits."""
         self._gate.report(self._request, Report("unknown"))
 
     async def _delay(self, input_tokens: Callable[[], int]) -> Delay | None:
-        """What the gate says; where it knows nothing of a pause of our own, that."""
+        """Returns the gate's delay, or the pause of this job where the gate does not know of it."""
         own = self._not_before - time.monotonic()
         if own > 0 and self._reason is WaitReason.UNREACHABLE:
             return self._pause(own)

@@ -13,7 +13,7 @@ from worker.agent.event_reader import JsonObject
 MAX_TOKENS = 32_000
 """Thinking counts towards it."""
 LEAST_SUGGESTIONS, MOST_SUGGESTIONS = 3, 5
-"""Of an answer, by the contract."""
+"""Fewest and most suggestions of an answer, as the contract says."""
 _CACHED: JsonObject = {"type": "ephemeral"}
 
 

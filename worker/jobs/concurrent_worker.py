@@ -103,7 +103,7 @@ class ConcurrentWorker(RqBookkeeping):
 
     @property
     def is_busy(self) -> bool:
-        """Whether jobs are left that have not let go."""
+        """Whether some jobs have not ended yet."""
         return bool(self._taken)
 
     def _register(self) -> None:

@@ -34,7 +34,7 @@ class WaitingJob:
         return self._began is not None
 
     def wait(self, waits: Waits) -> None:
-        """The wait begins, or goes on."""
+        """Stops the time limit of the attempt, and publishes a wait that begins or has become longer."""
         if self._began is None:
             self._began, self._deadline = asyncio.get_running_loop().time(), self._limit.when()
             self._limit.reschedule(None)

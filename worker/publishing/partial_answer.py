@@ -55,7 +55,7 @@ class PartialAnswer:
         self._closed_at = 0
         answer = _parsed(whole)
         items = answer.get("suggestions") if isinstance(answer, dict) else None
-        # An item of another list, which the last key tells, settles nothing.
+        # The last key says which list the item is in; an item of another list settles nothing.
         if not isinstance(items, list) or list(answer)[-1] != "suggestions":
             return []
         self._show(answer)

@@ -2,7 +2,7 @@
 -- and a cursor up to there gets the whole current attempt.
 -- KEYS record, leases
 -- ARGV the last id that was seen
--- Answers 1, or 0 where the job is gone or that is known.
+-- Answers 1, or 0 where the job is gone or this has been noted before.
 local record = KEYS[1]
 local r = redis.call('HMGET', record, 'status', 'rewound')
 if not r[1] then return 0 end

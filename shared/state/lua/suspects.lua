@@ -1,6 +1,6 @@
 -- Jobs that look abandoned: their lease has lapsed, or RQ has them as taken and they have none, or they wait and the
 -- queue has lost them (`rq empty`, an older file), the oldest of these last. Also clears the queue of jobs whose life ran
--- out there, so that its length is the truth.
+-- out there, so that its length is exact.
 -- KEYS leases, queue, RQ's intermediate list, RQ's registry of started executions
 -- Answers job, lease, execution, again and again; '' for what there is none of. The names in RQ's lists are anybody's:
 -- nothing that stands there may end the script.
