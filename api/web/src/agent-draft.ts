@@ -1,4 +1,4 @@
-/** What stands in the form of the suggestion agent, and three to start from. Pure. */
+/** The content of the suggestion agent's form, and three examples to start from. Pure. */
 
 import {
   type FieldProblem,

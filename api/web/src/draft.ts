@@ -1,4 +1,4 @@
-/** What stands in the request form, as text. Pure. */
+/** The content of the request form, as text. Pure. */
 
 import { type FeatureType, type FieldProblem, type PriorityLevel, SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS, type SuggestFeatureRequest, type Suggestion } from './client/types.gen.ts'
 import { lengthProblem } from './validation.ts'

@@ -1,4 +1,4 @@
-/** The request form and what leads to it: what is typed, whether it is folded away, and a new request out of an answer. */
+/** The state of the request form: what is typed, whether it is folded away, and a new request out of an answer. */
 
 import { useCallback, useState } from 'react'
 import type { Suggestion } from './client/types.gen.ts'

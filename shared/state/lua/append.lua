@@ -7,7 +7,7 @@ local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, id = ARGV[1], ARGV[2] .. '-' .. ARGV[3]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'cancel', 'run')
 if not r[1] or r[2] ~= ARGV[2] then return 'lost' end
--- The number alone is no fence: it is in the data that may have been lost, and be given again.
+-- The attempt's number alone is no fence: where Redis has lost its last writes, the same number may be given again.
 if ARGV[9] ~= '' and r[4] ~= ARGV[9] then return 'lost' end
 
 local last_attempt, last_sequence = split_id(last_id(log))

@@ -9,7 +9,7 @@ export const STALL_MS = 45_000
 export const DOUBTFUL_MS = 20_000
 /** So many tries in a row that nobody answered are about ten minutes: as long as the server keeps an answer. */
 export const MOST_FAILURES = 40
-/** A token may have expired a second before the next one is there: a 401 is believed at the third time. */
+/** A token may have expired a second before the next one is there: a 401 ends the watch at the third time only. */
 export const SIGN_IN_TRIES = 3
 
 /**

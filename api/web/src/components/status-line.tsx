@@ -13,7 +13,7 @@ interface StatusLineProps {
   session: Session
   /** How long an answer usually takes. */
   usualMs: number
-  /** Stands at the end of the line once all is there. */
+  /** Shown at the end of the line once the answer is whole. */
   children: ReactNode
 }
 
