@@ -8,6 +8,7 @@ from flask import Flask, Response, g, request
 
 from api.http.request_id import request_id
 from shared.telemetry import logs
+from shared.telemetry.metrics import api_metrics
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +40,8 @@ def _log_at_the_end(response: Response) -> Response:
 
 
 def log_request(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
-    """Logs the one line about a request, which began at that time of `time.perf_counter`."""
+    """Counts a request and logs the one line about it, which began at that time of `time.perf_counter`."""
+    api_metrics().requests.labels(str(fields["route"] or "other"), str(fields["status"])).inc()
     # A stream outlives its request and the greenlet it was bound in.
     logs.bind_anew(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

@@ -34,12 +34,17 @@ class RedisCollector(Collector):
             seen = queue_size(self._redis, self._queue_key)
             gates = {model: gate_store.view(self._redis, model, now_ms()) for model in self._models}
             clients = int(self._redis.info("clients")["connected_clients"])
+            seconds, microseconds = self._redis.time()
         except RedisError as error:
             log.warning("Redis is away, its metrics are left out: %s", type(error).__name__)
             yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 1)
         yield GaugeMetricFamily("planner_redis_connections", "Connections to Redis, from all its clients.", clients)
+        ahead = now_ms() / 1000 - seconds - microseconds / 1_000_000
+        yield GaugeMetricFamily(
+            "planner_clock_ahead_seconds", "This host's clock before Redis's; below 0: behind.", ahead
+        )
         yield GaugeMetricFamily("planner_queue_jobs", "Jobs waiting in the queue.", seen.jobs)
         yield GaugeMetricFamily(
             "planner_queue_oldest_seconds", "Age of the job that is next, since its creation.", seen.oldest_seconds

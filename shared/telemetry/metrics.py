@@ -8,6 +8,8 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from shared import __version__
+
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _MODEL_BUCKETS = (0.25, 0.5, 1, 2, 3, 5, 8, 13, 20, 30, 60, 90, 120)
@@ -22,6 +24,8 @@ class JobMetrics:
         self.ended = Counter(
             "planner_jobs_ended", "Jobs that have ended, by final status and error code.", _OUTCOME_LABELS
         )
+        build = Gauge("planner_build_info", "1 for the version that runs.", ("version",), multiprocess_mode="livemax")
+        build.labels(__version__).set(1)
         self.rewound = Counter(
             "planner_logs_rewound", "Logs found to end before, or to read otherwise than, what had been sent of them."
         )
@@ -29,6 +33,9 @@ class JobMetrics:
 
 class ApiMetrics:
     def __init__(self) -> None:
+        self.requests = Counter(
+            "planner_requests", "Requests answered, by the template of their path and by status.", ("route", "status")
+        )
         self.creation_seconds = Histogram(
             "planner_job_creation_seconds",
             "Time to store and queue a job, or to find that it may not be.",

@@ -32,6 +32,8 @@ class NotOpened(Exception):
 
 def open_beneath(root: str, path: str) -> int:
     """A descriptor of the regular file of that path beneath the root. Raises NotOpened."""
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise NotOpened("is not a path beneath the root")
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     *folders, name = path.split("/")
     try:

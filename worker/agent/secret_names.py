@@ -39,7 +39,7 @@ _ENDINGS = _set(
     pem key p12 pfx pkcs12 p8 p7b der jks jceks bks keystore truststore ppk pvk asc gpg pgp kdbx kdb agekey age snk
     mobileprovision provisionprofile ovpn keytab htpasswd crt cer
     env envrc tfstate tfvars tfplan publishsettings pubxml rdp tfrc
-    histfile rdb dump sqlite sqlite3 db dmp token secret credentials
+    histfile rdb dump sqlite sqlite3 db dmp mdb accdb token secret credentials
     """
 )
 _NAMES = _set(
@@ -53,11 +53,11 @@ _NAMES = _set(
     settings_local.py secret.h secring sops.yaml vault-password vault_pass authinfo muttrc msmtprc fetchmailrc wgetrc
     curlrc sendgrid.env lesshst viminfo histfile consolehost_history.txt terraformrc terraform.rc master.key
     known_hosts authorized_keys identity heroku.json doctl.yaml azureprofile.json azureauth.json
-    accesstokens.json msal_token_cache.json application_default_credentials.json
+    accesstokens.json msal_token_cache.json application_default_credentials.json localsettings.py wallet.dat dotenv
     """
 )
 _EVEN_SOURCE = re.compile(
-    r"secrets?\.(?!(tsx|jsx|vue|svelte|astro|html?|css|scss|sass|less|md|mdx|rst|adoc)$)[^.]+"
+    r"secrets?(\.(prod|production|live|staging|dev|development|local|private|config|default|env))?\.(?!(tsx|jsx|vue|svelte|astro|html?|css|scss|sass|less|md|mdx|rst|adoc)$)[^.]+"
     r"|arduino_secrets\.h|settings[._]local\.py|id_(rsa|dsa|ecdsa|ed25519).*"
 )
 """Names that hold secrets even where their ending says source."""
@@ -67,6 +67,7 @@ _PATTERNS = re.compile(
     r"|(known_hosts|authorized_keys|secring|pubring)([-_.].*)?"
     r"|(.*[-_.])?(z|ba|k|c|tc|fi)?sh_?history|.*_history|\.?zhistory|.*[-_.]hist"
     r"|.*\.tfstate([-_.].*)?|.*\.tfvars([-_.].*)?|.*\.tfplan([-_.].*)?"
+    r"|.*\.(db|sqlite3?)-(wal|shm|journal)|application[-_.](prod|production|live|secrets?)\.(properties|ya?ml)"
     r"|pulumi\..+\.ya?ml|wg\d*\.conf|vault[-_.]?pass.*"
     r"|appsettings\..+\.json|connectionstrings.*\.config"
     r"|(.*[-_.])?(dump|backup|export|snapshot|prod|production|live)([-_.].*)?\.sql"
@@ -79,14 +80,16 @@ _SECRET_WORDS = _set(
 )
 _SECRET_COMPOUNDS = re.compile(
     r"serviceaccount|clientsecret|privatekey|secretkey|accesskey|apikey|signingkey|encryptionkey|sshkey|accesstoken"
-    r"|authtoken|refreshtoken|bearertoken|firebaseadminsdk|keystorepass|storepass|serviceprincipal|dockerconfigjson"
+    r"|authtoken|refreshtoken|bearertoken|apitoken|bottoken|sessiontoken|firebaseadminsdk|keystorepass|storepass"
+    r"|serviceprincipal|dockerconfigjson|recoverycodes?|backupcodes?|(github|gitlab|npm|slack|stripe)tokens"
 )
-_KEY_WORDS = frozenset(("key", "keyfile", "sa"))
+_KEY_WORDS = frozenset(("key", "keyfile", "sa", "token"))
+"""The last word of a name that is not source. Tokens in the plural are mostly those of a design."""
 _WORDS = re.compile(r"[^a-z0-9]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 _BACKUP_ENDING = re.compile(
-    r"([-_. ]?(bak|backup|old|orig|original|save|saved|sav|swp|swo|swn|tmp|temp|copy|prev|previous|rej|dist"
+    r"([-_. ]?(bak|backup|old|txt|orig|original|save|saved|sav|swp|swo|swn|tmp|temp|copy|prev|previous|rej|dist"
     r"|disabled|off|example|sample|template|tpl|enc|encrypted|gz|bz2|xz|zst|zip|tar|tgz|7z|rar|lz4)\d*"
     r"|[-_. ]v?\d[\dt:_-]*z?|[-_. ]?\(\d+\)|~|#|[-_. ]+)$"
 )

@@ -196,8 +196,8 @@ class ConcurrentWorker(RqBookkeeping):
         future.add_done_callback(self._taken.discard)
 
     def _run_in_slot(self, job: Job, queue: Queue) -> None:
-        logs.bind_anew(request_id=job.meta.get("request_id"), job_id=job.id)
         try:
+            logs.bind_anew(request_id=job.meta.get("request_id"), job_id=job.id)
             execution = self.prepare_execution(job)
             queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
             token = current_slot.set(Slot(self._runner, execution.composite_key, queued_at))

@@ -5,6 +5,7 @@ can write to Redis could run any code here, with the model's key in its environm
 """
 
 import re
+from typing import Any
 
 from rq.exceptions import DeserializationError
 from rq.job import Job
@@ -15,6 +16,29 @@ from shared.state.job_queue import FUNCTION
 _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+MAX_DATA_BYTES = 4_096
+"""Of an entry's data as it is stored; ours have some 150. What is compressed may be a thousand times longer."""
+
+
+class BoundedJob(Job):
+    """An entry of the queue, of which no more is unpacked than an entry of ours may have."""
+
+    def restore(self, raw_data: Any) -> Any:
+        """Reads the hash. Raises ValueError where its data is too long to be ours."""
+        length = len(raw_data.get(b"data", b"")) if isinstance(raw_data, dict) else 0
+        if length > MAX_DATA_BYTES:
+            raise EntryTooLong(self.id, length)
+        return super().restore(raw_data)
+
+
+class EntryTooLong(ValueError):
+    """The entry of this job has more data than ours have."""
+
+    def __init__(self, job_id: str, length: int) -> None:
+        super().__init__(f"{length} bytes of data")
+        self.job_id = job_id
+
+
 def refusal(job: Job) -> str | None:
     """Returns why the entry must not be run, or None where it is one of ours. It calls nothing that the entry names."""
     if not _JOB_ID.fullmatch(job.id):
@@ -23,6 +47,8 @@ def refusal(job: Job) -> str | None:
         called = job.func_name, job.instance, list(job.args), job.kwargs
     except (DeserializationError, TypeError):
         return "its data cannot be read"
+    if not isinstance(job.meta, dict):
+        return "its notes are no object"
     if called != (FUNCTION, None, [job.id], {}):
         return "it asks for something else than to run its job"
     if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name or job.webhooks:

@@ -25,6 +25,7 @@ from rq.worker_registration import clean_worker_registry, register
 
 from shared.state.outages import log_failure, outages
 from worker.jobs.job_runner import JobRunner
+from worker.jobs.queue_entry import BoundedJob
 from worker.jobs.running_job import Stop
 from worker.jobs.slot import current_slot
 
@@ -52,6 +53,7 @@ class RqBookkeeping(BaseWorker):
     """A worker as RQ knows it. All jobs share a few connections, and none holds one while it waits for another."""
 
     death_penalty_class = NoDeathPenalty
+    job_class = BoundedJob
     log_result_lifespan = False
 
     def __init__(self, queue: Queue, runner: JobRunner, *, connection: Redis, lease_pool: Redis, name: str) -> None:

@@ -37,6 +37,10 @@ FAMILIES = {
         production.env.bak .id_rsa.swp #.env# .#id_rsa copy-of-id_rsa service-account.json.old service-account(1).json
         terraform.tfstate.backup pgpass.save wp-config.php.bak secrets.yaml.orig .bash_history.bak credentials~
         service-account-key.json.BAK kubeconfig.bak2 tfvars.old/prod.tfvars.tmp""",
+    "tokens, databases and codes": """github_token.txt api_token.txt npm-token slack-token.json stripe_tokens.csv
+        server.pem.txt cert.PEM.txt data.sqlite-wal app.db-journal app.mdb recovery-codes.txt mfa-backup-codes.txt
+        wallet.dat dotenv.txt application-prod.properties application-production.yml localsettings.py
+        secrets.prod.ts""",
 }
 PROGRAMS = """
     src/Checkout.tsx README.md package.json src/env.ts env.d.ts src/secrets/list.tsx pages/secrets.tsx password_reset.py
@@ -46,6 +50,7 @@ PROGRAMS = """
     src/environments/environment.prod.ts lib/rsa.py pnpm-lock.yaml hotkeys.json i18n/en.json environment.yml
     requirements.txt data.csv v1.2.3 values.yaml auth.ts auth/login.tsx appsettings.json settings.py old/page.tsx
     backup.ts src/secret-santa/page.tsx Procfile vault/README.md ssh/client.go CHANGELOG identity.ts config.json
+    secrets.service.ts application.yml text.txt tokens.ts
     routes.rb schema.prisma migrations/001_create.sql schema.sql"""
 
 

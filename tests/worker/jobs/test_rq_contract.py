@@ -510,6 +510,8 @@ def forge(redis: Redis, queue: JobQueue, data: object, **fields: str) -> None:
         ([FUNCTION, "os", [JOB_ID], {}], {}),
         ([FUNCTION, None, None, {}], {}),
         ("no list", {}),
+        (["x" * 5_000], {}),  # too long to be unpacked
+        *((None, {"meta": meta}) for meta in ("[1]", "7", '"x"')),
         (None, {"success_callback_name": "os.getcwd"}),
         (None, {"failure_callback_name": "os.getcwd"}),
         (None, {"stopped_callback_name": "os.getcwd"}),
