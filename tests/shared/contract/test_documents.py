@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from shared.contract import examples
 from shared.contract.events import EVENTS
 from shared.contract.schemas import JobView, Problem, Wire
 
 TEXT = (Path(__file__).parents[3] / "docs/protocol.md").read_text()
-EXAMPLES = re.findall(r"```json (\w+)\n(.*?)```", TEXT, re.DOTALL)
+EXAMPLES = re.findall(r"```json ([a-z]+)\n(.*?)```", TEXT, re.DOTALL)
+WHOLE = re.findall(r"```json ([A-Z]\w+)\n(.*?)```", TEXT, re.DOTALL)
+STREAMS = re.findall(r"```sse\n(.*?)```", TEXT, re.DOTALL)
 MODELS: dict[str, type[Wire]] = {"problem": Problem, "complete": EVENTS["complete"], "job": JobView}
 
 
@@ -25,3 +28,25 @@ def test_an_example_has_all_fields_of_its_model_and_no_other(name: str, example:
     if name == "job":
         assert isinstance(model, JobView) and model.error is not None
         assert model.error.message == model.error.code.message
+
+
+@pytest.mark.parametrize(("name", "example"), WHOLE)
+def test_a_body_is_the_example_of_the_openapi_document(name: str, example: str) -> None:
+    assert json.loads(example) == examples.EXAMPLES[name]
+
+
+def test_every_event_is_shown_as_it_is_sent() -> None:
+    shown = re.findall(r"^event: (\w+)\ndata: (.*)$", "".join(STREAMS), re.MULTILINE)
+    sent = [*examples.STORY, examples.STARTED_AGAIN, examples.FAILED, examples.CANCELLED]
+    assert shown == [(event.event, event.model_dump_json()) for event in sent]
+    assert {name for name, _ in shown} == set(EVENTS)
+
+
+def test_every_status_of_the_document_has_its_advice() -> None:
+    advised = {status for row in re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE) for status in row.split(", ")}
+    assert advised >= {
+        "200",
+        "202",
+        "204",
+        *["400", "401", "403", "404", "408", "409", "413", "414", "415", "422", "429", "431", "500", "503"],
+    }
