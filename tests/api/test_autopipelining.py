@@ -98,10 +98,10 @@ def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp
         joint.ping()
         server.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        asking = [gevent.spawn(joint.get, "k") for _ in range(5 * MOST_TOGETHER)]
+        asking = [gevent.spawn(joint.get, "k") for _ in range(20 * MOST_TOGETHER)]
         gevent.joinall(asking)
         assert all(isinstance(each.exception, TimeoutError) for each in asking)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 3  # one after the other they would take 6 s
         server.process.send_signal(signal.SIGCONT)
         assert joint.get("k") is None
     server.process.kill()
