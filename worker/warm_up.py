@@ -17,7 +17,7 @@ from shared.state.scripts import script
 
 log = logging.getLogger(__name__)
 
-SCRIPTS = ("start", "append", "renew", "again", "release", "suspects", "requeue", "gate_ask", "gate_report")
+SCRIPTS = ("start", "append", "renew", "again", "release", "keep", "suspects", "requeue", "gate_ask", "gate_report")
 """Those a worker calls."""
 
 

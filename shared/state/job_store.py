@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from typing import cast
 from uuid import uuid4
 
 from redis import Redis
@@ -30,6 +31,8 @@ from shared.state.scripts import Argument, script
 from shared.state.user_jobs import MAX_INDEXED
 from shared.telemetry.metrics import job_metrics
 
+MAX_TURNS_BYTES = 300_000
+"""Of the kept turns of one job; beyond it no more are kept."""
 MAX_STARTS = 10
 """Attempts of a job in all, drains included: no job may go on without an end."""
 LEASE_MS = 8000
@@ -183,6 +186,16 @@ class JobStore:
             return NotStarted(reply[0].decode())
         number, failures = reply[1:]
         return replace(last, number=number, failures=failures, cause=Cause.MODEL_ERROR)
+
+    def keep_turn(self, attempt: Attempt, number: int, turn: bytes) -> bool:
+        """Keeps a whole turn of the conversation for an attempt that may have to go on from it. Whether it is kept."""
+        args = (attempt.number, attempt.run, number, turn, self.ttl_ms, MAX_TURNS_BYTES)
+        where = (keys.record(attempt.job_id), keys.turns(attempt.job_id))
+        return bool(script("keep").call(self.redis, where, args) == b"kept")
+
+    def kept_turns(self, job_id: str) -> list[bytes]:
+        """The turns that earlier attempts have kept, in their order."""
+        return cast(list[bytes], self.redis.lrange(keys.turns(job_id), 0, -1))
 
     def fail(self, attempt: Attempt, holder: str, code: ErrorCode) -> AttemptStatus:
         """Ends a job whose log takes no events of its attempt; a log that is none makes way for the final event."""

@@ -2,6 +2,7 @@
 
 suggestion:<jobId>           hash     the record: user, status, input, attempt, holder, ...
 suggestion:<jobId>:events    stream   the log; entry id = SSE id
+suggestion:<jobId>:turns     list     whole turns of the conversation with the model, compressed
 suggestion:<jobId>:live      channel  what is appended to the log, as it is appended
 agent:<userId>               string   a user's suggestion agent, JSON
 planner:leases               zset     jobId -> when its lease ends, ms
@@ -42,6 +43,10 @@ def record(job_id: str) -> str:
 
 def log(job_id: str) -> str:
     return f"{prefix}suggestion:{job_id}:events"
+
+
+def turns(job_id: str) -> str:
+    return f"{prefix}suggestion:{job_id}:turns"
 
 
 def channel(job_id: str) -> str:

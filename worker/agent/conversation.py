@@ -8,6 +8,8 @@ from anthropic.lib.tools import ToolError
 
 from shared.contract.schemas import SuggestedFile, Suggestion, TokenUsage
 from shared.telemetry.metrics import worker_metrics
+from worker.agent.event_reader import JsonObject
+from worker.agent.kept_turns import KeptTurn, unpack
 from worker.agent.project import OpenProject
 from worker.agent.secret_names import is_hidden, is_secret
 
@@ -29,7 +31,36 @@ class Conversation:
         """What the attempts before this one cost."""
         self.waited_seconds = 0.0
         """For the model's provider, over all attempts; none of it counts towards the time of one."""
+        self.turns: list[KeptTurn] = []
+        """The whole turns so far, which another attempt goes on from."""
         self._judged: set[tuple[str, ...]] = set()
+
+    def load(self, turns: Iterable[bytes]) -> None:
+        """Takes up what attempts on other workers have kept."""
+        for data in turns:
+            turn = unpack(data)
+            if turn is None or (self.turns and turn.key != self.turns[0].key) or (not self.turns and not turn.first):
+                break
+            self.add(turn)
+            self.calls_left -= len(turn.tools)
+
+    def add(self, turn: KeptTurn) -> None:
+        """Takes up one more whole turn."""
+        self.turns.append(turn)
+        self.seen.update(turn.seen)
+
+    def turns_for(self, key: str) -> int:
+        """How many turns a conversation of this key goes on from; those of another key are forgotten."""
+        if self.turns and self.turns[0].key != key:
+            self.turns.clear()
+        return len(self.turns)
+
+    def messages(self, first: list[JsonObject]) -> list[JsonObject]:
+        """The messages to go on with: the kept ones, or `first` alone where there are none."""
+        messages: list[JsonObject] = [{"role": "user", "content": self.turns[0].first if self.turns else first}]
+        for turn in self.turns:
+            messages += [{"role": "assistant", "content": turn.assistant}, {"role": "user", "content": turn.user}]
+        return messages
 
     def proven(self, suggestion: Suggestion) -> Suggestion:
         """The suggestion with those of its files alone that are in the project and were shown to the model."""

@@ -17,6 +17,7 @@ from worker.agent.conversation import Conversation
 from worker.agent.event_reader import JsonObject
 from worker.agent.gate import Gate, OpenGate
 from worker.agent.input_estimates import InputEstimates
+from worker.agent.kept_turns import KeptTurn, key_of
 from worker.agent.limits import Haste, Limits
 from worker.agent.project import Project
 from worker.agent.project_card import ProjectCards
@@ -25,7 +26,7 @@ from worker.agent.request import Answer, first_request
 from worker.agent.tool_arguments import ALL_TOOLS
 from worker.agent.toolbox import Toolbox
 from worker.agent.tools import make_tools
-from worker.agent.turn import Turn
+from worker.agent.turn import Turn, UsedTool
 from worker.agent.turn_taker import TurnEvent, TurnTaker
 
 
@@ -34,7 +35,14 @@ class Answered:
     answer: Answer
 
 
-AgentEvent = TurnEvent | Answered
+@dataclass(frozen=True)
+class TurnWhole:
+    """A turn with tools is over, and has been added to the conversation as its last one."""
+
+    turn: KeptTurn
+
+
+AgentEvent = TurnEvent | TurnWhole | Answered
 
 
 class FeatureAgent:
@@ -78,9 +86,15 @@ class FeatureAgent:
         limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: waits.seconds)
         turns = TurnTaker(self._client, waits, self._estimates)
         request = await self._first_request(job, model, agent, toolbox, conversation)
+        key = self._key(model, agent, toolbox)
+        conversation.turns_for(key)
+        can_keep = True  # until the model pauses: what it says then is no turn of its own
+        request["messages"] = conversation.messages(request["messages"][0]["content"])
         for number in count(2):
+            used: list[UsedTool] = []
             async with aclosing(turns.take(request)) as events:
                 async for event in events:
+                    used += [event] if isinstance(event, UsedTool) else []
                     yield event
             turn = turns.turn
             if "tool_choice" in request or not (turn.tool_calls or turn.is_paused):
@@ -88,10 +102,23 @@ class FeatureAgent:
             spent = conversation.spent_before.plus(turn.spent)
             if limits.is_spent(spent):
                 raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
+            known = frozenset(conversation.seen)
             results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
             haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
             _go_on(request, turn, results, haste)
+            if can_keep := can_keep and bool(results):
+                kept = _kept(key, request, used, conversation.seen - known, is_first=not conversation.turns)
+                conversation.add(kept)
+                yield TurnWhole(kept)
         yield Answered(_answer(turns.turn))
+
+    def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int:
+        """How many whole turns the next attempt goes on from: none where the model, the prompt or the tools changed."""
+        return conversation.turns_for(self._key(model, agent, self._toolbox(agent, conversation)))
+
+    def _key(self, model: str, agent: SuggestionAgent | None, toolbox: Toolbox) -> str:
+        tools = toolbox.definitions
+        return key_of(model, prompts.system_prompt(agent, can_look=bool(tools)), tools)
 
     async def prepare(self, models: Iterable[str]) -> None:
         """Begins to ask what these models can do, and to read the project, without waiting for either."""
@@ -130,6 +157,19 @@ def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], haste
     if results:
         hint = [{"type": "text", "text": prompts.ANSWER_NOW}] if haste is not Haste.NONE else []
         messages.append({"role": "user", "content": [*results, *hint]})
+
+
+def _kept(key: str, request: dict[str, Any], used: list[UsedTool], seen: Iterable[str], *, is_first: bool) -> KeptTurn:
+    """The turn that has just been added to the request, as it is kept."""
+    *_, assistant, user = request["messages"]
+    return KeptTurn(
+        key,
+        assistant["content"],
+        user["content"],
+        first=request["messages"][0]["content"] if is_first else [],
+        seen=sorted(seen),
+        tools=[{"name": each.name, "input": each.input} for each in used],
+    )
 
 
 def _answer(turn: Turn) -> Answer:

@@ -67,7 +67,8 @@ class JobRunner:
         breadcrumbs.tag(user_id=attempt.user_id)
         if slot.queued_at is not None:
             worker_metrics().queue_wait_seconds.observe(max(0.0, time.time() - slot.queued_at))
-        job = RunningJob(attempt, self._context(attempt))
+        kept = self._store.kept_turns(job_id) if attempt.cause is not None else []
+        job = RunningJob(attempt, self._context(attempt), kept)
         outcome = self._run(job)
         if outcome is Outcome.DRAINED:
             released = self._store.release(job.attempt, self._name)
@@ -169,4 +170,5 @@ class JobRunner:
                 on_answer=on_answer,
             ),
             start_again=lambda last: self._store.start_again(last, self._name),
+            keep_turn=self._store.keep_turn,
         )

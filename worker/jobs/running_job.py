@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -16,8 +16,9 @@ from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenU
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import AgentEvent, Answered
+from worker.agent.feature_agent import AgentEvent, Answered, TurnWhole
 from worker.agent.gate import Gate
+from worker.agent.kept_turns import KeptTurn
 from worker.agent.provider_waits import Resumes, Waits
 from worker.agent.request import LEAST_SUGGESTIONS, MOST_SUGGESTIONS, Answer
 from worker.agent.turn import Said, Spent, UsedTool, Wrote
@@ -66,6 +67,8 @@ class Agent(Protocol):
         gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]: ...
 
+    def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int: ...
+
 
 @dataclass(frozen=True)
 class JobContext:
@@ -82,12 +85,15 @@ class JobContext:
     gate: Gate
     start_again: Callable[[Attempt], Attempt | NotStarted]
     """Starts the attempt after one that failed. It waits for Redis, so it is called in another thread."""
+    keep_turn: Callable[[Attempt, int, bytes], object]
+    """Keeps a whole turn of the conversation in Redis, by its number; in another thread too."""
 
 
 class RunningJob:
     """Runs on the worker's event loop. `stop` may be called at any time, before the first step too."""
 
-    def __init__(self, attempt: Attempt, context: JobContext) -> None:
+    def __init__(self, attempt: Attempt, context: JobContext, kept: Iterable[bytes] = ()) -> None:
+        """`kept` are the turns that attempts on other workers have left."""
         self.attempt = attempt
         self.is_renumbering = False
         """Its attempt is being raised in Redis: a renewal with the old number proves nothing."""
@@ -96,6 +102,8 @@ class RunningJob:
         self._step: asyncio.Task[Any] | None = None
         self._spent = TokenUsage()
         self._conversation = Conversation()
+        self._conversation.load(kept)
+        self._keeping: set[asyncio.Task[object]] = set()
         self._telemetry: AttemptTelemetry
         self._waiting: WaitingJob | None = None
         """Of the attempt that runs now."""
@@ -184,15 +192,19 @@ class RunningJob:
 
     def _say_started(self, publisher: Publisher) -> None:
         context, agent = self._context, self._context.user_agent
+        turns_kept = context.agent.turns_kept(context.model, agent, self._conversation)
         publisher.publish(
             Started(
                 attempt=self.attempt.number,
                 model=context.model,
                 agent=agent.name if agent else "default",
                 cause=self.attempt.cause,
+                turns_kept=turns_kept,
                 timestamp=now_ms(),
             )
         )
+        for used in (used for turn in self._conversation.turns for used in turn.tools):
+            publisher.publish(Tool(name=used["name"], input=_shown(used["input"]), timestamp=now_ms()))
         self._telemetry.started(context.model)
 
     async def _ask(self, publisher: Publisher) -> Answer:
@@ -236,8 +248,23 @@ class RunningJob:
                 self._spent = self.attempt.usage.plus(usage)
                 publisher.spent(self._spent)
                 self._telemetry.spent(usage)
+            case TurnWhole(turn):
+                self._keep(turn)
             case Waits() | Resumes():
                 self._wait(event)
+
+    def _keep(self, turn: KeptTurn) -> None:
+        """Keeps the turn while the next one is asked for. Without it the next attempt only begins earlier."""
+        number = len(self._conversation.turns) - 1
+        keeping = asyncio.create_task(asyncio.to_thread(self._context.keep_turn, self.attempt, number, turn.pack()))
+        self._keeping.add(keeping)
+        keeping.add_done_callback(self._kept)
+
+    def _kept(self, keeping: asyncio.Task[object]) -> None:
+        self._keeping.discard(keeping)
+        error = None if keeping.cancelled() else keeping.exception()
+        if error is not None:
+            log.warning("a turn of the conversation could not be kept: %s", type(error).__name__)
 
     def _wait(self, event: Waits | Resumes) -> None:
         assert self._waiting is not None

@@ -74,6 +74,7 @@ local function close(record, leases, job, status)
   redis.call('HSET', record, 'status', status, 'holder', '', 'execution', '')
   redis.call('ZREM', leases, job)
   redis.call('ZREM', waiting_of(record, job), job)
+  redis.call('DEL', record .. ':turns')
 end
 
 -- Ends a job that no attempt is writing to: the final event takes the next free id. An attempt that was lost before

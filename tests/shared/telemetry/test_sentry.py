@@ -138,6 +138,9 @@ def test_a_transaction_says_whose_and_which_job_it_was(answered: str, sentry: St
 class FailingAgent:
     """Uses a tool, then raises what nobody expects, with a key in it."""
 
+    def turns_kept(self, model: str, agent: object, conversation: object) -> int:
+        return 0
+
     async def suggest(
         self, job: JobInput, model: str, agent: object, conversation: object, gate: object = None
     ) -> AsyncGenerator[AgentEvent, None]:

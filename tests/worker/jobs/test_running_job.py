@@ -43,6 +43,9 @@ class Agent:
         self.asked = 0
         self.is_closed = False
 
+    def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int:
+        return 0
+
     async def suggest(
         self,
         job: JobInput,
@@ -100,6 +103,7 @@ def running(
         max_attempts=3,
         new_publisher=new_publisher,
         gate=OpenGate(),
+        keep_turn=lambda attempt, number, turn: None,
         start_again=lambda last: (
             replace(last, number=last.number + 1, failures=last.failures + 1) if is_ours else NotStarted.LOST
         ),

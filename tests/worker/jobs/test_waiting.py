@@ -26,6 +26,9 @@ class WaitingAgent:
         self.asked = 0
         self.is_closed = False
 
+    def turns_kept(self, model: str, agent: object, conversation: object) -> int:
+        return 0
+
     async def suggest(
         self,
         job: JobInput,

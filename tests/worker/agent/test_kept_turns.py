@@ -1,0 +1,65 @@
+"""A conversation goes on from the turns that were kept of it, and from no others."""
+
+import zlib
+from dataclasses import replace
+
+import pytest
+
+from worker.agent.conversation import MAX_TOOL_CALLS, Conversation
+from worker.agent.kept_turns import MAX_TURN_BYTES, KeptTurn, key_of, unpack
+
+FIRST = [{"type": "text", "text": "the request"}]
+TURN = KeptTurn(
+    "key",
+    [{"type": "thinking", "thinking": "Hm\ud800.", "signature": "s"}, {"type": "tool_use", "id": "t", "name": "Read"}],
+    [{"type": "tool_result", "tool_use_id": "t", "content": "ü"}],
+    first=FIRST,
+    seen=["a.py"],
+    tools=[{"name": "Read", "input": {"file_path": "a.py"}}],
+)
+LATER = replace(TURN, first=[], seen=["b.py"])
+
+
+def conversation(*turns: KeptTurn) -> Conversation:
+    loaded = Conversation()
+    loaded.load([turn.pack() for turn in turns])
+    return loaded
+
+
+def test_a_turn_comes_back_as_it_was() -> None:
+    assert unpack(TURN.pack()) == TURN
+
+
+def test_a_conversation_goes_on_with_its_own_beginning_and_turns() -> None:
+    going = conversation(TURN, LATER)
+    assert going.turns_for("key") == 2 and going.seen == {"a.py", "b.py"}
+    assert going.calls_left == MAX_TOOL_CALLS - 2
+    roles = [(message["role"], message["content"]) for message in going.messages([])]
+    assert roles == [("user", FIRST), *[("assistant", TURN.assistant), ("user", TURN.user)] * 2]
+
+
+def test_with_another_model_prompt_or_tools_it_begins_anew() -> None:
+    going = conversation(TURN, LATER)
+    assert going.turns_for("other") == 0
+    assert going.messages(FIRST) == [{"role": "user", "content": FIRST}]
+    keys = {
+        key_of(*given) for given in (("m", "s", []), ("n", "s", []), ("m", "t", []), ("m", "s", [{"name": "Read"}]))
+    }
+    assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"x", zlib.compress(b"[]"), zlib.compress(b'{"key": 1}'), TURN.pack()[:-3], zlib.compress(b" " * 9_000_000)],
+    ids=["empty", "not packed", "a list", "fields missing", "cut", "too long"],
+)
+def test_what_is_no_turn_of_ours_is_not_taken(data: bytes) -> None:
+    assert unpack(data) is None and MAX_TURN_BYTES < 9_000_000
+    going = Conversation()
+    going.load([TURN.pack(), data, LATER.pack()])
+    assert len(going.turns) == 1
+
+
+def test_turns_without_the_beginning_are_not_taken() -> None:
+    assert conversation(LATER).turns == []
+    assert len(conversation(TURN, replace(LATER, key="other")).turns) == 1

@@ -1,0 +1,48 @@
+"""Whole turns of a conversation in the form in which they are kept, for an attempt that goes on from them."""
+
+import hashlib
+import json
+import zlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from worker.agent.event_reader import JsonObject
+
+MAX_TURN_BYTES = 4_000_000
+"""Of one turn when it is unpacked; what is longer is none of ours."""
+
+
+@dataclass(frozen=True)
+class KeptTurn:
+    """One turn: what the model said, as it came, and what it was answered."""
+
+    key: str
+    """Tells the model, the system prompt and the tools; a conversation can go on only with the same ones."""
+    assistant: list[JsonObject]
+    user: list[JsonObject]
+    first: list[JsonObject] = field(default_factory=list)
+    """What the conversation began with; in its first turn alone."""
+    seen: list[str] = field(default_factory=list)
+    """The files that the answers of this turn have shown to the model."""
+    tools: list[JsonObject] = field(default_factory=list)
+    """The looks at the project, as viewers see them: `name` and `input`."""
+
+    def pack(self) -> bytes:
+        """The turn in few bytes."""
+        return zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode(), 6)
+
+
+def unpack(data: bytes) -> KeptTurn | None:
+    """The turn again; None for what is not one of ours."""
+    try:
+        opened = zlib.decompressobj()
+        text = opened.decompress(data, MAX_TURN_BYTES)
+        return KeptTurn(**json.loads(text)) if opened.eof else None
+    except (zlib.error, ValueError, TypeError):
+        return None
+
+
+def key_of(model: str, system: str, tools: list[Any]) -> str:
+    """What has to be the same for a conversation to go on."""
+    said = json.dumps([model, system, tools], sort_keys=True)
+    return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]
