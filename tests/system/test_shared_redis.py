@@ -65,8 +65,9 @@ def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_
         watchers = [Watcher(system, job) for job in (cancelled, retried)]
         wait_until(lambda: watchers[0].saw("started"))
         alice.cancel(cancelled)
+        wait_until(lambda: taken_over.saw("started", attempt=2))
         slow = Watcher(system, alice.ask("slow"))
-        wait_until(lambda: slow.saw("delta") and taken_over.saw("started", attempt=2))
+        wait_until(lambda: slow.saw("delta"))
         drained.stop()
         system.start_worker()
         wait_until(lambda: slow.saw("started", attempt=2))
