@@ -187,11 +187,16 @@ class JobStore:
         number, failures = reply[1:]
         return replace(last, number=number, failures=failures, cause=Cause.MODEL_ERROR)
 
-    def keep_turn(self, attempt: Attempt, number: int, turn: bytes) -> bool:
-        """Keeps a whole turn of the conversation for an attempt that may have to go on from it. Whether it is kept."""
+    def keep_turn(self, attempt: Attempt, number: int, turn: bytes) -> int | None:
+        """Keeps a whole turn of the conversation for an attempt that may have to go on from it.
+
+        Returns the number of the turn that comes next: an earlier one where Redis has lost some. None where there is
+        no more room, or the attempt is another's.
+        """
         args = (attempt.number, attempt.run, number, turn, self.ttl_ms, MAX_TURNS_BYTES)
         where = (keys.record(attempt.job_id), keys.turns(attempt.job_id))
-        return bool(script("keep").call(self.redis, where, args) == b"kept")
+        following = int(script("keep").call(self.redis, where, args))
+        return following if following >= 0 else None
 
     def kept_turns(self, job_id: str) -> list[bytes]:
         """The turns that earlier attempts have kept, in their order."""

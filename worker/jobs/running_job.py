@@ -18,11 +18,11 @@ from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered, TurnWhole
 from worker.agent.gate import Gate
-from worker.agent.kept_turns import KeptTurn
 from worker.agent.provider_waits import Resumes, Waits
 from worker.agent.request import LEAST_SUGGESTIONS, MOST_SUGGESTIONS, Answer
 from worker.agent.turn import Said, Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
+from worker.jobs.turn_writer import KeepTurn, TurnWriter
 from worker.jobs.waiting import WaitingJob
 from worker.publishing.notes import NoteWriter
 from worker.publishing.publisher import Publisher
@@ -85,8 +85,7 @@ class JobContext:
     gate: Gate
     start_again: Callable[[Attempt], Attempt | NotStarted]
     """Starts the attempt after one that failed. It waits for Redis, so it is called in another thread."""
-    keep_turn: Callable[[Attempt, int, bytes], object]
-    """Keeps a whole turn of the conversation in Redis, by its number; in another thread too."""
+    keep_turn: KeepTurn
 
 
 class RunningJob:
@@ -103,7 +102,7 @@ class RunningJob:
         self._spent = TokenUsage()
         self._conversation = Conversation()
         self._conversation.load(kept)
-        self._keeping: set[asyncio.Task[object]] = set()
+        self._turns = TurnWriter(context.keep_turn, len(self._conversation.turns))
         self._telemetry: AttemptTelemetry
         self._waiting: WaitingJob | None = None
         """Of the attempt that runs now."""
@@ -248,23 +247,10 @@ class RunningJob:
                 self._spent = self.attempt.usage.plus(usage)
                 publisher.spent(self._spent)
                 self._telemetry.spent(usage)
-            case TurnWhole(turn):
-                self._keep(turn)
+            case TurnWhole():
+                self._turns.write(self.attempt, self._conversation.turns)
             case Waits() | Resumes():
                 self._wait(event)
-
-    def _keep(self, turn: KeptTurn) -> None:
-        """Keeps the turn while the next one is asked for. Without it the next attempt only begins earlier."""
-        number = len(self._conversation.turns) - 1
-        keeping = asyncio.create_task(asyncio.to_thread(self._context.keep_turn, self.attempt, number, turn.pack()))
-        self._keeping.add(keeping)
-        keeping.add_done_callback(self._kept)
-
-    def _kept(self, keeping: asyncio.Task[object]) -> None:
-        self._keeping.discard(keeping)
-        error = None if keeping.cancelled() else keeping.exception()
-        if error is not None:
-            log.warning("a turn of the conversation could not be kept: %s", type(error).__name__)
 
     def _wait(self, event: Waits | Resumes) -> None:
         assert self._waiting is not None

@@ -12,7 +12,7 @@ from tests.shared.state.builders import new_job, started
 
 def test_turns_come_back_in_their_order(store: JobStore, redis: Redis) -> None:
     attempt = started(store, new_job(store))
-    assert [store.keep_turn(attempt, number, turn) for number, turn in enumerate((b"a", b"b", b"c"))] == [True] * 3
+    assert [store.keep_turn(attempt, number, turn) for number, turn in enumerate((b"a", b"b", b"c"))] == [1, 2, 3]
     assert store.kept_turns(attempt.job_id) == [b"a", b"b", b"c"]
     assert 0 < redis.pttl(keys.turns(attempt.job_id)) <= store.ttl_ms
 
@@ -20,26 +20,26 @@ def test_turns_come_back_in_their_order(store: JobStore, redis: Redis) -> None:
 def test_only_the_attempt_that_runs_may_keep(store: JobStore) -> None:
     attempt = started(store, new_job(store))
     for other in (replace(attempt, number=2), replace(attempt, execution=f"{attempt.job_id}:other")):
-        assert not store.keep_turn(other, 0, b"x")
+        assert store.keep_turn(other, 0, b"x") is None
     store.release(attempt, "w1")
     again = started(store, attempt.job_id, "w2")
-    assert not store.keep_turn(attempt, 0, b"late") and store.keep_turn(again, 0, b"mine")
+    assert store.keep_turn(attempt, 0, b"late") is None and store.keep_turn(again, 0, b"mine") == 1
     assert store.kept_turns(attempt.job_id) == [b"mine"]
 
 
 def test_a_turn_is_kept_once_none_after_a_gap_and_the_first_begins_anew(store: JobStore) -> None:
     attempt = started(store, new_job(store))
-    assert store.keep_turn(attempt, 0, b"a") and not store.keep_turn(attempt, 2, b"c")
-    assert store.keep_turn(attempt, 1, b"b") and not store.keep_turn(attempt, 1, b"b")
+    assert store.keep_turn(attempt, 0, b"a") == 1 == store.keep_turn(attempt, 2, b"c")
+    assert store.keep_turn(attempt, 1, b"b") == 2 == store.keep_turn(attempt, 1, b"b")
     assert store.kept_turns(attempt.job_id) == [b"a", b"b"]
-    assert store.keep_turn(attempt, 0, b"new") and store.kept_turns(attempt.job_id) == [b"new"]
+    assert store.keep_turn(attempt, 0, b"new") == 1 and store.kept_turns(attempt.job_id) == [b"new"]
 
 
 def test_beyond_the_bound_no_more_is_kept(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_store, "MAX_TURNS_BYTES", 10)
     attempt = started(store, new_job(store))
     assert store.keep_turn(attempt, 0, b"12345") and store.keep_turn(attempt, 1, b"67890")
-    assert not store.keep_turn(attempt, 2, b"x") and len(store.kept_turns(attempt.job_id)) == 2
+    assert store.keep_turn(attempt, 2, b"x") is None and len(store.kept_turns(attempt.job_id)) == 2
 
 
 def test_they_go_with_the_end_of_the_job(store: JobStore, redis: Redis) -> None:

@@ -103,7 +103,7 @@ def running(
         max_attempts=3,
         new_publisher=new_publisher,
         gate=OpenGate(),
-        keep_turn=lambda attempt, number, turn: None,
+        keep_turn=lambda attempt, number, turn: number + 1,
         start_again=lambda last: (
             replace(last, number=last.number + 1, failures=last.failures + 1) if is_ours else NotStarted.LOST
         ),

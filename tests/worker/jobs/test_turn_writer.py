@@ -1,0 +1,95 @@
+"""The turns of a job reach Redis in their order, through failures of Redis and a log that it has lost."""
+
+import asyncio
+import time
+
+from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, TokenUsage
+from shared.state.outcomes import Attempt
+from tests.worker.agent.test_kept_turns import TURN
+from worker.agent.kept_turns import unpack
+from worker.jobs.turn_writer import TurnWriter
+
+INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
+ATTEMPT = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage(), "job:1")
+TURNS = [TURN] * 3
+
+
+class Kept:
+    """What Redis answers: turns in a list, of at most `room`, unless it is away."""
+
+    def __init__(self) -> None:
+        self.turns: list[bytes] = []
+        self.room = 10
+        self.is_away = False
+        self.calls = 0
+
+    def __call__(self, attempt: Attempt, number: int, turn: bytes) -> int | None:
+        assert attempt is ATTEMPT and unpack(turn) == TURN
+        self.calls += 1
+        time.sleep(0.01)  # long enough for another call to begin meanwhile
+        if self.is_away:
+            raise ConnectionError
+        if number == 0:
+            self.turns.clear()
+        if number == len(self.turns):
+            if number == self.room:
+                return None
+            self.turns.append(turn)
+        return len(self.turns)
+
+
+def written(writer: TurnWriter, *counts: int) -> None:
+    """Writes so many turns, one call after the other without waiting, and waits for the end of all."""
+
+    async def write() -> None:
+        for count in counts:
+            writer.write(ATTEMPT, TURNS[:count])
+        await asyncio.gather(*writer._writing)
+
+    asyncio.run(write())
+
+
+def test_what_redis_did_not_take_is_written_with_the_next_turn() -> None:
+    kept = Kept()
+    writer = TurnWriter(kept, 0)
+    kept.is_away = True
+    written(writer, 1)
+    written(writer, 2)
+    kept.is_away = False
+    written(writer, 3)
+    assert len(kept.turns) == 3
+
+
+def test_turns_that_redis_has_lost_are_written_again() -> None:
+    kept = Kept()
+    writer = TurnWriter(kept, 0)
+    written(writer, 1)
+    written(writer, 2)
+    kept.turns.clear()
+    written(writer, 3)
+    assert len(kept.turns) == 3
+
+
+def test_a_slow_turn_is_not_overtaken_by_the_next() -> None:
+    kept = Kept()
+    writer = TurnWriter(kept, 0)
+    written(writer, 1, 2)
+    assert len(kept.turns) == 2 == kept.calls
+
+
+def test_it_goes_on_from_what_another_worker_has_kept_and_begins_anew_with_a_conversation() -> None:
+    kept = Kept()
+    kept.turns = [TURN.pack()] * 2
+    writer = TurnWriter(kept, 2)
+    written(writer, 3)
+    assert len(kept.turns) == 3 and kept.calls == 1
+    written(writer, 1)
+    assert len(kept.turns) == 1
+
+
+def test_without_room_it_stops() -> None:
+    kept = Kept()
+    kept.room = 1
+    written(writer := TurnWriter(kept, 0), 3)
+    written(writer, 3)
+    assert len(kept.turns) == 1 and kept.calls == 3
