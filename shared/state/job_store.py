@@ -156,7 +156,7 @@ class JobStore:
         reply = script("start").call(self.redis, self.job_keys(job_id), args)
         if reply[0] != b"started":
             return NotStarted(reply[0].decode())
-        number, cause, failures, user, job_input, usage, created_at, ran_ms = reply[1:]
+        number, cause, failures, user, job_input, usage, created_at, ran_ms, waited_ms = reply[1:]
         return Attempt(
             job_id=job_id,
             number=number,
@@ -168,6 +168,7 @@ class JobStore:
             execution=execution,
             created_at=int(created_at or 0),
             ran_ms=int(ran_ms),
+            waited_ms=int(waited_ms or 0),
         )
 
     def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:
@@ -208,9 +209,9 @@ class JobStore:
         args = (attempt.job_id, attempt.number, holder, data, self.retention_ms(JobStatus.FAILED))
         return AttemptStatus(script("fail").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
-    def release(self, attempt: Attempt, holder: str) -> ReleaseOutcome:
-        """Gives an attempt back without counting a failure."""
-        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED))
+    def release(self, attempt: Attempt, holder: str, waited_ms: int = 0) -> ReleaseOutcome:
+        """Gives an attempt back without counting a failure. The job has waited so long for its provider, in all."""
+        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED), waited_ms)
         return ReleaseOutcome(script("release").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     @property

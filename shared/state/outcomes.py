@@ -61,6 +61,8 @@ class Attempt:
     """When the job was created, in milliseconds since the Unix epoch."""
     ran_ms: int = field(default=0, compare=False)
     """How long the job had run before, in milliseconds from the start of its first attempt on, queueing included."""
+    waited_ms: int = field(default=0, compare=False)
+    """How long the job has waited for its model's provider on workers that gave it back, in milliseconds."""
 
     @property
     def run(self) -> str:

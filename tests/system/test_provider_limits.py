@@ -117,6 +117,36 @@ def test_a_worker_that_stops_gives_back_at_once_what_waits(tmp_path: Path) -> No
         alice.close()
 
 
+def test_a_worker_leaves_in_the_queue_what_would_only_wait(tmp_path: Path) -> None:
+    with limited(tmp_path, workers=1, WORKER_CONCURRENCY="8") as system:
+        httpx.post(f"{system.sandbox_url}/sandbox/refusals", json={"count": 1, "retryAfter": 6}).raise_for_status()
+        alice = Person(system)
+        first = Watcher(system, alice.ask("Page 0 fast"))
+        wait_until(lambda: first.saw("waiting"))
+        later = [Watcher(system, alice.ask(f"Page {number} fast")) for number in range(1, 6)]
+        wait_until(lambda: all(watcher.saw("queued", position=place) for place, watcher in enumerate(later[1:], 1)))
+        assert [alice.read(watcher.job_id)["status"] for watcher in later] == ["in_progress", *["pending"] * 4]
+        all_answered([first, *later], 60)
+        alice.close()
+
+
+def test_the_waits_for_the_provider_are_summed_up_over_the_workers_of_a_job(tmp_path: Path) -> None:
+    with limited(tmp_path, workers=0) as system:
+        alice = Person(system)
+        old = system.start_worker()
+        watcher = Watcher(system, alice.ask("Hopeless page retry after 60"))
+        wait_until(lambda: watcher.saw("waiting"))
+        assert old.stop() == 0
+        record = f"suggestion:{watcher.job_id}"
+        waited = int(system.redis.hget(record, "waited") or 0)
+        assert 0 < waited < 60_000
+        # Of the 300 s that MAX_WAIT_SECONDS allows next to nothing is left to the next worker.
+        system.redis.hset(record, "waited", 299_990 + waited)
+        system.start_worker()
+        assert watcher.join().status == "failed"
+        alice.close()
+
+
 def test_a_job_that_has_waited_long_enough_fails_and_says_that_asking_again_may_help(tmp_path: Path) -> None:
     with limited(tmp_path, workers=1, MAX_WAIT_SECONDS="3") as system:
         alice = Person(system)

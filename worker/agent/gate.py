@@ -14,6 +14,10 @@ _PREFIXES = ("anthropic-ratelimit-", "llm_provider-anthropic-ratelimit-")
 class Gate(Protocol):
     """The gate of one model for one job. `request` is the id of one request to the model."""
 
+    @property
+    def has_let_go(self) -> bool:
+        """Whether it has let a request go since the job began to run here."""
+
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
         """None lets the request go; it has to be reported then."""
 
@@ -23,6 +27,8 @@ class Gate(Protocol):
 
 class OpenGate:
     """Lets every request go, for a process that shares the provider with nobody."""
+
+    has_let_go = True
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
         return None

@@ -38,6 +38,12 @@ DEQUEUE_SECONDS = 1
 job that was popped gets lost on the way."""
 SUSPENSION_SECONDS = 1.0
 """`rq suspend` and `rq resume` take effect within this time."""
+HELD_SHARE = 0.25
+"""While so many of the slots' jobs wait for their model's provider, no more are taken: in the queue their position is
+true, another worker can take them, and no MAX_WAIT_SECONDS run. A share of the slots and not a handful, since the queue
+may hold jobs for another model behind those."""
+HELD_SECONDS = 0.01
+"""Whether there are still so many is looked up again after this time."""
 GIVE_BACK_SECONDS = 10.0
 """Jobs that are given back, and then those that are left to others, have this long to let go."""
 
@@ -123,6 +129,10 @@ class ConcurrentWorker(RqBookkeeping):
             raise PartDied(part)
 
     def _take_one(self) -> None:
+        starting = len(self._taken) - self._runner.running_count
+        if starting + self._runner.held_count >= max(1, self._concurrency * HELD_SHARE):
+            self._shutdown_request.wait(HELD_SECONDS)
+            return
         if not self._slots.acquire(timeout=DEQUEUE_SECONDS):
             return
         is_taken = False

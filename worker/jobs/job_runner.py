@@ -71,7 +71,7 @@ class JobRunner:
         job = RunningJob(attempt, self._context(attempt), kept)
         outcome = self._run(job)
         if outcome is Outcome.DRAINED:
-            released = self._store.release(job.attempt, self._name)
+            released = self._store.release(job.attempt, self._name, job.waited_ms)
             slot.is_lost = released is ReleaseOutcome.LOST
             return Retry(max=MAX_STARTS, enqueue_at_front=True) if released is ReleaseOutcome.RELEASED else None
         if outcome is Outcome.REFUSED:
@@ -126,6 +126,11 @@ class JobRunner:
     def running_count(self) -> int:
         """Jobs that run here now."""
         return len(self._running)
+
+    @property
+    def held_count(self) -> int:
+        """How many jobs wait for their model's provider, or have not asked it yet."""
+        return sum(job.is_held for job in list(self._running.values()))
 
     def _run(self, job: RunningJob) -> Outcome:
         """Runs the job on the loop. A run of the same job that this process was late to give up is stopped as lost."""

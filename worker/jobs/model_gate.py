@@ -12,7 +12,7 @@ from shared.telemetry.metrics import worker_metrics
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass
 class ModelGate:
     """The gate of one model, for one job. While Redis is away everything goes: the provider says itself what it takes.
 
@@ -24,13 +24,16 @@ class ModelGate:
     model_label: str
     job_id: str
     created_ms: int
+    has_let_go: bool = False
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
         try:
-            return await self.store.ask(self.model, request, self.job_id, self.created_ms, input_tokens)
+            delay = await self.store.ask(self.model, request, self.job_id, self.created_ms, input_tokens)
         except RedisError as error:
             log.warning("Redis is away, the model is asked without the gate: %s", type(error).__name__)
-            return None
+            delay = None
+        self.has_let_go = self.has_let_go or delay is None
+        return delay
 
     def report(self, request: str, report: Report) -> None:
         if report.outcome in ("refused", "cut"):

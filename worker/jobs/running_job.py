@@ -102,11 +102,27 @@ class RunningJob:
         self._spent = TokenUsage()
         self._conversation = Conversation()
         self._conversation.load(kept)
+        self._conversation.waited_seconds = attempt.waited_ms / 1000
         self._turns = TurnWriter(context.keep_turn, len(self._conversation.turns))
         self._telemetry: AttemptTelemetry
         self._waiting: WaitingJob | None = None
         """Of the attempt that runs now."""
         self._may_wait = True
+
+    @property
+    def waited_ms(self) -> int:
+        """How long the job has waited for its model's provider, on all workers together."""
+        return round(self._conversation.waited_seconds * 1000)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it waits for its model's provider now."""
+        return self._waiting is not None and self._waiting.is_waiting
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for its model's provider, or may still come to: it has asked for nothing yet."""
+        return self.is_waiting or not self._context.gate.has_let_go
 
     def stop(self, reason: Stop) -> None:
         """Stops the model within milliseconds; what then happens depends on the reason."""
@@ -118,7 +134,7 @@ class RunningJob:
     def give_back_if_waiting(self) -> None:
         """Gives the job back as soon as it waits for its provider: the worker is about to stop."""
         self._may_wait = False
-        if self._waiting is not None and self._waiting.is_waiting:
+        if self.is_waiting:
             self.stop(Stop.DRAIN)
 
     async def run(self) -> Outcome:

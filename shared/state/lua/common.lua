@@ -2,8 +2,10 @@
 --   suggestion:<id>          hash    user status input createdAt attempt failures holder execution cause cancel usage
 --   suggestion:<id>:events   stream  <attempt>-<sequence> -> e (name), d (JSON)
 --   suggestion:<id>:live     channel "<id> <name> <JSON>"
--- and firstStart (when its first attempt began, ms), run (which start of the job the attempt belongs to), starts (how many attempts there were), server (whose data it
--- was when an attempt began), rewound (the last id that somebody saw before the log was found shorter).
+-- and firstStart (when its first attempt began, ms), waited (how long it has waited for its model's provider on workers
+-- that gave it back, ms), run (which start of the job the attempt belongs to), starts (how many attempts there were),
+-- server (whose data it was when an attempt began), rewound (the last id that somebody saw before the log was found
+-- shorter).
 -- `holder` names the worker that runs the job now and is empty while nobody does.
 
 -- What all keys of this deployment begin with (REDIS_PREFIX), found in one of them that ends like this.

@@ -1,6 +1,6 @@
 -- A stopping worker gives an attempt back. RQ puts the job into its queue after this.
 -- KEYS record, log, channel, leases
--- ARGV job, attempt, holder, cancelled ttl ms
+-- ARGV job, attempt, holder, cancelled ttl ms, how long the job has waited for its provider so far, ms
 -- Answers released; over where the job has ended or is gone; lost where it waits or runs as another attempt.
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'holder', 'cancel', 'cause')
@@ -13,7 +13,7 @@ if r[4] then
   finish_cancelled(record, log, channel, leases, ARGV[1], now_ms(), ARGV[4])
   return 'over'
 end
-redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain')
+redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain', 'waited', ARGV[5])
 redis.call('ZREM', leases, ARGV[1])
 redis.call('ZADD', waiting_of(record, ARGV[1]), now_ms() * 1000, ARGV[1])
 return 'released'

@@ -74,6 +74,7 @@ class Runner:
         self.is_lost = False
         self.ran: list[str] = []
         self.stopped: list[tuple[str, Stop]] = []
+        self.running_count = self.held_count = 0
 
     def run(self, job_id: str, slot: Slot) -> Retry | None:
         self.ran.append(job_id)
@@ -333,6 +334,18 @@ def test_the_bookkeeping_of_a_job_takes_three_steps_and_one_connection(
     monkeypatch.setattr(pool, "get_connection", take)
     assert work_one(worker, redis) is None
     assert take.call_count == 3
+
+
+def test_a_worker_takes_no_more_jobs_while_a_quarter_of_its_slots_wait_for_the_provider(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
+) -> None:
+    enqueue(redis, queue)
+    runner.held_count = max(1, worker._concurrency // 4)
+    worker._take_one()
+    assert queue.queue.job_ids == [JOB_ID]
+    runner.held_count -= 1
+    worker._take_one()
+    wait_until(lambda: runner.ran == [JOB_ID])
 
 
 def test_a_suspended_worker_takes_nothing_until_it_is_to_go_on(
