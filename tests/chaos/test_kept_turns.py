@@ -9,8 +9,9 @@ import pytest
 from tests.conftest import wait_until
 from tests.stack import Event, Person, Stack, Watcher, own_events, stack
 
-PAGE = "Checkout five tool turns, stall once"
 TURNS = 5
+"""Of looking at the project; a sixth one answers."""
+PAGE = "Checkout five tool turns"
 
 
 @pytest.fixture(scope="module")
@@ -29,31 +30,58 @@ def weight(request: dict[str, Any]) -> float:
     return float(request["inputTokens"] + request["cacheCreationTokens"] + request["cacheReadTokens"] / 10)
 
 
+def answer_of(watcher: Watcher) -> Any:
+    assert watcher.final is not None
+    return watcher.final.data["suggestions"]
+
+
 def second_attempt(watcher: Watcher) -> list[Event]:
     return [event for event in own_events(watcher.kept) if event.id.startswith("2-")]
 
 
+def costs_at_most_a_third_more(requests: list[dict[str, Any]], k: int) -> bool:
+    """Whether only the k-th turn was asked for twice, and the conversation before it was read from the cache then."""
+    assert [request["turn"] for request in requests] == [*range(1, k + 1), *range(k, TURNS + 2)]
+    return sum(map(weight, requests)) <= 1.35 * sum(map(weight, requests[:k] + requests[k + 1 :]))
+
+
 @pytest.mark.parametrize("loss", ["kill", "drain"])
-def test_the_next_attempt_goes_on_from_whole_turns(system: Stack, alice: Person, loss: str) -> None:
+def test_a_worker_that_is_lost_in_the_k_th_turn_leaves_the_turns_before_it(
+    system: Stack, alice: Person, loss: str
+) -> None:
     first = system.start_worker(DRAIN_SECONDS="0")
-    page = f"{PAGE}, {loss}"
-    watcher = Watcher(system, alice.ask(page))
-    wait_until(lambda: watcher.saw("delta"), seconds=30)
-    before = system.requests_for(page)
-    assert len(before) == TURNS + 1
+    pages = {k: f"{PAGE}, {loss}, stall in turn {k} once" for k in range(2, TURNS + 2)}
+    watchers = {k: Watcher(system, alice.ask(page)) for k, page in pages.items()}
+    wait_until(lambda: all(len(system.requests_for(page)) == k for k, page in pages.items()), seconds=30)
+    wait_until(lambda: all(system.redis.llen(f"suggestion:{w.job_id}:turns") == k - 1 for k, w in watchers.items()))
     system.start_worker()
     first.send(signal.SIGKILL if loss == "kill" else signal.SIGTERM)
-    assert watcher.join().status == "completed"
-    started, *looks = second_attempt(watcher)[: TURNS + 1]
-    assert (started.data["turnsKept"], started.data["cause"]) == (TURNS, "worker_lost" if loss == "kill" else "drain")
-    assert [event.name for event in looks] == ["tool"] * TURNS
-    after = system.requests_for(page)[len(before) :]
-    assert len(after) == 1 and after[0]["turn"] == TURNS + 1
-    # Asked anew, the whole conversation would cost twice as much.
-    assert sum(map(weight, [*before, *after])) <= 1.35 * sum(map(weight, before))
+    cause = "worker_lost" if loss == "kill" else "drain"
+    for k, watcher in watchers.items():
+        assert watcher.join().status == "completed"
+        assert costs_at_most_a_third_more(system.requests_for(pages[k]), k)
+        started, *looks = second_attempt(watcher)[:k]
+        assert (started.data["turnsKept"], started.data["cause"]) == (k - 1, cause)
+        assert [event.name for event in looks] == ["tool"] * (k - 1)
+        assert watcher.final is not None and any(each["files"] for each in watcher.final.data["suggestions"])
     assert not system.redis.keys("suggestion:*:turns")
-    final = watcher.final
-    assert final is not None and any(suggestion["files"] for suggestion in final.data["suggestions"])
+    # `once`: nothing happens to the same page the second time.
+    undisturbed = Watcher(system, alice.ask(pages[TURNS]))
+    assert undisturbed.join().attempt == 1
+    assert answer_of(undisturbed) == answer_of(watchers[TURNS])
+
+
+def test_a_refused_or_broken_k_th_turn_is_asked_for_again_and_nothing_before_it(system: Stack, alice: Person) -> None:
+    system.start_worker()
+    pages = {
+        (fault, k): f"{PAGE}, {fault} in turn {k} once"
+        for k in range(2, TURNS + 2)
+        for fault in ("error event", "broken stream")
+    }
+    watchers = {key: Watcher(system, alice.ask(page)) for key, page in pages.items()}
+    for (fault, k), watcher in watchers.items():
+        assert watcher.join().status == "completed"
+        assert costs_at_most_a_third_more(system.requests_for(pages[fault, k]), k)
 
 
 def test_an_answer_that_broke_is_asked_for_again_from_whole_turns(system: Stack, alice: Person) -> None:
@@ -68,7 +96,7 @@ def test_an_answer_that_broke_is_asked_for_again_from_whole_turns(system: Stack,
 
 def test_an_agent_that_was_changed_meanwhile_begins_anew(system: Stack, alice: Person) -> None:
     first = system.start_worker()
-    page = f"{PAGE}, another agent"
+    page = f"{PAGE}, another agent, stall once"
     watcher = Watcher(system, alice.ask(page))
     wait_until(lambda: watcher.saw("delta"), seconds=30)
     agent = {
