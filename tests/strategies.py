@@ -104,13 +104,13 @@ def attempts(draw: st.DrawFn, *, most: int = 3, is_ended: bool | None = None) ->
 
 
 def _with_totals(events: list[Event]) -> list[Event]:
-    total, told = 0, []
+    total, with_totals = 0, []
     for event in events:
         if isinstance(event, Delta):
             total += len(event.text)
             event = event.model_copy(update={"total_length": total})
-        told.append(event)
-    return told
+        with_totals.append(event)
+    return with_totals
 
 
 def entry(event_id: EventId, event: Event) -> Entry:

@@ -86,8 +86,8 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
     linked = sum(Path(settings.project_root, os.fsdecode(path)).lstat().st_nlink > 1 for path in listed)
     yield Finding("ok", "project", settings.project_root)
     if linked:
-        told = f"{linked} of {len(listed)} files have a second name (hard links) and are not read; copy the project"
-        yield Finding("warn", "project", told)
+        text = f"{linked} of {len(listed)} files have a second name (hard links) and are not read; copy the project"
+        yield Finding("warn", "project", text)
 
 
 def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:

@@ -29,7 +29,7 @@ from worker.jobs.job_runner import JobRunner
 SCRAPE_TIMEOUT_SECONDS = 1.0
 CLIENT_SECONDS = 5
 """A client of the port that sends no request for so long is hung up on."""
-HEARD_SECONDS = 15
+HEARTBEAT_SECONDS = 15
 """A worker renews its presence every 2 s while its event loop turns."""
 
 
@@ -120,12 +120,12 @@ def _looked_up(settings: WorkerSettings) -> str | None:
     redis = connect(settings.redis_url, max_connections=1, timeout_seconds=CLIENT_SECONDS)
     try:
         seconds, microseconds = redis.time()
-        since = (seconds - HEARD_SECONDS) * 1000 + microseconds // 1000
-        heard = cast(list[bytes], redis.zrangebyscore(keys.WORKERS, since, "+inf"))
+        since = (seconds - HEARTBEAT_SECONDS) * 1000 + microseconds // 1000
+        alive = cast(list[bytes], redis.zrangebyscore(keys.WORKERS, since, "+inf"))
     except RedisError as error:
         outages.note(error)
         return None
     mine = f"{socket.gethostname()}.".encode()
-    if any(name.startswith(mine) for name in heard):
+    if any(name.startswith(mine) for name in alive):
         return None
-    return f"no worker of this host has been heard from in {HEARD_SECONDS} s"
+    return f"no worker of this host has sent a heartbeat in {HEARTBEAT_SECONDS} s"

@@ -1,6 +1,6 @@
 """Admission: how many streams a user may have open at once, counted across all processes.
 
-A slot counts while its process is heard from, so a process that is killed locks nobody out. It is also a lease that
+A slot counts while its process sends heartbeats, so a process that is killed locks nobody out. It is also a lease that
 lapses by itself, where a slot could not be given back.
 """
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 LEASE_MS = 45_000
 RENEW_SECONDS = 15.0
 ALIVE_MS = 5_000
-"""A process that has not been heard from for this long is taken for killed, and its slots are free."""
+"""A process without a heartbeat for this long counts as killed, and its slots are free."""
 HEARTBEAT_SECONDS = 2.0
 _PROCESS, _NUMBERS = uuid4().hex, count()
 """A slot is named by its process and a number of its own: asking the system for a random name each time costs more."""

@@ -63,7 +63,7 @@ class Channel(Generic[T]):
         self._replies = hiredis.Reader()
         self._to_send: list[tuple[str, str | bytes]] = []
         self._lost = Signal()
-        self._heard_at = 0.0
+        self._last_message_at = 0.0
         self.connects = 0
         """How often it has been connected."""
         self._greenlets: list[gevent.Greenlet[..., None]] = []
@@ -145,7 +145,7 @@ class Channel(Generic[T]):
         self._replies = hiredis.Reader()
         self._readable = gevent.get_hub().loop.io(self._sock.fileno(), READ)
         self._readable.start(self._on_readable)
-        self._heard_at = time.monotonic()
+        self._last_message_at = time.monotonic()
         self.connects += 1
         if self._wanted:
             self._send("SUBSCRIBE", *self._wanted)
@@ -172,7 +172,7 @@ class Channel(Generic[T]):
                 received = self._sock.recv(READ_BYTES)
                 if not received:
                     raise ConnectionError("closed by Redis")
-                self._heard_at = time.monotonic()
+                self._last_message_at = time.monotonic()
                 self._replies.feed(received)
                 while (reply := self._replies.gets()) is not False:
                     self._take(reply)
@@ -204,7 +204,7 @@ class Channel(Generic[T]):
             self._on_subscribed(subscription.listener)
 
     def _ping(self) -> None:
-        if self._sock is not None and time.monotonic() - self._heard_at > SILENCE_SECONDS:
+        if self._sock is not None and time.monotonic() - self._last_message_at > SILENCE_SECONDS:
             self._lose(TimeoutError("Redis is silent"))
         elif self._sock is not None and self._connection.is_outdated:
             self._lose(ConnectionError("the primary was demoted"))

@@ -48,7 +48,7 @@ const { jobId } = await create({
   priorityLevel: 'high',
 })
 const show = ({ status, attempt, totalLength }: Job): void => console.error(status, attempt, totalLength)
-const job = await follow(jobId, show, new AbortController().signal) // abort it when nobody looks any more
+const job = await follow(jobId, show, new AbortController().signal) // abort it when nobody watches any more
 if (job.status !== 'completed') {
   throw new Error(job.error?.message ?? job.status)
 }

@@ -51,7 +51,7 @@ class Queued(Event):
 
     event = "queued"
     position: Ordinal = Field(description="1 is next.")
-    workers: Count = Field(description="How many worker processes were heard from in the last 10 s, busy or not.")
+    workers: Count = Field(description="How many worker processes sent a heartbeat in the last 10 s, busy or not.")
 
 
 class Started(Event):

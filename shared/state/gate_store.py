@@ -61,11 +61,11 @@ class GateStore:
 
 def _arguments(report: Report, request: str, job_id: str, jitter: float, now_ms: int | None) -> list[Argument]:
     retry_after = "" if report.retry_after_seconds is None else report.retry_after_seconds * 1000
-    told: list[Argument] = []
+    limits: list[Argument] = []
     for name in LIMITS:
-        told += (report.limits or {}).get(name, ("", ""))
+        limits += (report.limits or {}).get(name, ("", ""))
     time = "" if now_ms is None else now_ms
-    return [request, job_id, report.outcome, retry_after, jitter, report.reason.value, time, *told]
+    return [request, job_id, report.outcome, retry_after, jitter, report.reason.value, time, *limits]
 
 
 def view(redis: Redis, model: str, now_ms: float) -> GateView:

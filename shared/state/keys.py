@@ -7,12 +7,12 @@ suggestion:<jobId>:live      channel  what is appended to the log, as it is appe
 agent:<userId>               string   a user's suggestion agent, JSON
 planner:leases               zset     jobId -> when its lease ends, ms
 planner:waiting              zset     jobId of one that waits -> when it began to, microseconds
-planner:workers              zset     worker name -> when it was last heard from, ms
+planner:workers              zset     worker name -> its last heartbeat, ms
 planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
 planner:streams:<userId>     zset     slot of an open stream, <web process>-<number> -> when its lease ends, ms
-planner:web:<web process>    string   there while the process is heard from
+planner:web:<web process>    string   there while the process sends heartbeats
 planner:gate:<model>         hash     what is known of the provider's limits, and whether it takes requests now
 planner:gate:<model>:...     waiting, due, flight (zsets), needs (hash): see lua/gate_ask.lua
 planner:demo-key             string   signs the cookies of demo mode

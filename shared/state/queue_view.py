@@ -8,12 +8,12 @@ from redis import Redis
 from shared.state import keys
 
 WORKER_ALIVE_MS = 10_000
-"""A worker that has not been heard from for this long is not counted."""
+"""A worker without a heartbeat for this long is not counted."""
 
 
 @dataclass(frozen=True)
 class QueueView:
-    """Positions of waiting jobs, 1 being next; workers heard from lately; which of the asked jobs still exist."""
+    """Positions of waiting jobs, 1 being next; workers with a recent heartbeat; which of the asked jobs still exist."""
 
     positions: dict[str, int] = field(default_factory=dict)
     workers: int = 0
@@ -30,7 +30,7 @@ class QueueSize:
 
 
 def count_workers(redis: Redis) -> int:
-    """How many worker processes have been heard from in the last 10 s, by Redis's clock."""
+    """Counts the worker processes that sent a heartbeat in the last 10 s, by Redis's clock."""
     seconds, _ = redis.time()
     return int(redis.zcount(keys.WORKERS, seconds * 1000 - WORKER_ALIVE_MS, "+inf"))
 

@@ -9,8 +9,8 @@ from shared.state import keys
 from shared.state.diagnosis import is_forbidden
 from shared.state.primary import NotPrimaryError
 
-WORKER_HEARD_SECONDS = 10
-"""A worker counts as alive when it was heard from in this time."""
+WORKER_HEARTBEAT_SECONDS = 10
+"""A worker counts as alive when its last heartbeat is no older than this."""
 
 RedisState = Literal["ok", "replica", "forbidden", "unavailable"]
 """`replica`: it takes no writes; `forbidden`: the user in REDIS_URL lacks rights."""
@@ -28,7 +28,7 @@ return redis.call('ZCOUNT', KEYS[1], since, '+inf')
 def ask(redis: Redis) -> tuple[RedisState, int | None]:
     """How Redis is, and how many workers are alive; None when it cannot be asked."""
     try:
-        count = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARD_SECONDS))
+        count = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARTBEAT_SECONDS))
     except NotPrimaryError:
         return "replica", None
     except RedisError as error:

@@ -50,7 +50,9 @@ class RedisCollector(Collector):
             "planner_queue_oldest_seconds", "Age of the job that is next, since its creation.", seen.oldest_seconds
         )
         yield from _of_gates(gates)
-        yield GaugeMetricFamily("planner_workers", "Worker processes heard from in the last 10 s.", seen.workers)
+        yield GaugeMetricFamily(
+            "planner_workers", "Worker processes that sent a heartbeat in the last 10 s.", seen.workers
+        )
 
 
 def _of_gates(gates: Mapping[str, GateView]) -> Iterator[Metric]:
@@ -64,7 +66,7 @@ def _of_gates(gates: Mapping[str, GateView]) -> Iterator[Metric]:
             "planner_gate_waiting_jobs", "Jobs that wait for the provider to take a request.", labels=["model"]
         ),
         "in_flight": GaugeMetricFamily(
-            "planner_gate_requests_in_flight", "Requests of which nothing has been heard yet.", labels=["model"]
+            "planner_gate_requests_in_flight", "Requests whose response has not begun yet.", labels=["model"]
         ),
         "pace": GaugeMetricFamily(
             "planner_gate_requests_per_second",

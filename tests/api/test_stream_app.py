@@ -50,9 +50,9 @@ def got(person: Person, web: Process, job_id: str, accept: str, **headers: str) 
     """Status, headers, body, and what the log says of it: all but what is never the same."""
     before = len(web.lines)
     answer = person.http.get(f"{JOBS}/{job_id}", headers={"Accept": accept, **headers})
-    told = f"request_id={answer.headers['x-request-id']} "
-    wait_until(lambda: any(told in line for line in web.lines[before:]))
-    [line] = [line for line in web.lines[before:] if told in line]
+    field = f"request_id={answer.headers['x-request-id']} "
+    wait_until(lambda: any(field in line for line in web.lines[before:]))
+    [line] = [line for line in web.lines[before:] if field in line]
     same = [f"{name}: {value}" for name, value in answer.headers.items() if name not in ("date", "x-request-id")]
     return answer.status_code, sorted(same), answer.text, CHANGING.sub("", line)
 

@@ -63,7 +63,7 @@ class RecordingViewer:
 
 
 class Writer:
-    """A worker's view of its attempt: it goes on writing until it is told that it has lost."""
+    """A worker's view of its attempt: it goes on writing until an answer says that it has lost."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -165,7 +165,7 @@ class Races(RuleBasedStateMachine):
         self.store.cancel(self.job_id, "alice")
 
     @rule(is_lost=st.booleans())
-    def hear(self, is_lost: bool) -> None:
+    def take_answer(self, is_lost: bool) -> None:
         """The channel brings one message, or loses it."""
         message = self.pubsub.get_message()
         if message and not is_lost and self.feed.is_loaded:

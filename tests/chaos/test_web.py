@@ -222,7 +222,7 @@ def test_a_killed_web_process_locks_nobody_out(tmp_path: Path) -> None:
 
 
 def heartbeats(redis: Redis) -> int:
-    """How often a web process has been heard from by now."""
+    """Returns how many heartbeats a web process has sent by now."""
     stats: Any = redis.info("commandstats")
     return int(stats.get("cmdstat_set", {}).get("calls", 0))
 

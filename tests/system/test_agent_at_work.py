@@ -39,9 +39,9 @@ def alice(system: Stack) -> Iterator[Person]:
 
 def files_in(events: list[Event]) -> list[str]:
     assert events[-1].name == "complete", events[-1]
-    told = [event.data["suggestion"] for event in events if event.name == "suggestion"]
-    assert told == events[-1].data["suggestions"]
-    return [file["path"] for suggestion in told for file in suggestion["files"]]
+    suggestions = [event.data["suggestion"] for event in events if event.name == "suggestion"]
+    assert suggestions == events[-1].data["suggestions"]
+    return [file["path"] for suggestion in suggestions for file in suggestion["files"]]
 
 
 def test_what_the_model_says_is_published_before_its_answer_and_is_no_part_of_it(alice: Person) -> None:

@@ -50,8 +50,8 @@ def test_a_job_is_streamed_from_its_start_to_its_answer(alice: Person) -> None:
     assert 3 <= len(complete.data["suggestions"]) <= 5
     assert complete.data["retryCount"] == 0
     assert complete.data["tokenUsage"]["totalTokens"] > 0
-    told = [event.data["suggestion"] for event in own if event.name == "suggestion"]
-    assert told == complete.data["suggestions"]
+    suggestions = [event.data["suggestion"] for event in own if event.name == "suggestion"]
+    assert suggestions == complete.data["suggestions"]
 
 
 def test_the_sequence_has_no_holes_and_total_length_counts_code_points(alice: Person) -> None:

@@ -1,4 +1,4 @@
-"""What each model can do, as the Models API tells it, so that no request asks for what its model refuses."""
+"""What each model can do, as the Models API states it, so that no request asks for what its model refuses."""
 
 import asyncio
 import logging
@@ -58,34 +58,34 @@ class ModelCatalogue:
 
     async def _ask(self, model: str) -> Capabilities | None:
         try:
-            told = await self._client.beta.models.retrieve(model, timeout=2 * ASK_SECONDS)
-            return _read(told.to_dict(mode="json", warnings=False))
+            description = await self._client.beta.models.retrieve(model, timeout=2 * ASK_SECONDS)
+            return _read(description.to_dict(mode="json", warnings=False))
         except (APIError, HTTPError, AttributeError, TypeError, ValueError) as error:
             # Many gateways do not have this path.
             log.info("it is not known what %s can do: %s", model, type(error).__name__)
             return None
 
 
-def _read(told: dict[str, Any]) -> Capabilities | None:
-    can = told.get("capabilities")
+def _read(description: dict[str, Any]) -> Capabilities | None:
+    can = description.get("capabilities")
     if not isinstance(can, dict):
         return None
     effort, thinking = _part(can, "effort"), _part(can, "thinking")
     types = _part(thinking, "types")
     is_classic = not thinking.get("supported") or _has(types, "enabled")
-    limit = told.get("max_tokens")
+    limit = description.get("max_tokens")
     return Capabilities(
         efforts=tuple(level for level in EFFORTS if _has(effort, level)),
         # Those that take a thinking budget as well do not think unless asked to: they say aloud what they do.
         thinks_adaptively=_has(types, "adaptive") and not is_classic,
-        # No field tells it. Models without thinking budgets are those that refuse every sampling parameter.
+        # No field states it. Models without thinking budgets are those that refuse every sampling parameter.
         takes_temperature=is_classic,
         max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
     )
 
 
-def _part(told: dict[str, Any], name: str) -> dict[str, Any]:
-    part = told.get(name)
+def _part(description: dict[str, Any], name: str) -> dict[str, Any]:
+    part = description.get(name)
     return part if isinstance(part, dict) else {}
 
 

@@ -18,7 +18,7 @@ from worker.agent.event_reader import JsonObject
 from worker.agent.gate import Gate, OpenGate
 from worker.agent.input_estimates import InputEstimates
 from worker.agent.kept_turns import KeptTurn, key_of
-from worker.agent.limits import Haste, Limits
+from worker.agent.limits import Limits, Urgency
 from worker.agent.project import Project
 from worker.agent.project_card import ProjectCards
 from worker.agent.provider_waits import ProviderWaits
@@ -104,8 +104,8 @@ class FeatureAgent:
                 raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
             known = frozenset(conversation.seen)
             results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
-            haste = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
-            _go_on(request, turn, results, haste)
+            urgency = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
+            _go_on(request, turn, results, urgency)
             if can_keep := can_keep and bool(results):
                 kept = _kept(key, request, used, conversation.seen - known, is_first=not conversation.turns)
                 conversation.add(kept)
@@ -118,7 +118,7 @@ class FeatureAgent:
 
     def _key(self, model: str, agent: SuggestionAgent | None, toolbox: Toolbox) -> str:
         tools = toolbox.definitions
-        return key_of(model, prompts.system_prompt(agent, can_look=bool(tools)), tools)
+        return key_of(model, prompts.system_prompt(agent, has_tools=bool(tools)), tools)
 
     async def prepare(self, models: Iterable[str]) -> None:
         """Begins to ask what these models can do, and to read the project, without waiting for either."""
@@ -148,14 +148,14 @@ class FeatureAgent:
         return Toolbox(make_tools(conversation.project, names), conversation)
 
 
-def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], haste: Haste) -> None:
+def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgency: Urgency) -> None:
     """Makes the request of the next turn from that of this one."""
     messages = request["messages"]
     messages.append({"role": "assistant", "content": turn.content})
-    if haste is Haste.FORCED:
+    if urgency is Urgency.FORCED:
         request["tool_choice"] = {"type": "none"}
     if results:
-        hint = [{"type": "text", "text": prompts.ANSWER_NOW}] if haste is not Haste.NONE else []
+        hint = [{"type": "text", "text": prompts.ANSWER_NOW}] if urgency is not Urgency.NONE else []
         messages.append({"role": "user", "content": [*results, *hint]})
 
 

@@ -38,12 +38,12 @@ class OpenGate:
 
 
 def limits_of(headers: Mapping[str, str]) -> dict[LimitName, tuple[float, float]]:
-    """The limits that a response's headers tell: how much a minute, and how much of it is left."""
-    told: dict[LimitName, tuple[float, float]] = {}
+    """Returns the limits that a response's headers state: how much a minute, and how much of it is left."""
+    limits: dict[LimitName, tuple[float, float]] = {}
     for name in LIMITS:
         for prefix in _PREFIXES:
             with suppress(KeyError, ValueError):
                 begin = f"{prefix}{_HEADERS[name]}"
-                told[name] = float(headers[f"{begin}-limit"]), float(headers[f"{begin}-remaining"])
+                limits[name] = float(headers[f"{begin}-limit"]), float(headers[f"{begin}-remaining"])
                 break
-    return told
+    return limits

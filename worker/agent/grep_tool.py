@@ -84,8 +84,8 @@ class GrepTool(Tool[GrepArguments]):
 def _problem(problem: str) -> str:
     """The line of ripgrep's message that says what is wrong."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
-    told = [line for line in lines if line.startswith(("error:", "rg: ", "the literal"))]
-    return shown((told[-1] if told else " ".join(lines)).removeprefix("rg: ").removeprefix("error: "))
+    reported = [line for line in lines if line.startswith(("error:", "rg: ", "the literal"))]
+    return shown((reported[-1] if reported else " ".join(lines)).removeprefix("rg: ").removeprefix("error: "))
 
 
 def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits]:

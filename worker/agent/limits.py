@@ -13,14 +13,14 @@ TIME_SHARE = 0.6
 TOKEN_SHARE = 0.9
 """Share of a job's tokens after which it has to answer, as the contract says."""
 CACHE_READ_WEIGHT = 0.1
-"""What a token read from the cache costs, compared with one of the input."""
+"""A token read from the cache counts this much of an input token."""
 
 
-class Haste(IntEnum):
-    """How the next turn is asked for."""
+class Urgency(IntEnum):
+    """How strongly the next turn asks the model to stop using tools and answer."""
 
     NONE = 0
-    TOLD = 1
+    ASKED = 1
     """A text after the tools' results says that it is time to answer. It keeps the prompt's cache."""
     FORCED = 2
     """The model has no tools any more. The part of the cache that holds the conversation is lost by that."""
@@ -34,27 +34,29 @@ class Limits:
         self._timeout_seconds = timeout_seconds
         self._max_tokens = max_tokens
         self._waited = waited
-        self._haste = Haste.NONE
+        self._urgency = Urgency.NONE
 
-    def before_turn(self, number: int, spent: TokenUsage, *, calls_are_used_up: bool) -> Haste:
+    def before_turn(self, number: int, spent: TokenUsage, *, calls_are_used_up: bool) -> Urgency:
         """Says how to ask for turn `number`, from 1 on. A model that ignored the request to answer is forced to."""
-        if number >= MAX_TURNS or self._haste is not Haste.NONE:
-            self._haste = Haste.FORCED
-        elif number == MAX_TURNS - 1 or calls_are_used_up or self._is_late() or self._is_dear(spent):
-            self._haste = Haste.TOLD
-        return self._haste
+        if number >= MAX_TURNS or self._urgency is not Urgency.NONE:
+            self._urgency = Urgency.FORCED
+        elif (
+            number == MAX_TURNS - 1 or calls_are_used_up or self._is_short_of_time() or self._is_short_of_tokens(spent)
+        ):
+            self._urgency = Urgency.ASKED
+        return self._urgency
 
     def is_spent(self, spent: TokenUsage) -> bool:
         """Whether the job may begin no further turn."""
         return weight(spent) > self._max_tokens
 
-    def _is_late(self) -> bool:
+    def _is_short_of_time(self) -> bool:
         return time.monotonic() - self._began - self._waited() > TIME_SHARE * self._timeout_seconds
 
-    def _is_dear(self, spent: TokenUsage) -> bool:
+    def _is_short_of_tokens(self, spent: TokenUsage) -> bool:
         return weight(spent) > TOKEN_SHARE * self._max_tokens
 
 
 def weight(usage: TokenUsage) -> float:
-    """Input and output tokens, those read from the cache at a tenth."""
+    """Adds up input and output tokens, those read from the cache at a tenth."""
     return usage.total_tokens - (1 - CACHE_READ_WEIGHT) * usage.cache_read_tokens

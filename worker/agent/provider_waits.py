@@ -85,14 +85,16 @@ class ProviderWaits:
             self._reason = WaitReason(failure.reason)
             if failure.retry_after_seconds is not None:
                 pause = failure.retry_after_seconds
-            told = limits_of(headers or {})
-            outcome: Report = Report("cut" if has_begun else "refused", failure.retry_after_seconds, self._reason, told)
+            limits = limits_of(headers or {})
+            outcome: Report = Report(
+                "cut" if has_begun else "refused", failure.retry_after_seconds, self._reason, limits
+            )
             self._gate.report(self._request, outcome)
         elif not has_begun:
-            self.unheard()
+            self.report_unknown()
         self._not_before = time.monotonic() + pause
 
-    def unheard(self) -> None:
+    def report_unknown(self) -> None:
         """Reports a request whose outcome says nothing about limits."""
         self._gate.report(self._request, Report("unknown"))
 

@@ -51,7 +51,7 @@ def first_request(
         "max_tokens": min(MAX_TOKENS, capabilities.max_tokens or MAX_TOKENS),
         "tools": tools,
         "messages": [{"role": "user", "content": _content(job, card)}],
-        "system": [_text(prompts.system_prompt(agent, can_look=bool(tools)), is_cached=True)],
+        "system": [_text(prompts.system_prompt(agent, has_tools=bool(tools)), is_cached=True)],
         "cache_control": _CACHED,
         "output_config": output,
         "stream": True,

@@ -76,11 +76,11 @@ class TurnTaker:
                     has_begun, reader = True, EventReader()
                     async for piece in response.iter_bytes():
                         for event in reader.read(piece):
-                            told = turn.take(event)
-                            if isinstance(told, UsedTool):
-                                used.append(told)
-                            elif told:
-                                yield told
+                            result = turn.take(event)
+                            if isinstance(result, UsedTool):
+                                used.append(result)
+                            elif result:
+                                yield result
         except (APIError, HTTPError, StreamError) as error:
             failure = as_attempt_failure(error)
             headers = dict(error.response.headers) if isinstance(error, APIStatusError) else None
@@ -91,7 +91,7 @@ class TurnTaker:
             raise
         except BaseException:
             if not has_begun:
-                self._waits.unheard()
+                self._waits.report_unknown()
             raise
         for each in used if turn.is_whole else ():
             yield each

@@ -10,11 +10,11 @@ from worker.agent.provider_waits import Waits
 
 log = logging.getLogger(__name__)
 
-LEAST_TOLD_MS = 2000
+MIN_PUBLISHED_WAIT_MS = 2000
 """Shorter waits are not published, as the contract says."""
-MOVED_MS = 1000
+MIN_CHANGE_MS = 1000
 """`until` is published again when it differs by this much from what was published."""
-TELL_AGAIN_MS = 60_000
+REPUBLISH_MS = 60_000
 """A long wait is published again after this time, because each event prolongs the job's life in Redis."""
 
 
@@ -26,8 +26,8 @@ class WaitingJob:
         self._limit = limit
         self._began: float | None = None
         self._deadline: float | None = None
-        self._told_until_ms = 0
-        self._told_at_ms = 0
+        self._published_until_ms = 0
+        self._published_at_ms = 0
 
     @property
     def is_waiting(self) -> bool:
@@ -39,11 +39,11 @@ class WaitingJob:
             self._began, self._deadline = asyncio.get_running_loop().time(), self._limit.when()
             self._limit.reschedule(None)
         now = now_ms()
-        has_moved = abs(waits.until_ms - self._told_until_ms) >= MOVED_MS
-        if waits.until_ms - now >= LEAST_TOLD_MS and (has_moved or now - self._told_at_ms >= TELL_AGAIN_MS):
-            if not self._told_at_ms:
+        has_moved = abs(waits.until_ms - self._published_until_ms) >= MIN_CHANGE_MS
+        if waits.until_ms - now >= MIN_PUBLISHED_WAIT_MS and (has_moved or now - self._published_at_ms >= REPUBLISH_MS):
+            if not self._published_at_ms:
                 log.info("waiting for the provider: %s", waits.reason.value, extra={"until": waits.until_ms})
-            self._told_until_ms, self._told_at_ms = waits.until_ms, now
+            self._published_until_ms, self._published_at_ms = waits.until_ms, now
             self._publish(Waiting(reason=waits.reason, until=waits.until_ms, timestamp=now))
 
     def resume(self) -> None:
@@ -51,4 +51,4 @@ class WaitingJob:
         assert self._began is not None
         if self._deadline is not None:
             self._limit.reschedule(self._deadline + asyncio.get_running_loop().time() - self._began)
-        self._began, self._told_until_ms, self._told_at_ms = None, 0, 0
+        self._began, self._published_until_ms, self._published_at_ms = None, 0, 0

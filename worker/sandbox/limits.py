@@ -93,11 +93,11 @@ class Limits:
         if model is None or self._options.strip_limit_headers:
             return {}
         buckets, now = self._of(model), time.monotonic()
-        told: dict[str, str] = {}
+        headers: dict[str, str] = {}
         for name, bucket in buckets.items():
             bucket.fill(now)
-            told |= bucket.headers(name)
-        return told
+            headers |= bucket.headers(name)
+        return headers
 
     def _refuse_if_forced(self, model: str) -> None:
         for refusal in self._forced:

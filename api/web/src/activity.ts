@@ -12,23 +12,23 @@ const CUT = '…'
 
 export const activityOf = ({ tools, notes }: Pick<Job, 'tools' | 'notes'>): ActivityLine[] => {
   const lines: ActivityLine[] = []
-  let told = 0
-  const tellNotes = (until: number): void => {
-    for (let note = notes[told]; note !== undefined && note.toolsBefore <= until; note = notes[told]) {
-      tell(lines, note.text)
-      told += 1
+  let shown = 0
+  const addNotes = (until: number): void => {
+    for (let note = notes[shown]; note !== undefined && note.toolsBefore <= until; note = notes[shown]) {
+      addNote(lines, note.text)
+      shown += 1
     }
   }
   for (const [index, tool] of tools.entries()) {
-    tellNotes(index)
+    addNotes(index)
     lines.push({ kind: 'tool', words: toolSentence(tool) })
   }
-  tellNotes(tools.length)
+  addNotes(tools.length)
   return lines
 }
 
 /** A note that was cut before its sentence had ended is continued by the next one. */
-const tell = (lines: ActivityLine[], text: string): void => {
+const addNote = (lines: ActivityLine[], text: string): void => {
   const last = lines.at(-1)
   if (last?.kind === 'note' && last.words.endsWith(CUT)) {
     last.words = `${last.words.slice(0, -CUT.length).trimEnd()} ${text}`

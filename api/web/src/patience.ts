@@ -13,22 +13,22 @@ export interface Waiting {
   deadline: number
   attempt: number | null
   signal: AbortSignal
-  look: () => Promise<JobView>
+  readJob: () => Promise<JobView>
 }
 
 /**
  * Resolves some time after the deadline: `late` where the server says, twice, that it still works on the job; `elsewhere` where
  * the stream should have shown another state by now. While the server cannot be reached nothing is known, so nothing is said.
  */
-export const lateness = async ({ deadline, attempt, signal, look }: Waiting): Promise<'late' | 'elsewhere' | 'aborted'> => {
+export const lateness = async ({ deadline, attempt, signal, readJob }: Waiting): Promise<'late' | 'elsewhere' | 'aborted'> => {
   while (!signal.aborted && Date.now() < deadline) {
     await pause(deadline - Date.now(), signal)
   }
-  let looks = 0
+  let confirmations = 0
   while (!signal.aborted) {
-    const isAtIt = await isAtWork(attempt, look)
-    looks += isAtIt === true ? 1 : 0
-    if (looks > 1) {
+    const isAtIt = await isAtWork(attempt, readJob)
+    confirmations += isAtIt === true ? 1 : 0
+    if (confirmations > 1) {
       return signal.aborted ? 'aborted' : 'late'
     }
     await pause(isAtIt === null ? UNREACHABLE_PAUSE_MS : GRACE_MS, signal)
@@ -40,9 +40,9 @@ export const lateness = async ({ deadline, attempt, signal, look }: Waiting): Pr
 }
 
 /** Whether the server still works on that attempt; null where it does not say. */
-const isAtWork = async (attempt: number | null, look: () => Promise<JobView>): Promise<boolean | null> => {
+const isAtWork = async (attempt: number | null, readJob: () => Promise<JobView>): Promise<boolean | null> => {
   try {
-    const job = await look()
+    const job = await readJob()
     return job.status === 'in_progress' && job.attempt === attempt && job.waiting === null
   } catch (error) {
     return error instanceof ApiError && (error.status === 404 || error.status === 403) ? false : null

@@ -13,8 +13,8 @@ const isOwnPath = (address: string): boolean => /^\/(?![/\\])/u.test(address)
 export const rememberSignIn = (address: string | null): void => remember(ADDRESS, address)
 
 /** What a link may lead to; null where nobody has said, or where it is no place for a browser. */
-export const signInLink = (told: string | null): string | null => {
-  const address = told ?? remembered(ADDRESS)
+export const signInLink = (given: string | null): string | null => {
+  const address = given ?? remembered(ADDRESS)
   return typeof address === 'string' && (isOwnPath(address) || webUrl(address) !== null) ? address : null
 }
 

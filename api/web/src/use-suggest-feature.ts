@@ -110,7 +110,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     const waiting = new AbortController()
     const { signal } = waiting
     const deadline = Math.max(countedFrom + timeoutMs, patientUntil)
-    void lateness({ deadline, attempt, signal, look: () => readJob(jobId) }).then((outcome) => {
+    void lateness({ deadline, attempt, signal, readJob: () => readJob(jobId) }).then((outcome) => {
       if (outcome !== 'aborted') {
         dispatch(outcome === 'late' ? { type: 'failed', trouble: timedOut(timeoutMs) } : { type: 'watch-again' })
       }

@@ -9,7 +9,7 @@ const wordsAfter = (...events: JobEvent[]): string[] =>
   activityOf(events.reduce((job, event) => fold(job, event), EMPTY_JOB)).map(({ words }) => words)
 
 describe('activityOf', () => {
-  it('tells what was said and what was looked at in the order in which it was', () => {
+  it('lists notes and tool calls in the order in which they came', () => {
     expect(wordsAfter(note('First.'), read('a'), read('b'), note('Then.'), note('And.'), read('c'))).toEqual([
       'First.',
       'Reading a',
@@ -20,14 +20,14 @@ describe('activityOf', () => {
     ])
   })
 
-  it('joins a sentence that was told in pieces', () => {
+  it('joins a sentence that came in several notes', () => {
     expect(wordsAfter(note('I look where…'), note('the payment step…'), note('is.'), note('Next.'))).toEqual([
       'I look where the payment step is.',
       'Next.',
     ])
   })
 
-  it('does not join what a look at the project stands between', () => {
+  it('does not join notes that have a tool call between them', () => {
     expect(wordsAfter(note('I look…'), read('a'), note('More.'))).toEqual(['I look…', 'Reading a', 'More.'])
   })
 })

@@ -6,13 +6,13 @@ import { lateness } from '../src/patience.ts'
 const view = (changes: object): Promise<JobView> =>
   Promise.resolve({ status: 'in_progress', attempt: 1, waiting: null, ...changes } as unknown as JobView)
 
-const start = (look: () => Promise<JobView>) => {
-  const looks = vi.fn<() => Promise<JobView>>(look)
+const start = (readJob: () => Promise<JobView>) => {
+  const reads = vi.fn<() => Promise<JobView>>(readJob)
   const watching = new AbortController()
-  const outcome = lateness({ deadline: Date.now() + 120_000, attempt: 1, signal: watching.signal, look: looks })
+  const outcome = lateness({ deadline: Date.now() + 120_000, attempt: 1, signal: watching.signal, readJob: reads })
   const isSettled = vi.fn<() => void>()
   void outcome.then(isSettled)
-  return { outcome, looks, watching, isSettled }
+  return { outcome, reads, watching, isSettled }
 }
 
 describe('a late job', () => {
@@ -20,12 +20,12 @@ describe('a late job', () => {
   afterEach(() => void vi.useRealTimers())
 
   it('is called late where the server says so, twice', async () => {
-    const { outcome, looks } = start(() => view({}))
+    const { outcome, reads } = start(() => view({}))
     await vi.advanceTimersByTimeAsync(119_999)
-    expect(looks).not.toHaveBeenCalled()
+    expect(reads).not.toHaveBeenCalled()
     await vi.advanceTimersByTimeAsync(5_000)
     expect(await outcome).toBe('late')
-    expect(looks).toHaveBeenCalledTimes(2)
+    expect(reads).toHaveBeenCalledTimes(2)
   })
 
   it.each([
@@ -38,16 +38,16 @@ describe('a late job', () => {
     expect(await outcome).toBe('elsewhere')
   })
 
-  it('that is gone is watched anew, to be told so', async () => {
+  it('that is gone is watched anew, to show that', async () => {
     const { outcome } = start(() => Promise.reject(new ApiError(404, 'Gone.')))
     await vi.advanceTimersByTimeAsync(125_000)
     expect(await outcome).toBe('elsewhere')
   })
 
   it('of which nothing is known is not called late', async () => {
-    const { isSettled, looks, watching, outcome } = start(() => Promise.reject(new TypeError('failed to fetch')))
+    const { isSettled, reads, watching, outcome } = start(() => Promise.reject(new TypeError('failed to fetch')))
     await vi.advanceTimersByTimeAsync(600_000)
-    expect(looks.mock.calls.length).toBeGreaterThan(10)
+    expect(reads.mock.calls.length).toBeGreaterThan(10)
     expect(isSettled).not.toHaveBeenCalled()
     watching.abort()
     expect(await outcome).toBe('aborted')

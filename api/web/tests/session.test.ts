@@ -95,7 +95,7 @@ describe('the state machine', () => {
     expect(failed.trouble?.title).toBe('Request timed out after 2 minutes')
   })
 
-  it('does not count the time in which the provider lets us wait, told once or several times', () => {
+  it('does not count the time in which the provider has the job wait, whether one event says so or several', () => {
     const paused = after([...begun, waiting(NOW), waiting(NOW + 4_000)])
     expect(paused).toMatchObject({ phase: 'streaming', countedFrom: null, job: { waiting: { until: NOW + 13_000 } } })
     // A connection that comes back in the middle ends no wait.

@@ -213,7 +213,7 @@ describe('watching a job', () => {
     expect(requests).toHaveLength(2)
   })
 
-  it('leaves a connection that is heard from alone when the page is looked at again', async () => {
+  it('keeps a connection that still receives when the page becomes visible again', async () => {
     const page = new EventTarget()
     vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
     vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))

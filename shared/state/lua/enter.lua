@@ -4,7 +4,7 @@
 -- Answers what read.lua does, or one word: gone, foreign, seen (the cursor is the final event) or full.
 local record, log, streams, process = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
--- Frees the slots of web processes that have not been heard from: they were killed. A slot is named by its process.
+-- Frees the slots of web processes that send no heartbeats any more: they were killed. A slot is named by its process.
 local function free_abandoned()
   local processes = prefix_of(process, string.match(ARGV[4], '^(.*)%-'))
   for _, slot in ipairs(redis.call('ZRANGE', streams, 0, -1)) do

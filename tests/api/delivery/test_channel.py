@@ -86,9 +86,9 @@ def test_a_reconnect_asks_for_thousands_of_channels_whatever_the_socket_takes_at
 def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecting(
     redis_server: RedisServer, option: str
 ) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
     channel: Channel[str] = Channel(f"{redis_server.url}?{option}")
-    channel.start(lambda _, payload: heard.append(payload), print)
+    channel.start(lambda _, payload: received.append(payload), print)
     channel.subscribe("a channel", "somebody")
     try:
         assert channel.wait_subscribed("a channel", 5)
@@ -99,15 +99,15 @@ def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecti
 def test_a_message_that_cannot_be_passed_on_costs_nobody_the_connection(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    heard: list[bytes] = []
+    received: list[bytes] = []
 
-    def hear(listener: str, payload: bytes) -> None:
+    def receive(listener: str, payload: bytes) -> None:
         if payload == b"odd":
             raise ValueError("an odd one")
-        heard.append(payload)
+        received.append(payload)
 
     channel: Channel[str] = Channel(redis_server.url)
-    channel.start(hear, print)
+    channel.start(receive, print)
     channel.subscribe("a channel", "somebody")
     try:
         assert channel.wait_subscribed("a channel", 5)
@@ -115,7 +115,7 @@ def test_a_message_that_cannot_be_passed_on_costs_nobody_the_connection(
             publisher.connect(("127.0.0.1", redis_server.port))
             for payload in (b"odd", b"even"):
                 publisher.sendall(hiredis.pack_command((b"PUBLISH", b"a channel", payload)))  # type: ignore[arg-type]
-            wait_until(lambda: heard == [b"even"])
+            wait_until(lambda: received == [b"even"])
         assert "lost" not in caplog.text
     finally:
         channel.stop()

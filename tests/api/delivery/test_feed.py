@@ -164,8 +164,8 @@ def test_a_position_is_sent_when_it_changes_and_on_joining_and_no_longer_once_th
         QueuePosition(1, 3),
     ):
         feed.wait_at(queue_position)
-    told = [(event.json()["position"], event.json()["workers"]) for event in viewer.events]
-    assert told == [(2, 0), (1, 0), (1, 3), (1, 3)]
+    positions = [(event.json()["position"], event.json()["workers"]) for event in viewer.events]
+    assert positions == [(2, 0), (1, 0), (1, 3), (1, 3)]
     late = Recorder()
     feed.join(late, None)
     assert [event.event for event in late.events] == ["queued"]
@@ -281,18 +281,18 @@ def test_every_viewer_ends_with_the_same_job_and_no_id_twice(data: st.DataObject
         world.step(what)
     world.settle()
     world.join(None)
-    truth = told(world.log, Transcript())
+    truth = folded(world.log, Transcript())
     for viewer, cursor in world.viewers:
         ids = [event_id for event_id, _ in viewer.numbered]
         assert ids == sorted(set(ids))
         known = [item for item in world.log if cursor and item[0] <= cursor] if cursor in dict(world.log) else []
-        assert told(viewer.numbered, told(known, Transcript())) == truth
+        assert folded(viewer.numbered, folded(known, Transcript())) == truth
         assert all(is_next(world.log, before, after) for before, after in pairwise(ids))
         is_over = world.log[-1][1].event in FINAL
         assert viewer.ends == is_over
 
 
-def told(log: Log, job: Transcript) -> Transcript:
+def folded(log: Log, job: Transcript) -> Transcript:
     return reduce(lambda seen, item: fold(seen, item[1], str(item[0])), log, job)
 
 

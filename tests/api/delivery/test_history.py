@@ -1,4 +1,4 @@
-"""What an attempt has said, told again from any cursor: the log itself, with neighbouring deltas merged."""
+"""What an attempt has said, replayed from any cursor: the log itself, with neighbouring deltas merged."""
 
 from itertools import pairwise
 
@@ -36,12 +36,12 @@ def decoded(entries: list[Entry]) -> list[Event]:
 def test_a_replay_is_the_log_with_neighbouring_deltas_made_one(run: Log) -> None:
     entries = strategies.entries(run)
     for seen in range(len(entries) + 1):
-        left, told = entries[seen:], history(entries).after(entries[seen - 1].id if seen else None)
-        names = [entry.name for entry in told]
+        left, replayed = entries[seen:], history(entries).after(entries[seen - 1].id if seen else None)
+        names = [entry.name for entry in replayed]
         assert (Delta.event, Delta.event) not in pairwise(names)
-        assert [e for e in told if e.name != Delta.event] == [e for e in left if e.name != Delta.event]
-        assert text(decoded(told)) == text(decoded(left))
-        assert [e.id for e in told[-1:]] == [e.id for e in left[-1:]]
+        assert [e for e in replayed if e.name != Delta.event] == [e for e in left if e.name != Delta.event]
+        assert text(decoded(replayed)) == text(decoded(left))
+        assert [e.id for e in replayed[-1:]] == [e.id for e in left[-1:]]
 
 
 @given(one_run)
@@ -59,10 +59,10 @@ def test_a_merged_delta_is_the_last_of_its_run_with_the_text_of_all(run: Log) ->
 
 @given(one_run)
 def test_a_client_reads_from_a_replay_the_entries_that_were_sent(run: Log) -> None:
-    told = history(strategies.entries(run)).after(None)
-    response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=sse.replay(told))
+    replayed = history(strategies.entries(run)).after(None)
+    response = httpx.Response(200, headers={"content-type": sse.MEDIA_TYPE}, content=sse.replay(replayed))
     seen = [(event.id, event.event, event.data.encode()) for event in EventSource(response).iter_sse()]
-    assert seen == [(str(entry.id), entry.name, entry.data) for entry in told]
+    assert seen == [(str(entry.id), entry.name, entry.data) for entry in replayed]
 
 
 @given(one_run, st.integers(0, 12), st.integers(1, 10**9))

@@ -55,11 +55,11 @@ def unchunked(chunks: bytes) -> bytes:
 def test_every_event_reads_back_with_its_id_name_and_data(data: st.DataObject, run: Log) -> None:
     entries = strategies.entries(run)
     seen = read(cut(data, sse.retry(1000) + sse.replay(entries)))
-    told = [event for event in seen if event.data]
-    assert [(event.id, event.event, event.data.encode()) for event in told] == [
+    with_data = [event for event in seen if event.data]
+    assert [(event.id, event.event, event.data.encode()) for event in with_data] == [
         (str(entry.id), entry.name, entry.data) for entry in entries
     ]
-    assert [decode(event.event, event.data) for event in told] == [event for _, event in run]
+    assert [decode(event.event, event.data) for event in with_data] == [event for _, event in run]
     assert seen[0].retry == 1000
 
 

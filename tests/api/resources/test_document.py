@@ -109,7 +109,7 @@ def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
         is_of_connection = event.event in ("connected", "queued")
         sequence += not is_of_connection
         job = fold(job, event, None if is_of_connection else f"1-{sequence}")
-    told = {
+    expected = {
         "status",
         "attempt",
         "last_event_id",
@@ -120,7 +120,7 @@ def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
         "queue_position",
         "waiting",
     }
-    assert {name: getattr(job, name) for name in told} == {name: getattr(JOB, name) for name in told}
+    assert {name: getattr(job, name) for name in expected} == {name: getattr(JOB, name) for name in expected}
     assert list(job.suggestions or ()) == JOB.suggestions
 
 

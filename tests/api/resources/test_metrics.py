@@ -162,10 +162,10 @@ def test_a_stream_has_one_line_when_it_ends_and_probes_have_none(busy: Stack, jo
 
 
 def test_an_attempt_has_a_line_at_its_start_and_one_at_its_end(busy: Stack, job_id: str) -> None:
-    told = lines(process(busy, "worker"), job_id=job_id)
-    assert [line["message"] for line in told] == ["attempt started", "attempt ended"]
-    assert all(line["attempt"] == 1 and line["request_id"] == "asked-once" for line in told)
-    assert told[1]["outcome"] == "completed" and told[1]["tokens"] > 0
+    logged = lines(process(busy, "worker"), job_id=job_id)
+    assert [line["message"] for line in logged] == ["attempt started", "attempt ended"]
+    assert all(line["attempt"] == 1 and line["request_id"] == "asked-once" for line in logged)
+    assert logged[1]["outcome"] == "completed" and logged[1]["tokens"] > 0
 
 
 def test_without_redis_the_other_metrics_are_still_served(tmp_path_factory: pytest.TempPathFactory) -> None:

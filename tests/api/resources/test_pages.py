@@ -152,7 +152,7 @@ def test_healthz_tells_the_version(client: FlaskClient) -> None:
     assert client.get("/healthz").get_json() == {"status": "ok", "version": __version__}
 
 
-def test_readyz_counts_the_workers_heard_from_lately(client: FlaskClient, redis: Redis) -> None:
+def test_readyz_counts_the_workers_with_a_recent_heartbeat(client: FlaskClient, redis: Redis) -> None:
     seconds, microseconds = redis.time()
     now = seconds * 1000 + microseconds // 1000
     redis.zadd(keys.WORKERS, {"here": now, "also": now - 8000, "gone": now - 12000})

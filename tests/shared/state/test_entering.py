@@ -96,7 +96,7 @@ def hold(store: JobStore, *slots: str, for_ms: int) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "another-deployment:"])
-def test_the_slots_of_a_process_that_is_not_heard_from_are_free_and_those_of_others_are_not(
+def test_the_slots_of_a_process_without_heartbeats_are_free_and_those_of_others_are_not(
     store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch, prefix: str
 ) -> None:
     monkeypatch.setattr(keys, "prefix", prefix)
@@ -113,7 +113,7 @@ def test_the_slots_of_a_process_that_is_not_heard_from_are_free_and_those_of_oth
         admission.enter(stream_request(job_id), True)
 
 
-def test_a_process_is_heard_from_for_as_long_as_it_has_streams(store: JobStore, admission: Admission) -> None:
+def test_a_process_sends_heartbeats_for_as_long_as_it_has_streams(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     request = stream_request(job_id)
     admission.enter(request, True)

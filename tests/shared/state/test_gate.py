@@ -23,7 +23,7 @@ T = TypeVar("T")
 MODEL = "model"
 START_MS = 1_800_000_000_000
 OK = Report("accepted")
-TELLS = Report("accepted", limits={"requests": (60, 3), "input": (100_000, 90_000)})
+WITH_LIMITS = Report("accepted", limits={"requests": (60, 3), "input": (100_000, 90_000)})
 
 
 class Clock:
@@ -219,7 +219,7 @@ def test_a_request_that_was_never_reported_stops_counting_after_a_while(clock: C
 
 def test_the_metrics_see_whether_it_is_shut_who_waits_and_the_pace(clock: Clock, redis: Redis) -> None:
     async def use(gate: Gate) -> None:
-        await gate.report(0, await gate.ask(0), TELLS)
+        await gate.report(0, await gate.ask(0), WITH_LIMITS)
         assert gate_store.view(redis, MODEL, START_MS) == gate_store.GateView(True, 0, 0, 1.0)
         request = await gate.ask(0)
         await gate.ask(0, "a")
@@ -259,7 +259,7 @@ class Load:
     turns: int = 1
     turn_tokens: int = 100
     seconds: float = 0.8
-    heard_after: float = 0.15
+    begins_after: float = 0.15
     pause: float = 0.0
     refuses: Callable[[float], float | None] = lambda now: None
 
@@ -326,7 +326,7 @@ class Simulation:
             self._buckets[name].level -= need
         self.result.accepted.append((now, job))
         report = Report("accepted", limits=self._headers())
-        self._at(now + self._load.heard_after * jitter, lambda at: self._report(at, answer, report, job))
+        self._at(now + self._load.begins_after * jitter, lambda at: self._report(at, answer, report, job))
         self._at(now + self._load.seconds * jitter, lambda at: self._end(at, job, turn))
 
     async def _report(self, now: float, request: Delay | str, report: Report, job: int) -> None:
@@ -355,7 +355,7 @@ SMALL = Load(at_once(40), (60, 5))
 LOADS: dict[str, tuple[Load, float, float]] = {
     # load, most refused with headers, most without
     "40 jobs, 60 requests a minute, bucket 5": (SMALL, 4, 10),
-    "the same, and the model takes its time": (Load(at_once(40), (60, 5), seconds=2, heard_after=1.5), 4, 10),
+    "the same, and the model takes its time": (Load(at_once(40), (60, 5), seconds=2, begins_after=1.5), 4, 10),
     "200 jobs, 1,000 requests a minute, bucket 50": (Load(at_once(200), (1000, 50), turns=2), 4, 40),
     "input tokens: 60 jobs of 3 turns": (Load(at_once(60), (4000, 100), (80_000, 80_000), 3, 4000), 4, 20),
     "large requests": (Load(at_once(20), (50, 50), (30_000, 30_000), 2, 8000), 4, 10),
@@ -395,9 +395,9 @@ def test_nobody_asks_before_a_retry_after_is_over_and_all_complete(clock: Clock)
 
 def test_where_no_limit_is_near_nothing_is_held_back(clock: Clock) -> None:
     load = Load(at_once(100), (60_000, 1000), turns=4)
-    told = clock.run(lambda gate: Simulation(gate, load, has_headers=True).run())
-    assert told.refused == [] and told.last < 1.3 * (4 * 0.8 + 0.3) + 0.6
-    assert told.questions < 2 * len(told.accepted)
+    result = clock.run(lambda gate: Simulation(gate, load, has_headers=True).run())
+    assert result.refused == [] and result.last < 1.3 * (4 * 0.8 + 0.3) + 0.6
+    assert result.questions < 2 * len(result.accepted)
 
 
 def test_a_question_costs_one_short_round_trip(clock: Clock, redis: Redis) -> None:

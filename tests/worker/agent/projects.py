@@ -66,12 +66,12 @@ def lines(root: Path | Project, name: str, **arguments: object) -> list[str]:
 
 
 def refusal(root: Path | Project, name: str, **arguments: object) -> str:
-    """What the model is told when a tool refuses."""
+    """Returns what the model reads when a tool refuses."""
     with pytest.raises(ToolError) as refused:
         answer(root, name, **arguments)
-    told = str(refused.value)
-    assert SECRET not in told and str(root) not in told and len(told) < 1000
-    return told
+    message = str(refused.value)
+    assert SECRET not in message and str(root) not in message and len(message) < 1000
+    return message
 
 
 def children() -> set[int]:

@@ -15,7 +15,7 @@ from worker.sandbox.models import MODELS, described
 
 
 class Provider:
-    """Answers as it is told to, and counts how often it was asked."""
+    """Answers what the test set, and counts how often it was asked."""
 
     def __init__(self, answer: Callable[[], httpx2.Response]) -> None:
         self.answer = answer
@@ -35,12 +35,12 @@ class Provider:
         return asyncio.run(ask())
 
 
-def told(model: str) -> Provider:
+def provider_of(model: str) -> Provider:
     return Provider(lambda: httpx2.Response(200, json=described(MODELS[model])))
 
 
 def test_jobs_of_one_model_ask_once() -> None:
-    provider = told("claude-sonnet-5-5")
+    provider = provider_of("claude-sonnet-5-5")
     first, *others = provider.capabilities(*["claude-sonnet-5-5"] * 20)
     assert provider.asked == ["/v1/models/claude-sonnet-5-5"] and others == [first] * 19
 
@@ -55,7 +55,7 @@ def test_jobs_of_one_model_ask_once() -> None:
     ],
 )
 def test_a_model_is_asked_for_what_it_can_do(model: str, thinks: bool, takes_temperature: bool) -> None:
-    [found] = told(model).capabilities(model)
+    [found] = provider_of(model).capabilities(model)
     assert (found.thinks_adaptively, found.takes_temperature) == (thinks, takes_temperature)
     assert found.efforts == MODELS[model].efforts and found.max_tokens == MODELS[model].max_tokens
 

@@ -1,4 +1,4 @@
-"""Which of the files that a model names are told: those that it was shown, and that are there."""
+"""Which of the files that a model names are published: those that it was shown, and that are there."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def suggestion(*paths: str) -> Suggestion:
     return Suggestion(title="t", rationale="r", description="d", implementation_considerations=[], files=files)
 
 
-def told(conversation: Conversation, *paths: str) -> list[str]:
+def published(conversation: Conversation, *paths: str) -> list[str]:
     return [file.path for file in conversation.proven(suggestion(*paths)).files]
 
 
@@ -42,7 +42,7 @@ def told(conversation: Conversation, *paths: str) -> list[str]:
 def test_a_file_that_was_shown_is_named_as_the_project_names_it(conversation: Conversation, path: str) -> None:
     root = conversation.project.root if conversation.project else ""
     for spelled in (path, f"./{path}", f"{root}/{path}", f"lib/../{path}"):
-        assert told(conversation, spelled) == [path]
+        assert published(conversation, spelled) == [path]
 
 
 LIES = [
@@ -71,32 +71,32 @@ LIES = [
 
 @pytest.mark.parametrize("path", LIES, ids=ascii)
 def test_a_path_that_nothing_proves_is_left_out(conversation: Conversation, path: str) -> None:
-    told_of = told(conversation, "a/ü.md", path)
+    found = published(conversation, "a/ü.md", path)
     # A slash at the end, as some write it, names the same file.
-    assert told_of == (["a/ü.md", "app/[id]/page.tsx"] if path == "app/[id]/page.tsx/" else ["a/ü.md"])
+    assert found == (["a/ü.md", "app/[id]/page.tsx"] if path == "app/[id]/page.tsx/" else ["a/ü.md"])
 
 
 @given(paths=st.lists(st.one_of(st.text(), st.sampled_from([*LIES, *SHOWN])), max_size=30))
 def test_whatever_the_model_writes_only_files_that_were_shown_are_named(paths: list[str]) -> None:
     conversation = Conversation()
     conversation.project = Project("/").open()
-    assert told(conversation, *paths) == []
+    assert published(conversation, *paths) == []
 
 
 def test_a_file_that_has_gone_since_is_left_out(conversation: Conversation, tmp_path: Path) -> None:
     (tmp_path / "a/ü.md").unlink()
-    assert told(conversation, "a/ü.md") == []
+    assert published(conversation, "a/ü.md") == []
 
 
 def test_a_file_is_named_once_and_eight_at_most(conversation: Conversation) -> None:
-    assert told(conversation, "a/ü.md", "./a/ü.md") == ["a/ü.md"]
-    assert told(conversation, *SHOWN) == SHOWN[:MAX_FILES]
+    assert published(conversation, "a/ü.md", "./a/ü.md") == ["a/ü.md"]
+    assert published(conversation, *SHOWN) == SHOWN[:MAX_FILES]
 
 
 def test_without_a_project_no_file_is_named() -> None:
     conversation = Conversation()
     conversation.seen = {"a.py"}
-    assert told(conversation, "a.py") == []
+    assert published(conversation, "a.py") == []
 
 
 def test_what_is_left_out_is_counted_by_reason_and_once(conversation: Conversation) -> None:

@@ -1,11 +1,11 @@
-"""When the model is told to answer, when it is made to, and when the job may cost no more."""
+"""When the model is asked to answer, when it is forced to, and when the job may cost no more."""
 
 import time
 
 import pytest
 
 from shared.contract.schemas import TokenUsage
-from worker.agent.limits import MAX_TURNS, Haste, Limits, weight
+from worker.agent.limits import MAX_TURNS, Limits, Urgency, weight
 
 
 def limits(timeout_seconds: float = 1_000, max_tokens: int = 1_000, waited: float = 0) -> Limits:
@@ -18,43 +18,45 @@ def spent(tokens: int, cached: int = 0) -> TokenUsage:
 
 def test_nothing_is_said_while_there_is_room() -> None:
     bounds = limits()
-    told = [bounds.before_turn(number, spent(10), calls_are_used_up=False) for number in range(2, MAX_TURNS - 1)]
-    assert set(told) == {Haste.NONE}
+    urgencies = [bounds.before_turn(number, spent(10), calls_are_used_up=False) for number in range(2, MAX_TURNS - 1)]
+    assert set(urgencies) == {Urgency.NONE}
 
 
 def test_the_last_turn_but_one_is_asked_to_answer_and_the_last_is_forced_to() -> None:
     bounds = limits()
-    assert bounds.before_turn(MAX_TURNS - 1, spent(0), calls_are_used_up=False) is Haste.TOLD
-    assert bounds.before_turn(MAX_TURNS, spent(0), calls_are_used_up=False) is Haste.FORCED
+    assert bounds.before_turn(MAX_TURNS - 1, spent(0), calls_are_used_up=False) is Urgency.ASKED
+    assert bounds.before_turn(MAX_TURNS, spent(0), calls_are_used_up=False) is Urgency.FORCED
 
 
 def test_a_model_that_was_asked_to_answer_and_calls_on_is_forced() -> None:
     bounds = limits()
-    assert bounds.before_turn(2, spent(0), calls_are_used_up=True) is Haste.TOLD
-    assert bounds.before_turn(3, spent(0), calls_are_used_up=True) is Haste.FORCED
+    assert bounds.before_turn(2, spent(0), calls_are_used_up=True) is Urgency.ASKED
+    assert bounds.before_turn(3, spent(0), calls_are_used_up=True) is Urgency.FORCED
 
 
-@pytest.mark.parametrize(("waited", "haste"), [(0, Haste.TOLD), (700, Haste.NONE)])
-def test_the_time_that_was_waited_does_not_count(monkeypatch: pytest.MonkeyPatch, waited: float, haste: Haste) -> None:
+@pytest.mark.parametrize(("waited", "urgency"), [(0, Urgency.ASKED), (700, Urgency.NONE)])
+def test_the_time_that_was_waited_does_not_count(
+    monkeypatch: pytest.MonkeyPatch, waited: float, urgency: Urgency
+) -> None:
     bounds = limits(timeout_seconds=1_000, waited=waited)
     began = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: began + 601)
-    assert bounds.before_turn(2, spent(0), calls_are_used_up=False) is haste
+    assert bounds.before_turn(2, spent(0), calls_are_used_up=False) is urgency
 
 
 @pytest.mark.parametrize(
-    ("usage", "haste", "is_spent"),
+    ("usage", "urgency", "is_spent"),
     [
-        (spent(899), Haste.NONE, False),
-        (spent(901), Haste.TOLD, False),
-        (spent(1_001), Haste.TOLD, True),
-        (spent(0, cached=8_900), Haste.NONE, False),
-        (spent(500, cached=4_100), Haste.TOLD, False),
-        (spent(500, cached=5_100), Haste.TOLD, True),
+        (spent(899), Urgency.NONE, False),
+        (spent(901), Urgency.ASKED, False),
+        (spent(1_001), Urgency.ASKED, True),
+        (spent(0, cached=8_900), Urgency.NONE, False),
+        (spent(500, cached=4_100), Urgency.ASKED, False),
+        (spent(500, cached=5_100), Urgency.ASKED, True),
     ],
 )
-def test_tokens_read_from_the_cache_count_a_tenth(usage: TokenUsage, haste: Haste, is_spent: bool) -> None:
-    assert limits().before_turn(2, usage, calls_are_used_up=False) is haste
+def test_tokens_read_from_the_cache_count_a_tenth(usage: TokenUsage, urgency: Urgency, is_spent: bool) -> None:
+    assert limits().before_turn(2, usage, calls_are_used_up=False) is urgency
     assert limits().is_spent(usage) is is_spent
 
 

@@ -77,22 +77,22 @@ def test_text_is_sent_as_it_was_written() -> None:
     assert "Größe 😀 ע" in prompts.user_message(job("Größe 😀 ע"))
 
 
-@pytest.mark.parametrize("can_look", [True, False])
+@pytest.mark.parametrize("has_tools", [True, False])
 @given(system_prompt=hostile)
-def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, can_look: bool) -> None:
-    prompt = prompts.system_prompt(agent(system_prompt=system_prompt), can_look=can_look)
-    ours = prompts.system_prompt(None, can_look=can_look)
+def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, has_tools: bool) -> None:
+    prompt = prompts.system_prompt(agent(system_prompt=system_prompt), has_tools=has_tools)
+    ours = prompts.system_prompt(None, has_tools=has_tools)
     rules = ours.removeprefix(prompts.DEFAULT_FRAME)
     assert prompt.startswith(system_prompt) and prompt.endswith(rules)
     assert prompt.endswith(prompts.OUTPUT) and prompts.TASK in prompt
-    assert (prompts.LOOK in rules, prompts.NO_LOOK in rules) == (can_look, not can_look)
+    assert (prompts.WITH_TOOLS in rules, prompts.WITHOUT_TOOLS in rules) == (has_tools, not has_tools)
 
 
 def test_a_users_agent_takes_the_place_of_ours_with_its_role_and_focus() -> None:
-    prompt = prompts.system_prompt(agent(), can_look=True)
+    prompt = prompts.system_prompt(agent(), has_tools=True)
     assert prompts.DEFAULT_FRAME not in prompt
     assert "Accessibility expert" in prompt and "What people with low vision need" in prompt
 
 
 def test_the_prompt_is_the_same_each_time_so_that_it_can_be_cached() -> None:
-    assert prompts.system_prompt(agent(), can_look=True) == prompts.system_prompt(agent(), can_look=True)
+    assert prompts.system_prompt(agent(), has_tools=True) == prompts.system_prompt(agent(), has_tools=True)

@@ -356,7 +356,7 @@ def test_a_hundred_thousand_files_are_listed_and_searched_in_time(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "message"),
     [
         ("Read", {}, "`file_path` is missing"),
         ("Read", {"file_path": 1}, "`file_path` is wrong"),
@@ -371,10 +371,10 @@ def test_a_hundred_thousand_files_are_listed_and_searched_in_time(tmp_path: Path
     ],
 )
 def test_a_wrong_argument_is_answered_in_words_the_model_can_act_on(
-    root: Path, name: str, arguments: dict[str, Any], told: str
+    root: Path, name: str, arguments: dict[str, Any], message: str
 ) -> None:
     refused = refusal(root, name, **arguments)
-    assert told in refused and "ValidationError" not in refused and "pydantic" not in refused
+    assert message in refused and "ValidationError" not in refused and "pydantic" not in refused
 
 
 @pytest.mark.parametrize("given", ["src/cart.ts", ["src/cart.ts"], None])

@@ -8,7 +8,7 @@ from shared.contract.schemas import TokenUsage
 from worker.agent.event_reader import JsonObject
 from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 
-Told = Wrote | Said | UsedTool | Spent
+Result = Wrote | Said | UsedTool | Spent
 
 
 def block(start: JsonObject, *deltas: JsonObject) -> list[JsonObject]:
@@ -33,8 +33,8 @@ def ending(stop_reason: str, **usage: Any) -> list[JsonObject]:
     return [{"type": "message_delta", "delta": delta, "usage": usage}, {"type": "message_stop"}]
 
 
-def taken(turn: Turn, *events: JsonObject) -> list[Told]:
-    return [told for event in events if (told := turn.take(event))]
+def taken(turn: Turn, *events: JsonObject) -> list[Result]:
+    return [result for event in events if (result := turn.take(event))]
 
 
 def test_text_that_looks_like_the_answer_is_yielded_as_it_comes() -> None:
@@ -51,8 +51,8 @@ def test_text_before_it_is_kept_and_is_no_part_of_it() -> None:
 
 def test_an_input_in_pieces_is_one_call() -> None:
     turn = Turn()
-    told = taken(turn, *tool_call("", '{"pat', 'tern": "*.py"}'), *ending("tool_use"))
-    assert told[0] == UsedTool("Glob", {"pattern": "*.py"})
+    results = taken(turn, *tool_call("", '{"pat', 'tern": "*.py"}'), *ending("tool_use"))
+    assert results[0] == UsedTool("Glob", {"pattern": "*.py"})
     assert turn.tool_calls == [{"type": "tool_use", "id": "toolu_1", "name": "Glob", "input": {"pattern": "*.py"}}]
 
 
@@ -114,8 +114,8 @@ def test_an_answer_in_a_fence_is_yielded_without_it(before: str, after: str, siz
     answer = '{"context": "a ``` {x} \\"}\\" b", "suggestions": [{"a": {}}]}'
     whole = before + answer + after
     turn = Turn()
-    told = taken(turn, *text(*(whole[at : at + size] for at in range(0, len(whole), size))))
-    assert "".join(each.piece for each in told if isinstance(each, Wrote)) == answer == turn.answer_json
+    results = taken(turn, *text(*(whole[at : at + size] for at in range(0, len(whole), size))))
+    assert "".join(each.piece for each in results if isinstance(each, Wrote)) == answer == turn.answer_json
 
 
 def test_a_turn_that_ends_without_a_word_is_empty() -> None:

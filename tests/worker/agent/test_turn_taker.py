@@ -42,7 +42,7 @@ def project(tmp_path: Path) -> Project:
 
 
 class Recording(OpenGate):
-    """A gate that notes what it is told, and answers the first questions as a test wants."""
+    """A gate that records its reports, and answers the first questions as a test wants."""
 
     def __init__(self, *answers: Delay) -> None:
         self.answers = list(answers)
@@ -232,8 +232,8 @@ def test_a_job_that_is_stopped_says_that_it_waits_no_more(sandbox: Sandbox) -> N
 
 
 def test_limits_are_read_from_the_headers_also_behind_a_gateway() -> None:
-    told = {"limit": "50", "remaining": "7", "reset": "2026-01-01T00:00:00Z"}
-    plain = {f"anthropic-ratelimit-requests-{name}": value for name, value in told.items()}
+    limits = {"limit": "50", "remaining": "7", "reset": "2026-01-01T00:00:00Z"}
+    plain = {f"anthropic-ratelimit-requests-{name}": value for name, value in limits.items()}
     passed_on = {f"llm_provider-{name}": value for name, value in plain.items()}
     assert limits_of(plain) == limits_of(passed_on) == {"requests": (50, 7)}
     assert limits_of({"anthropic-ratelimit-requests-limit": "x", "anthropic-ratelimit-requests-remaining": "1"}) == {}

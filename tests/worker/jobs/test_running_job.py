@@ -135,7 +135,7 @@ def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
     job = running(agent, writer)
     job.stop(Stop.CANCEL)
     assert run(job) is Outcome.ENDED
-    assert writer.told == ["1-1 started", "1-2 cancelled"]
+    assert writer.published == ["1-1 started", "1-2 cancelled"]
     assert agent.asked == 0
 
 
@@ -145,12 +145,12 @@ def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
     job = running(agent, writer)
 
     async def stop() -> None:
-        await until(lambda: len(writer.told) > 1)
+        await until(lambda: len(writer.published) > 1)
         job.stop(reason)
 
     outcome = run(job, stop)
     assert outcome is (Outcome.DRAINED if reason is Stop.DRAIN else Outcome.LOST)
-    assert writer.told == ["1-1 started", "1-2 delta"]
+    assert writer.published == ["1-1 started", "1-2 delta"]
     assert agent.is_closed
 
 
@@ -159,11 +159,11 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
     job = running(agent, writer)
 
     async def stop() -> None:
-        await until(lambda: len(writer.told) > 1)
+        await until(lambda: len(writer.published) > 1)
         job.stop(Stop.CANCEL)
 
     assert run(job, stop) is Outcome.ENDED
-    assert writer.told[-1] == "1-3 cancelled"
+    assert writer.published[-1] == "1-3 cancelled"
     assert b'"inputTokens":1' in writer.appends[-1].data
     assert agent.is_closed
 
@@ -172,7 +172,7 @@ def test_a_cancel_that_an_append_brings_is_heeded() -> None:
     agent, writer = Agent(for_ever), RecordingWriter()
     writer.answer = AttemptStatus.CANCEL_ASKED
     assert run(running(agent, writer)) is Outcome.ENDED
-    assert writer.told[-1].endswith("cancelled")
+    assert writer.published[-1].endswith("cancelled")
 
 
 def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
@@ -189,13 +189,17 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
         job.stop(Stop.CANCEL)
 
     assert run(job, stop) is Outcome.ENDED
-    assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "1-3 cancelled"]
+    assert [event for event in writer.published if "delta" not in event] == ["1-1 started", "1-3 cancelled"]
 
 
 def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
     agent, writer = Agent(OVERLOADED, None), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
-    assert [told for told in writer.told if "delta" not in told] == ["1-1 started", "2-1 started", "2-3 complete"]
+    assert [event for event in writer.published if "delta" not in event] == [
+        "1-1 started",
+        "2-1 started",
+        "2-3 complete",
+    ]
     assert b'"inputTokens":2' in writer.appends[-1].data
     assert b'"retryCount":1' in writer.appends[-1].data
 
@@ -209,7 +213,7 @@ def test_the_time_of_a_job_counts_from_its_first_attempt() -> None:
 def test_failures_are_used_up() -> None:
     agent, writer = Agent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
-    assert writer.told[-1] == "3-3 error"
+    assert writer.published[-1] == "3-3 error"
     assert b"MODEL_OVERLOADED" in writer.appends[-1].data
     assert agent.asked == 3
 
@@ -217,7 +221,7 @@ def test_failures_are_used_up() -> None:
 def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() -> None:
     agent, writer = Agent(OVERLOADED), RecordingWriter()
     assert run(running(agent, writer, is_ours=False)) is Outcome.LOST
-    assert not any("error" in told for told in writer.told)
+    assert not any("error" in event for event in writer.published)
 
 
 @pytest.mark.parametrize(

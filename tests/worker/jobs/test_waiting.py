@@ -51,21 +51,23 @@ class WaitingAgent:
 def test_a_wait_is_published_once_and_again_when_it_becomes_longer() -> None:
     writer = RecordingWriter()
     assert run(running(WaitingAgent(30_000, 30_000, 45_000), writer)) is Outcome.ENDED
-    assert writer.told == ["1-1 started", "1-2 waiting", "1-3 waiting", "1-4 complete"]
-    told = json.loads(writer.appends[1].data)
-    assert told["reason"] == "rate_limited" and told["until"] - told["timestamp"] == pytest.approx(30_000, abs=2000)
+    assert writer.published == ["1-1 started", "1-2 waiting", "1-3 waiting", "1-4 complete"]
+    waiting = json.loads(writer.appends[1].data)
+    assert waiting["reason"] == "rate_limited" and waiting["until"] - waiting["timestamp"] == pytest.approx(
+        30_000, abs=2000
+    )
 
 
 def test_a_short_wait_is_not_published() -> None:
     writer = RecordingWriter()
     assert run(running(WaitingAgent(500, 1500, 1900), writer)) is Outcome.ENDED
-    assert writer.told == ["1-1 started", "1-2 complete"]
+    assert writer.published == ["1-1 started", "1-2 complete"]
 
 
 def test_the_time_limit_stands_still_meanwhile() -> None:
     agent, writer = WaitingAgent(5000, pause=lambda: asyncio.sleep(0.5)), RecordingWriter()
     assert run(running(agent, writer, timeout_seconds=0.3)) is Outcome.ENDED
-    assert writer.told[-1] == "1-3 complete"
+    assert writer.published[-1] == "1-3 complete"
 
 
 def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
@@ -94,12 +96,12 @@ def test_a_stop_in_a_wait_acts_at_once(reason: Stop) -> None:
     job = running(agent, writer)
 
     async def stop() -> None:
-        await until(lambda: len(writer.told) > 1)
+        await until(lambda: len(writer.published) > 1)
         job.stop(reason)
 
     assert run(job, stop) is (Outcome.ENDED if reason is Stop.CANCEL else Outcome.DRAINED)
     assert agent.is_closed and agent.asked == 1
-    assert writer.told[2:] == (["1-3 cancelled"] if reason is Stop.CANCEL else [])
+    assert writer.published[2:] == (["1-3 cancelled"] if reason is Stop.CANCEL else [])
 
 
 def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
@@ -107,7 +109,7 @@ def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
     job = running(agent, writer)
 
     async def give_back() -> None:
-        await until(lambda: len(writer.told) > 1)
+        await until(lambda: len(writer.published) > 1)
         job.give_back_if_waiting()
 
     assert run(job, give_back) is Outcome.DRAINED
@@ -118,4 +120,4 @@ def test_it_gives_back_a_job_that_begins_to_wait_later_too() -> None:
     job = running(agent, writer)
     job.give_back_if_waiting()
     assert run(job) is Outcome.DRAINED
-    assert writer.told == ["1-1 started"]
+    assert writer.published == ["1-1 started"]

@@ -7,7 +7,7 @@ from worker.publishing.log_writer import Append
 
 
 class RecordingWriter:
-    """Takes appends at once, or answers as it is told."""
+    """Takes appends at once, or answers what the test set."""
 
     def __init__(self) -> None:
         self.appends: list[Append] = []
@@ -20,5 +20,5 @@ class RecordingWriter:
         return future
 
     @property
-    def told(self) -> list[str]:
+    def published(self) -> list[str]:
         return [f"{append.attempt}-{append.sequence} {append.name}" for append in self.appends]

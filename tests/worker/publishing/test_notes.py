@@ -1,4 +1,4 @@
-"""What the model says meanwhile is told in time, whole where it can be, and not too often."""
+"""What the model says meanwhile is published in time, whole where it can be, and not too often."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,15 +33,15 @@ class ClockedLoop(asyncio.SelectorEventLoop):
 
 
 class Stage:
-    """A note writer, and when it told what."""
+    """A note writer, and when it published what."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[float, str]] = []
+        self.published: list[tuple[float, str]] = []
         self._began = asyncio.get_running_loop().time()
         self.notes = NoteWriter(self._note, lambda: 7)
 
     def _note(self, note: Note) -> None:
-        self.told.append((self.now, note.text))
+        self.published.append((self.now, note.text))
 
     @property
     def now(self) -> float:
@@ -49,7 +49,7 @@ class Stage:
 
     @property
     def texts(self) -> list[str]:
-        return [text for _, text in self.told]
+        return [text for _, text in self.published]
 
 
 def play(act: Play) -> list[tuple[float, str]]:
@@ -58,7 +58,7 @@ def play(act: Play) -> list[tuple[float, str]]:
     async def run() -> list[tuple[float, str]]:
         stage = Stage()
         await act(stage)
-        return stage.told
+        return stage.published
 
     try:
         return loop.run_until_complete(run())
@@ -93,9 +93,9 @@ def test_a_sentence_that_does_not_end_is_published_up_to_its_last_word_and_goes_
             stage.notes.say("word ")
             await asyncio.sleep(0.1)
 
-    told = play(act)
-    assert [at for at, _ in told] == [pytest.approx(2.0), pytest.approx(4.0)]
-    assert all(text.startswith("word word") and text.endswith("word…") for _, text in told)
+    published = play(act)
+    assert [at for at, _ in published] == [pytest.approx(2.0), pytest.approx(4.0)]
+    assert all(text.startswith("word word") and text.endswith("word…") for _, text in published)
 
 
 def test_a_model_that_thinks_on_has_a_note_at_least_every_three_seconds() -> None:
@@ -152,11 +152,13 @@ def test_no_word_is_published_twice_and_none_too_soon(pieces: list[tuple[str, bo
             await asyncio.sleep(pause)
         await asyncio.sleep(2 * INTERVAL_SECONDS)
 
-    told = play(act)
-    assert all(0 < len(text) <= MAX_CHARACTERS for _, text in told)
-    assert all(later - earlier >= INTERVAL_SECONDS - 1e-6 for (earlier, _), (later, _) in pairwise(told))
+    published = play(act)
+    assert all(0 < len(text) <= MAX_CHARACTERS for _, text in published)
+    assert all(later - earlier >= INTERVAL_SECONDS - 1e-6 for (earlier, _), (later, _) in pairwise(published))
     said = "".join(piece for piece, _, _ in pieces).split()
-    assert len("".join(text.removesuffix("…") for _, text in told).replace(" ", "")) <= len("".join(said)) + len(told)
+    assert len("".join(text.removesuffix("…") for _, text in published).replace(" ", "")) <= len("".join(said)) + len(
+        published
+    )
 
 
 def test_two_blocks_of_words_have_a_space_between_them() -> None:

@@ -1,4 +1,4 @@
-"""From growing JSON to text that only grows, and to suggestions told once, at once."""
+"""From growing JSON to text that only grows, and to suggestions found once, at once."""
 
 import json
 from dataclasses import dataclass
@@ -105,14 +105,14 @@ def cut(draw: st.DrawFn, raw: str, most: int = 30) -> list[str]:
 
 def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]]]:
     """The text after each piece, and each suggestion with its index and how much had been written by then."""
-    answer, texts, told, written = PartialAnswer(), [], [], 0
+    answer, texts, found, written = PartialAnswer(), [], [], 0
     for piece in pieces:
         answer.write(piece)
         written += len(piece)
-        told += [(written, index, suggestion) for index, suggestion in answer.take_suggestions()]
+        found += [(written, index, suggestion) for index, suggestion in answer.take_suggestions()]
         texts.append(answer.text())
     assert answer.take_suggestions() == []
-    return texts, told
+    return texts, found
 
 
 @given(st.data(), answers())
@@ -126,10 +126,10 @@ def test_an_answer_cut_anywhere_gives_the_same_text_which_only_grows(data: st.Da
 @given(st.data(), answers())
 def test_each_suggestion_is_returned_once_with_the_piece_that_closes_it(data: st.DataObject, answer: Written) -> None:
     pieces = data.draw(cut(answer.raw))
-    _, told = play(pieces)
-    assert [(index, suggestion) for _, index, suggestion in told] == list(enumerate(answer.suggestions))
+    _, found = play(pieces)
+    assert [(index, suggestion) for _, index, suggestion in found] == list(enumerate(answer.suggestions))
     ends = [sum(map(len, pieces[: i + 1])) for i in range(len(pieces))]
-    assert [written for written, _, _ in told] == [min(e for e in ends if e >= closed) for closed in answer.ends]
+    assert [written for written, _, _ in found] == [min(e for e in ends if e >= closed) for closed in answer.ends]
 
 
 @given(answers())
@@ -153,10 +153,10 @@ def test_cut_between_any_two_characters_nothing_changes() -> None:
     }
     answer = {"context": nasty, "suggestions": [suggestion, suggestion, suggestion]}
     for raw in (json.dumps(answer), json.dumps(answer, ensure_ascii=False, indent=2)):
-        texts, told = play(list(raw))
+        texts, found = play(list(raw))
         assert texts[-1] == render(answer)
         assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
-        assert [index for _, index, _ in told] == [0, 1, 2]
+        assert [index for _, index, _ in found] == [0, 1, 2]
         assert all(play([raw[:at], raw[at:]])[0][-1] == texts[-1] for at in range(0, len(raw), 7))
 
 
@@ -208,16 +208,16 @@ garbage = st.one_of(
 
 @given(st.data(), garbage)
 def test_garbage_never_raises_and_takes_no_text_back(data: st.DataObject, raw: str) -> None:
-    texts, told = play(data.draw(cut(raw, most=8)))
+    texts, found = play(data.draw(cut(raw, most=8)))
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
-    indexes = [index for _, index, _ in told]
+    indexes = [index for _, index, _ in found]
     assert indexes == sorted(set(indexes))
 
 
 def test_brackets_without_end_do_not_raise() -> None:
     for raw in ("[" * 100_000, '{"a":' * 100_000, "}" * 100_000, '{"context": ' + "9" * 100_000):
-        texts, told = play([raw])
-        assert (texts, told) == ([""], [])
+        texts, found = play([raw])
+        assert (texts, found) == ([""], [])
 
 
 def test_objects_in_another_list_are_not_taken_for_suggestions() -> None:
@@ -230,6 +230,6 @@ def test_objects_in_another_list_are_not_taken_for_suggestions() -> None:
     }
     raw = json.dumps({"notes": [{"n": 1}], "suggestions": [whole, whole, whole]})
     for at in range(len(raw)):
-        _, told = play([raw[:at], raw[at:]])
-        assert [suggestion.model_dump(by_alias=True) for _, _, suggestion in told] == [whole] * 3
-        assert [index for _, index, _ in told] == [0, 1, 2]
+        _, found = play([raw[:at], raw[at:]])
+        assert [suggestion.model_dump(by_alias=True) for _, _, suggestion in found] == [whole] * 3
+        assert [index for _, index, _ in found] == [0, 1, 2]

@@ -32,7 +32,7 @@ def texts(writer: RecordingWriter) -> list[str]:
 CANCELLED = Cancelled(token_usage=TokenUsage(), timestamp=1)
 
 
-async def told(writer: RecordingWriter, count: int) -> None:
+async def appended(writer: RecordingWriter, count: int) -> None:
     while len(writer.appends) < count:
         await asyncio.sleep(0)
 
@@ -42,7 +42,7 @@ def test_the_first_text_goes_at_once_and_the_rest_with_the_end_and_nothing_is_lo
         writer = RecordingWriter()
         it = publisher(writer)
         it.write('{"context":"one')
-        await told(writer, 1)
+        await appended(writer, 1)
         for piece in (" two", " three", '"'):
             it.write(piece)
             await asyncio.sleep(0)
@@ -63,7 +63,7 @@ def test_an_answer_too_large_for_its_log_is_a_clear_error() -> None:
             for _ in range(2 * MAX_LOG_BYTES // 10_000):
                 it.write("x" * 10_000)
                 sent = len(writer.appends)
-                await told(writer, sent + 1)
+                await appended(writer, sent + 1)
         assert failure.value.code is ErrorCode.BAD_OUTPUT
         await it.stop()
         assert sum(len(append.data) for append in writer.appends) < MAX_LOG_BYTES + 20_000
@@ -86,7 +86,7 @@ def test_what_was_spent_travels_with_the_next_event_once() -> None:
         it = publisher(writer)
         it.spent(TokenUsage(total_tokens=7))
         it.write('{"context":"one')
-        await told(writer, 1)
+        await appended(writer, 1)
         await it.finish(CANCELLED)
         assert [bool(append.usage) for append in writer.appends] == [True, False]
 

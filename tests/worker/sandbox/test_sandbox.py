@@ -185,14 +185,14 @@ def test_a_marked_prefix_is_written_to_the_cache_once_and_read_later(client: Ant
 
 @pytest.mark.parametrize("word", RAISES)
 def test_a_failing_word_raises_what_the_real_service_would(sandbox: Sandbox, word: str) -> None:
-    expected, told = RAISES[word]
+    expected, text = RAISES[word]
     impatient = client_of(sandbox).with_options(timeout=0.3 if word in QUIET else 5)
     with impatient, pytest.raises(expected) as raised:
         streamed(impatient, ask(f"Cart {word}"))
     error = raised.value
-    if told:
+    if text:
         assert isinstance(error, anthropic.APIStatusError)
-        assert told in (error.type, error.api_message)
+        assert text in (error.type, error.api_message)
     outcome = "closed" if word in QUIET else f"failed:{word}"
     assert sandbox.wait_for(f"Cart {word}", lambda noted: bool(noted["endedAt"]))["outcome"] == outcome
 
@@ -388,11 +388,11 @@ def test_it_stops_cleanly_with_open_streams_and_answers_in_the_length_asked_for(
 async def _hear_all(sandbox: Sandbox, pages: list[str]) -> list[str]:
     async with AsyncAnthropic(api_key="any", base_url=sandbox.url, max_retries=0) as pointed:
 
-        async def hear(page: str) -> str:
+        async def answer_for(page: str) -> str:
             async with pointed.beta.messages.stream(**ask(page)) as stream:
                 return text_of(await stream.get_final_message())
 
-        return await asyncio.gather(*map(hear, pages))
+        return await asyncio.gather(*map(answer_for, pages))
 
 
 def test_many_streams_at_once_all_arrive_whole(sandbox: Sandbox) -> None:

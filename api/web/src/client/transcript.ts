@@ -33,7 +33,7 @@ export interface ToolUse {
 }
 
 /** What the model says it is doing, and how many tool calls came before. */
-export interface ToldNote {
+export interface PlacedNote {
   text: string
   toolsBefore: number
 }
@@ -44,7 +44,7 @@ export interface Job extends Transcript {
   started: Started | null
   totalLength: number
   tools: readonly ToolUse[]
-  notes: readonly ToldNote[]
+  notes: readonly PlacedNote[]
   /** Since when the model's provider has taken no requests, by the server's clock. */
   waitingSince: number | null
   /** How long this attempt has waited for the provider so far, in milliseconds; its time limit stands still meanwhile. */

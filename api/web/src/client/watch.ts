@@ -55,7 +55,7 @@ class Watcher {
   #unanswered = 0
   #unauthorized = 0
   #retryMs = DEFAULT_RETRY_MS
-  #heardAt = Date.now()
+  #lastReceivedAt = Date.now()
   #connection: AbortController | null = null
   #isWoken = false
 
@@ -84,7 +84,7 @@ class Watcher {
   /** The computer has slept, or the network was away: a connection that has been silent meanwhile is made anew. */
   wake(): void {
     this.#unanswered = 0
-    if (Date.now() - this.#heardAt > DOUBTFUL_MS) {
+    if (Date.now() - this.#lastReceivedAt > DOUBTFUL_MS) {
       this.#isWoken = true
       this.#failures = 0
       this.#connection?.abort()
@@ -147,7 +147,7 @@ class Watcher {
       if (done) {
         return
       }
-      this.#heardAt = Date.now()
+      this.#lastReceivedAt = Date.now()
       this.#unanswered = 0
       stall.set(STALL_MS)
       events.push(value)
