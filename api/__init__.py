@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "ApiSettings", redis: "Redis | None" = None, *, static: Path | None = None) -> "OpenAPI":
-    """The app with all it needs. Connects to nothing yet: Redis may come later.
+    """Returns the app with all it needs. Connects to nothing yet: Redis may come later.
 
     `static` is where the built web client is, when it is not where it should be.
     """

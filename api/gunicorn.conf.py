@@ -52,7 +52,7 @@ except SettingsError as error:
 
 
 def _metrics_folder() -> str:
-    """A folder of this master's own, where its workers keep their metrics in files, for whichever answers a scrape."""
+    """Returns a folder of this master's own, where its workers keep their metrics for whichever answers a scrape."""
     prefix = f"planner-metrics-{os.getpid()}-"
     before = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
     if Path(before).name.startswith(prefix) and Path(before).is_dir():

@@ -58,7 +58,7 @@ class Services:
 
 
 def services() -> Services:
-    """The services of the app that answers the current request."""
+    """Returns the services of the app that answers the current request."""
     planner = current_app.extensions["planner"]
     assert isinstance(planner, Services)
     return planner

@@ -105,7 +105,7 @@ class StreamApp:
 
 
 def cursor_of(request: Request) -> EventId | None:
-    """What the client has seen, by the header or the query; None where that makes no sense."""
+    """Returns what the client has seen, by the header or the query; None where that makes no sense."""
     text = request.headers.get("Last-Event-ID")
     if not text and request.query_string:
         text = request.args.get("lastEventId")

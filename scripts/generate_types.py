@@ -103,7 +103,7 @@ class Page:
         return _strings(self.NAMED.get(name) or self._schemas[name]["enum"])
 
     def _bounds(self, name: str) -> str:
-        """What a form checks before it sends: the least and the greatest length, or number."""
+        """Returns what a form checks before it sends: the least and the greatest length, or number."""
         rows = []
         for field, schema in self._schemas[name]["properties"].items():
             options = [option for option in schema.get("anyOf", [schema]) if option.get("type") in ("string", "number")]

@@ -76,7 +76,7 @@ class Processes:
                 raise Stopped(f"{name} ended with code {process.returncode}; stopping the rest")
 
     def stop(self) -> None:
-        """The worker first, so that it can still say goodbye to Redis."""
+        """Stops the processes, the worker first, so that it can still say goodbye to Redis."""
         for name in reversed(self._running):
             _signal(self._running[name], signal.SIGTERM)
             if name == "web":
@@ -127,7 +127,7 @@ def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """The processes' environment: this one's, with what a first try needs where nothing else is set."""
+    """Returns the processes' environment: this one's, with what a first try needs where nothing else is set."""
     # A blank value is as good as none, as it comes from a sourced .env.example.
     environment = {name: value for name, value in os.environ.items() if value.strip()}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
@@ -162,7 +162,7 @@ def _check(environment: dict[str, str]) -> tuple[ApiSettings, WorkerSettings]:
 
 
 def _refusal(worker: WorkerSettings) -> int | None:
-    """The status with which the provider refuses the key; None where it takes it, or does not say."""
+    """Returns the status with which the provider refuses the key; None where it takes it, or does not say."""
     request = urllib.request.Request(  # noqa: S310
         f"{worker.anthropic_base_url.rstrip('/')}/v1/models?limit=1",
         headers={"x-api-key": worker.anthropic_api_key, "anthropic-version": "2023-06-01"},

@@ -35,7 +35,7 @@ class Run:
 
     @property
     def uncached_share(self) -> float:
-        """The part of the input that was not read from the cache."""
+        """Returns the part of the input that was not read from the cache."""
         given = self.usage.input_tokens + self.usage.cache_creation_tokens
         return given / max(1, given + self.usage.cache_read_tokens)
 

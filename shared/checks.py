@@ -68,7 +68,7 @@ def _show(finding: Finding) -> None:
 
 
 def check_redis(settings: S) -> Iterable[Finding]:
-    """Redis's answer, version, persistence, and what it does when its memory is full."""
+    """Checks Redis's answer, rights, version, persistence, and what it does when its memory is full."""
     where = without_secrets(settings.redis_url)
     with connect(settings.redis_url, max_connections=2) as redis:
         try:
@@ -96,7 +96,7 @@ def check_redis(settings: S) -> Iterable[Finding]:
 
 
 def _rights(redis: Redis) -> Finding:
-    """Whether this user may do what both processes do."""
+    """Returns whether this user may do what both processes do."""
     lacking = rights.missing(redis)
     if lacking:
         return Finding("FAIL", "redis rights", f"REDIS_URL: this user lacks some; grant them: {' '.join(lacking)}")
@@ -129,7 +129,7 @@ def _eviction(info: dict[str, object]) -> Finding:
 
 
 def check_port(name: str, host: str, port: int) -> Finding:
-    """Whether that port can be listened on."""
+    """Returns whether that port can be listened on."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:

@@ -24,12 +24,12 @@ class SentinelUrl(NamedTuple):
 
 
 def is_sentinel(url: str) -> bool:
-    """Whether the address names Sentinels, rather than Redis itself."""
+    """Returns whether the address names Sentinels, rather than Redis itself."""
     return url.partition("://")[0] in _SCHEMES
 
 
 def parse(url: str) -> SentinelUrl:
-    """The parts of an address of Sentinels. Raises ValueError with a reason that repeats nothing of it."""
+    """Returns the parts of an address of Sentinels. Raises ValueError with a reason that repeats nothing of it."""
     scheme, _, rest = url.partition("://")
     rest, _, query = rest.partition("?")
     network, _, path = rest.partition("/")

@@ -50,21 +50,21 @@ _OTHER_REDIS_OPTIONS = frozenset(
 
 
 def token(value: str) -> str:
-    """A key as a header carries it."""
+    """Accepts a key as a header carries it."""
     if _PRINTABLE.fullmatch(value) is None:
         raise ValueError("has a space or a character that is not ASCII")
     return value
 
 
 def name(value: str) -> str:
-    """A name of a model or of an environment."""
+    """Accepts a name of a model or of an environment."""
     if re.search(r"\s", value) or len(value) > 200:
         raise ValueError("must be a name of at most 200 characters without spaces")
     return value
 
 
 def key_prefix(value: str) -> str:
-    """What keys begin with: nothing that a pattern of Redis (an ACL's, for example) would take for a wildcard."""
+    """Accepts what keys may begin with: no character that a pattern of Redis, as in an ACL, takes for a wildcard."""
     if not re.fullmatch(r"[A-Za-z0-9_.-]{0,40}", value):
         raise ValueError("must be at most 40 letters, digits, dots, dashes and underscores")
     if value in ("agent", "planner", "rq", "suggestion"):
@@ -73,13 +73,13 @@ def key_prefix(value: str) -> str:
 
 
 def http_url(value: str) -> str:
-    """An absolute http or https URL."""
+    """Accepts an absolute http or https URL."""
     _http_parts(value)
     return value
 
 
 def base_url(value: str) -> str:
-    """An http or https URL to which paths can be appended."""
+    """Accepts an http or https URL to which paths can be appended."""
     parts = _http_parts(value)
     if parts.query or parts.fragment or value.endswith(("?", "#")):
         raise ValueError("must be an http:// or https:// URL without a query")
@@ -87,7 +87,7 @@ def base_url(value: str) -> str:
 
 
 def link(value: str) -> str:
-    """Where a page may send a browser: an http or https URL, or a path on the same host."""
+    """Accepts an address to which a page may send a browser: an http or https URL, or a path on the same host."""
     if re.fullmatch(r"/(?![/\\])[!-~]*", value) and "\\" not in value:
         return value
     try:
@@ -97,7 +97,7 @@ def link(value: str) -> str:
 
 
 def sentry_dsn(value: str) -> str:
-    """A DSN as Sentry shows it: https://KEY@HOST/PROJECT."""
+    """Accepts a DSN as Sentry shows it: https://KEY@HOST/PROJECT."""
     reason = "must look like https://KEY@HOST/PROJECT, the project being a number"
     try:
         parts = _http_parts(value)
@@ -109,7 +109,7 @@ def sentry_dsn(value: str) -> str:
 
 
 def host(value: str) -> str:
-    """An IP address, or the name of a host, to listen on."""
+    """Accepts an IP address, or the name of a host, to listen on."""
     try:
         ipaddress.ip_address(value)
     except ValueError:
@@ -155,7 +155,7 @@ _SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/run/secrets", "/sys", "/var
 
 
 def project_root(value: str) -> str:
-    """A directory that holds one project: whatever lies in it may be shown to every user."""
+    """Accepts a directory that holds one project: whatever lies in it may be shown to every user."""
     resolved = Path(directory(value)).resolve()
     home = Path.home().resolve()
     is_system = str(resolved) in _SYSTEM_FOLDERS or any(resolved.is_relative_to(tree) for tree in _SYSTEM_TREES)
@@ -165,14 +165,14 @@ def project_root(value: str) -> str:
 
 
 def origin(value: str) -> str:
-    """An origin as a browser sends it; never `*` and no patterns, which let in more than was meant."""
+    """Accepts an origin as a browser sends it; never `*` and no patterns, which let in more than was meant."""
     if not re.fullmatch(r"https?://[a-z0-9.-]+(:[1-9]\d{0,4})?", value) or not _has_port_in_range(value):
         raise ValueError("must be origins such as https://app.example.com, in lower case, without a path")
     return value
 
 
 def redis_url(value: str) -> str:
-    """An address as redis-py takes it, of which nothing would be ignored or change how the processes work."""
+    """Accepts an address as redis-py takes it, of which nothing would be ignored or change how the processes work."""
     if sentinel_url.is_sentinel(value):
         sentinels = sentinel_url.parse(value)
         for url in (*sentinels.nodes, sentinels.primary):
@@ -202,7 +202,10 @@ def redis_url(value: str) -> str:
 
 
 def without_secrets(url: str) -> str:
-    """What of an address may be shown: its scheme, host and port; the path of a socket, the number of a database."""
+    """Returns what of an address may be shown: its scheme, host and port.
+
+    It may also be the path of a socket and the number of a database.
+    """
     hidden = "the address (not shown: it is malformed)"
     if sentinel_url.is_sentinel(url):
         return "the primary that the Sentinels name"

@@ -92,7 +92,7 @@ class Settings(BaseModel):
 
     @property
     def models(self) -> tuple[str, ...]:
-        """What `customModel` may name, the default first."""
+        """Returns what `customModel` may name, the default first."""
         return tuple(dict.fromkeys((self.claude_model, *self.allowed_models)))
 
     @property

@@ -79,7 +79,7 @@ def _answers(client: Redis) -> bool:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A server of the tests' own; REDIS_URL is left alone, since the tests flush."""
+    """Provides a server of the tests' own; REDIS_URL is left alone, since the tests flush."""
     server = start_redis(free_port(), tmp_path_factory.mktemp("redis"))
     yield server
     server.process.terminate()
@@ -108,18 +108,18 @@ def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
 
 @pytest.fixture
 def app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
-    """The app in jwt mode, with tokens signed by `token`."""
+    """Provides the app in jwt mode, with tokens signed by `token`."""
     yield from opened(create_app(api_settings(auth_mode="jwt", auth_secret=SECRET)))
 
 
 @pytest.fixture
 def demo_app(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path) -> Iterator[OpenAPI]:
-    """The app in demo mode, without the built page."""
+    """Provides the app in demo mode, without the built page."""
     yield from opened(create_app(api_settings(), static=tmp_path))
 
 
 def opened(app: OpenAPI) -> Iterator[OpenAPI]:
-    """The app, whose connections are closed at the end."""
+    """Yields the app, whose connections are closed at the end."""
     app.test_client_class = CheckedClient
     yield app
     planner = app.extensions["planner"]
@@ -129,7 +129,7 @@ def opened(app: OpenAPI) -> Iterator[OpenAPI]:
 
 @pytest.fixture
 def client(app: OpenAPI) -> FlaskClient:
-    """A client in jwt mode that is signed in as alice, by a bearer token."""
+    """Provides a client in jwt mode that is signed in as alice, by a bearer token."""
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token('alice')}"
     return client
@@ -137,7 +137,7 @@ def client(app: OpenAPI) -> FlaskClient:
 
 @pytest.fixture
 def demo_client(demo_app: OpenAPI) -> FlaskClient:
-    """A client in demo mode that has opened the page."""
+    """Provides a client in demo mode that has opened the page."""
     client = demo_app.test_client()
     assert client.get("/").status_code == 200
     return client
@@ -152,5 +152,5 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """An environment for a process under test: a path, and what is given."""
+    """Returns an environment for a process under test: a path, and what is given."""
     return {"PATH": f"{Path(__file__).parent.parent / '.venv/bin'}:{os.environ['PATH']}", **variables}

@@ -28,7 +28,7 @@ NO_BODY_METHODS = ("HEAD", "OPTIONS")
 
 @cache
 def document() -> Json:
-    """The document of an app; nothing is asked of its Redis."""
+    """Returns the document of an app; nothing is asked of its Redis."""
     prefix = keys.prefix.removesuffix(":")
     app = create_app(ApiSettings(redis_url="redis://127.0.0.1:1/0", auth_mode="demo"))
     keys.use_prefix(prefix)  # that of the app under test
@@ -37,7 +37,7 @@ def document() -> Json:
 
 @cache
 def _components() -> Json:
-    """The components as an answer must have them: with no field that the document does not name.
+    """Returns the components as an answer must have them: with no field that the document does not name.
 
     Clients have to ignore fields that they do not know; the suite does not.
     """
@@ -107,7 +107,7 @@ def check_event(event_id: str, name: str, data: str) -> None:
 
 
 def check_httpx(answer: httpx.Response) -> None:
-    """A hook of httpx: it reads the answer, unless that is a stream."""
+    """Checks an answer, as a hook of httpx. It reads the answer, unless that is a stream."""
     is_stream = answer.headers.get("Content-Type", "").startswith("text/event-stream")
     body = None if is_stream else answer.read()
     check_answer(answer.request.method, answer.request.url.path, answer.status_code, answer.headers, body)

@@ -30,12 +30,12 @@ class Sandbox:
         self.url = line.removeprefix("sandbox: listening on ").strip()
 
     def requests(self, page: str) -> list[JsonObject]:
-        """What was asked about this page."""
+        """Returns what was asked about this page."""
         noted = cast(list[JsonObject], httpx.get(f"{self.url}/sandbox/requests").json())
         return [request for request in noted if request["page"] == page]
 
     def wait_for(self, page: str, is_so: Callable[[JsonObject], bool]) -> JsonObject:
-        """The last request about this page, as soon as this is true of it."""
+        """Returns the last request about this page, as soon as this is true of it."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             noted = self.requests(page)
@@ -55,12 +55,12 @@ class Sandbox:
 
 
 def client_of(sandbox: Sandbox) -> Anthropic:
-    """The SDK, pointed at the sandbox."""
+    """Returns the SDK, pointed at the sandbox."""
     return Anthropic(api_key="any", base_url=sandbox.url, max_retries=0, timeout=5)
 
 
 def ask(page: str, feature_type: str = "enhancement", context: str | None = None, **more: Any) -> JsonObject:
-    """The parameters of a request as the planner makes it."""
+    """Returns the parameters of a request as the planner makes it."""
     asked = {
         "pageOrComponent": page,
         "featureType": feature_type,
@@ -73,18 +73,18 @@ def ask(page: str, feature_type: str = "enhancement", context: str | None = None
 
 
 def text_of(message: Any) -> str:
-    """The text of a message's last block."""
+    """Returns the text of a message's last block."""
     return cast(str, message.content[-1].text)
 
 
 def streamed(client: Anthropic, params: JsonObject) -> Any:
-    """The last message of a stream read to its end."""
+    """Returns the last message of a stream read to its end."""
     with client.beta.messages.stream(**params) as stream:
         return stream.get_final_message()
 
 
 def file_tools(project: Path, *names: str) -> list[Any]:
-    """The SDK's own tools under the names of ours."""
+    """Returns the SDK's own tools under the names of ours."""
     context = agent_toolset.AgentToolContext(workdir=project)
     tools = {
         "Read": agent_toolset.beta_read_tool(context),
@@ -108,7 +108,7 @@ async def _turns(sandbox: Sandbox, tools: list[Any], params: JsonObject) -> Asyn
 
 
 def run_tools(sandbox: Sandbox, tools: list[Any], params: JsonObject) -> list[Any]:
-    """Every message of a run with tools."""
+    """Yields every message of a run with tools."""
 
     async def collected() -> list[Any]:
         return [message async for message in _turns(sandbox, tools, params)]
@@ -117,7 +117,7 @@ def run_tools(sandbox: Sandbox, tools: list[Any], params: JsonObject) -> list[An
 
 
 def calls_of(messages: list[Any]) -> list[list[tuple[str, JsonObject]]]:
-    """The tool calls of each message."""
+    """Returns the tool calls of each message."""
     return [
         [(block.name, block.input) for block in message.content if block.type == "tool_use"] for message in messages
     ]

@@ -172,7 +172,10 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def stack(folder: Path, *, is_quiet: bool = False, **settings: str) -> Iterator[Stack]:
-    """A stack with nothing but Redis running; prints what its processes said, which pytest shows when a test fails."""
+    """Yields a stack with nothing but Redis running.
+
+    Prints what its processes said, which pytest shows when a test fails.
+    """
     it = Stack(folder, **settings)
     try:
         yield it
@@ -222,7 +225,7 @@ class Person:
         return job
 
     def jobs(self) -> list[dict[str, Any]]:
-        """The person's own jobs."""
+        """Returns the person's own jobs."""
         answer = self.http.get(JOBS)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["jobs"])
@@ -232,7 +235,7 @@ class Person:
 
     @contextmanager
     def stream(self, job_id: str, cursor: str = "", *, is_rude: bool = False) -> Iterator[Iterator[Event]]:
-        """One connection: its events as they come, until the server ends it or the block is left, rudely or not."""
+        """Opens one connection: its events as they come, until the server ends it or the block is left."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
         with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
             assert answer.status_code == 200, answer.read()
@@ -244,7 +247,7 @@ class Person:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def watch(self, job_id: str, cursor: str = "") -> list[Event]:
-        """All events of one connection."""
+        """Returns all events of one connection."""
         with self.stream(job_id, cursor) as events:
             return _checked(list(events))
 
@@ -258,7 +261,7 @@ def _checked_event(event: ServerSentEvent) -> Event:
 
 
 def _checked(events: list[Event]) -> list[Event]:
-    """What holds on every connection: ids rise, none twice; nothing comes after the final event."""
+    """Returns what holds on every connection: ids rise, none twice; nothing comes after the final event."""
     ids = [EventId.parse(event.id) for event in own_events(events)]
     assert None not in ids
     assert all(a < b for a, b in pairwise(ids)), ids  # type: ignore[operator]
@@ -267,14 +270,14 @@ def _checked(events: list[Event]) -> list[Event]:
 
 
 def own_events(events: list[Event]) -> list[Event]:
-    """The events of the job, without those of the connection: httpx-sse repeats the last id for those."""
+    """Returns the events of the job, without those of the connection: httpx-sse repeats the last id for those."""
     return [
         event for event in events if event.name not in ("connected", "queued") and event.data.get("code") != "EXPIRED"
     ]
 
 
 def folded(events: list[Event]) -> Transcript:
-    """What a client knows after these events."""
+    """Returns what a client knows after these events."""
     job = Transcript()
     for event in events:
         job = fold(job, decode(event.name, json.dumps(event.data)), event.id or None)
@@ -363,14 +366,14 @@ def reset(sock: socket.socket) -> None:
 
 
 def measured(action: Callable[[], Any]) -> float:
-    """How many seconds it took."""
+    """Returns how many seconds it took."""
     began = time.monotonic()
     action()
     return time.monotonic() - began
 
 
 def children(pid: int) -> list[int]:
-    """The processes that a process started."""
+    """Returns the processes that a process started."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 

@@ -92,7 +92,10 @@ finals: st.SearchStrategy[Event] = st.one_of(
 
 @st.composite
 def attempts(draw: st.DrawFn, *, most: int = 3, is_ended: bool | None = None) -> list[list[tuple[EventId, Event]]]:
-    """The events of a job, attempt by attempt. Totals of deltas are as they have to be; only the last one may end."""
+    """Draws the events of a job, attempt by attempt.
+
+    Totals of deltas are as they have to be; only the last one may end.
+    """
     runs: list[list[tuple[EventId, Event]]] = []
     for number in range(1, draw(st.integers(1, most)) + 1):
         events = [draw(_started(number)), *draw(st.lists(middles, max_size=8))]

@@ -18,7 +18,7 @@ SAMPLED_FILES = 100
 
 
 def check_key(settings: WorkerSettings) -> Iterable[Finding]:
-    """The key and the models, by a call that costs nothing."""
+    """Yields the key and the models, by a call that costs nothing."""
     client = anthropic.Anthropic(
         api_key=settings.anthropic_api_key,
         base_url=settings.anthropic_base_url,

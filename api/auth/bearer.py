@@ -49,7 +49,7 @@ class TokenAuthenticator:
         """Tokens may come from anywhere."""
 
     def identify(self, request: Request) -> Credential:
-        """Who signed in. Raises ApiProblem 401, or 503 when the key server is away."""
+        """Returns who signed in. Raises ApiProblem 401, or 503 when the key server is away."""
         authorization = request.headers.get("Authorization", "")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
@@ -59,7 +59,10 @@ class TokenAuthenticator:
         raise self._unauthorised("Sign in first.")
 
     def _subject(self, token: str, source: str) -> str:
-        """The user that a token speaks for. Raises ApiProblem; `source` says in the log where the token stood."""
+        """Returns the user that a token speaks for.
+
+        Raises ApiProblem; `source` says in the log where the token stood.
+        """
         try:
             subject = self._verify(token)["sub"]
         except KeyServerUnavailable:

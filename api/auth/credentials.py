@@ -13,7 +13,7 @@ class Credential:
 
 
 def unauthorised(detail: str, sign_in_url: str | None = None) -> ApiProblem:
-    """401. The page learns from it where to sign in: nobody who is signed out can read the options."""
+    """Returns a 401 problem. The page learns from it where to sign in: the options need signing in."""
     headers = {"WWW-Authenticate": "Bearer"}
     if sign_in_url is not None:
         headers["Sign-In-URL"] = sign_in_url

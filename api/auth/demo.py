@@ -75,7 +75,7 @@ def is_loopback(address: str) -> bool:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a Host header names this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
+    """Returns whether a Host header names this machine: localhost, *.localhost, 127.0.0.0/8 or [::1]."""
     match = _HOST.fullmatch(host.strip().lower())
     if match is None:
         return False

@@ -42,7 +42,7 @@ class KeyServer:
         self._failure = ""
 
     def key(self, key_id: str) -> PyJWK | None:
-        """The key of that id, None when the server has no such key. Raises KeyServerUnavailable."""
+        """Returns the key of that id, None when the server has no such key. Raises KeyServerUnavailable."""
         key = self._usable(key_id, LIFESPAN_SECONDS)
         if key is None:
             self._refresh(key_id)
@@ -52,7 +52,7 @@ class KeyServer:
         return key
 
     def count(self) -> int:
-        """How many keys the server has. Raises KeyServerUnavailable."""
+        """Returns how many keys the server has. Raises KeyServerUnavailable."""
         self._fetch()
         self._raise_if_failed()
         return len(self._keys)
@@ -65,7 +65,7 @@ class KeyServer:
         return self._keys.get(key_id) if self._age() < lifespan_seconds else None
 
     def _refresh(self, key_id: str) -> None:
-        """One fetch at a time; who has a stale key uses it rather than wait for somebody else's fetch."""
+        """Fetches the keys, once at a time; whoever has a stale key uses it rather than wait for another's fetch."""
         has_key = self._usable(key_id, STALE_SECONDS) is not None
         if self._lock.acquire(blocking=not has_key):
             try:
@@ -96,7 +96,7 @@ class KeyServer:
 
 
 def _keys(document: bytes) -> dict[str, PyJWK]:
-    """The keys for signatures that have an id. Raises FetchFailed where the document is no JWKS."""
+    """Returns the keys for signatures that have an id. Raises FetchFailed where the document is no JWKS."""
     try:
         entries = json.loads(document)["keys"]
     except (ValueError, TypeError, LookupError, RecursionError):

@@ -23,7 +23,10 @@ class FetchFailed(Exception):
 
 
 def fetch(url: str, seconds: float) -> bytes:
-    """The document at the URL. Raises FetchFailed: after `seconds` in all, whatever the server does until then."""
+    """Returns the document at the URL.
+
+    Raises FetchFailed: after `seconds` in all, whatever the server does until then.
+    """
     future: Future[bytes] = Future()
     connections = _Connections()
     # A thread of its own, because resolving a name and a handshake have no time-out that counts their whole.

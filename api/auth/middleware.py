@@ -36,7 +36,7 @@ def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:
 
 
 def cookie_name(settings: ApiSettings) -> str:
-    """The name of the cookie that signs a browser in."""
+    """Returns the name of the cookie that signs a browser in."""
     return COOKIE if settings.auth_mode == "demo" else settings.auth_cookie
 
 
@@ -52,7 +52,7 @@ def install(app: Flask, authenticator: Authenticator) -> None:
 
 
 def user_of(request: Request, authenticator: Authenticator) -> str:
-    """The id of the user who sends this request. Raises what Authenticator.identify does, or ApiProblem 403."""
+    """Returns the id of the user who sends this request. Raises what Authenticator.identify does, or ApiProblem 403."""
     credential = authenticator.identify(request)
     if credential.is_cookie:
         _refuse_other_origins(request)

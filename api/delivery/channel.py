@@ -92,7 +92,7 @@ class Channel(Generic[T]):
             self._send_soon("UNSUBSCRIBE", name)
 
     def _send_soon(self, command: str, name: str) -> None:
-        """What is asked for in one turn of the event loop goes out together."""
+        """Sends the commands of one turn of the event loop together."""
         if not self._to_send:
             gevent.get_hub().loop.run_callback(self._send_all)
         self._to_send.append((command, name))

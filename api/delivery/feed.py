@@ -77,11 +77,11 @@ class Feed:
 
     @property
     def has_hole(self) -> bool:
-        """Whether an event was seen that could not be accepted, because one before it is missing."""
+        """Returns whether an event was seen that could not be accepted, because one before it is missing."""
         return self._newest_seen is not None
 
     def knows(self, cursor: EventId | None) -> bool:
-        """Whether the cursor is one of these events, so that its client can go on from there."""
+        """Returns whether the cursor is one of these events, so that its client can go on from there."""
         return cursor is not None and self.history.has(cursor) and not self._is_ambiguous(cursor)
 
     def _is_ambiguous(self, cursor: EventId) -> bool:
@@ -128,7 +128,7 @@ class Feed:
             self.end()
 
     def _begins_attempt(self, event_id: bytes, name: bytes, data: bytes) -> bool:
-        """Whether an event that does not continue the current attempt is the first of a newer one."""
+        """Returns whether an event that does not continue the current attempt is the first of a newer one."""
         seen, last = EventId.from_bytes(event_id), self.last_id
         if self.is_over or self.is_rewound:
             return False

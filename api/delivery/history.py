@@ -34,11 +34,11 @@ class DeltaRun:
 
     @property
     def latest(self) -> bytes:
-        """The data of the latest delta."""
+        """Returns the data of the latest delta."""
         return self.pending[-1] if self.pending else self._latest
 
     def after(self, sequence: int, attempt: int) -> list[Entry]:
-        """All that follows that event, as one; nothing where nothing does."""
+        """Returns all that follows that event, as one; nothing where nothing does."""
         self.join()
         seen = max(0, sequence - self.first + 1)
         if seen >= len(self._ends):
@@ -69,7 +69,7 @@ def _as_we_write_it(data: bytes) -> bytes:
 
 
 def _bounds(data: bytes) -> tuple[int, int]:
-    """Where a delta's text begins and ends in its JSON; not in this order where it is not as we write it."""
+    """Returns where a delta's text begins and ends in its JSON; not in this order where it is not as we write it."""
     return data.find(_TEXT_BEGINS) + len(_TEXT_BEGINS), data.rfind(_TEXT_ENDS)
 
 
@@ -94,7 +94,7 @@ class History:
 
     @property
     def latest(self) -> tuple[str, bytes]:
-        """Name and data of the latest event."""
+        """Returns name and data of the latest event."""
         part = self._parts[-1]
         return (part.name, part.data) if isinstance(part, Entry) else (Delta.event, part.latest)
 
@@ -121,11 +121,11 @@ class History:
         self._firsts.append(self.last)
 
     def has(self, cursor: EventId | None) -> bool:
-        """Whether the cursor is one of these events. A client with any other cursor has to get all of them."""
+        """Returns whether the cursor is one of these events. A client with any other cursor has to get all of them."""
         return cursor is not None and cursor.attempt == self.attempt and 1 <= cursor.sequence <= self.last
 
     def after(self, cursor: EventId | None) -> list[Entry]:
-        """What a client with this cursor has missed, neighbouring deltas merged into one."""
+        """Returns what a client with this cursor has missed, neighbouring deltas merged into one."""
         sequence = cursor.sequence if cursor is not None and self.has(cursor) else 0
         missed: list[Entry] = []
         for part in self._parts[max(0, bisect_right(self._firsts, sequence) - 1) :]:

@@ -72,7 +72,7 @@ class Hub:
         self._channel.stop()
 
     def open(self, job_id: str, read: Callable[[bool], Snapshot]) -> tuple[Feed, Snapshot]:
-        """The job's feed, up to date and live, and the job as it was read; `close` must follow.
+        """Returns the job's feed, up to date and live, and the job as it was read; `close` must follow.
 
         `read` reads the job: with its whole log, or given True, the head alone. Where it raises, nothing is open.
         Raises redis.RedisError when Redis is away.
@@ -120,7 +120,10 @@ class Hub:
             ]
 
     def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
-        """The head of a job whose feed is there. Whoever comes from another process may know more than this one."""
+        """Returns the head of a job whose feed is there.
+
+        Whoever comes from another process may know more than this one.
+        """
         before, was_over = feed.last_id or NO_EVENT, feed.is_over
         head = read(True)
         feed.lost_up_to = head.lost_up_to  # which another process may have noted
@@ -257,12 +260,12 @@ class Hub:
 
 
 def _before(event_id: EventId | None) -> EventId | None:
-    """The cursor with which a reading begins with this event."""
+    """Returns the cursor with which a reading begins with this event."""
     return EventId(event_id.attempt, event_id.sequence - 1) if event_id and event_id.sequence > 1 else None
 
 
 def _continues(snapshot: Snapshot, last: EventId, latest: tuple[str, bytes]) -> bool:
-    """Whether the log that was read continues one whose last event, with this name and data, was passed on."""
+    """Returns whether the log that was read continues one whose last event, with this name and data, was passed on."""
     if snapshot.last_id is None or snapshot.last_id < last:
         return False
     if snapshot.attempt > last.attempt:

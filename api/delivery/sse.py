@@ -16,17 +16,17 @@ HEADERS = {
 
 
 def chunk(plain: bytes) -> bytes:
-    """The bytes as a finished HTTP/1.1 chunk, which is what viewers are given."""
+    """Returns the bytes as a finished HTTP/1.1 chunk, which is what viewers are given."""
     return b"%x\r\n%b\r\n" % (len(plain), plain)
 
 
 def unchunk(chunk: bytes) -> bytes:
-    """The bytes that a chunk was made of, for a connection that knows no chunks."""
+    """Returns the bytes that a chunk was made of, for a connection that knows no chunks."""
     return chunk[chunk.index(b"\n") + 1 : -2]
 
 
 def retry(milliseconds: int) -> bytes:
-    """A line that tells the client how long to wait before it comes back; an event or an empty line follows."""
+    """Returns a line that tells the client how long to wait before it comes back; an event or an empty line follows."""
     return b"retry: %d\n" % milliseconds
 
 
@@ -36,7 +36,7 @@ FORGET_CURSOR = b"id:\n\n"
 
 
 def encode_event(event: Event) -> bytes:
-    """An event that belongs to the connection alone: it bears no id."""
+    """Returns an event that belongs to the connection alone: it bears no id."""
     return b"event: %b\ndata: %b\n\n" % (event.event.encode(), escape_line_ends(event.encode()))
 
 
@@ -46,17 +46,17 @@ _ENTRY_BYTES = len(_ENTRY % (b"", b"", b""))
 
 
 def entry_chunk(event_id: bytes, name: bytes, data: bytes) -> bytes:
-    """An event of the job's log as a chunk; `data` is JSON that `escape_line_ends` made one line of."""
+    """Returns an event of the job's log as a chunk; `data` is JSON that `escape_line_ends` made one line of."""
     return _ENTRY_CHUNK % (_ENTRY_BYTES + len(event_id) + len(name) + len(data), event_id, name, data)
 
 
 def replay(entries: Iterable[Entry]) -> bytes:
-    """The entries in their order."""
+    """Returns the entries in their order."""
     return b"".join(_ENTRY % (b"%d-%d" % entry.id, entry.name.encode(), entry.data) for entry in entries)
 
 
 def escape_line_ends(data: bytes) -> bytes:
-    """JSON without the characters that some readers take for the end of a line: U+0085, U+2028 and U+2029."""
+    """Escapes the characters of JSON that some readers take for the end of a line: U+0085, U+2028 and U+2029."""
     if data.isascii():
         return data
     for character, escaped in _LINE_ENDS:

@@ -44,7 +44,7 @@ class Stream(NamedTuple):
 
 
 def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: Client | None) -> Stream:
-    """The stream of a job. Gives the user's slot back when it ends, however it ends.
+    """Returns the stream of a job. Gives the user's slot back when it ends, however it ends.
 
     The feed is open before the answer begins: raises what Admission.enter does, and redis.RedisError, while there can
     still be another answer.
@@ -76,7 +76,7 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
             metrics.viewers_cut_off.inc()
 
     def close_unless_hijacked() -> None:
-        """A stream that has its client's socket outlives its request."""
+        """Closes the stream, unless it has its client's socket: then it outlives its request."""
         if client is None or client.sock.viewer is None:
             for callback in when_over:
                 callback()
@@ -86,14 +86,17 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
 
 
 def client_of(environ: WSGIEnvironment) -> Client | None:
-    """The client's own socket, where the server lets us have it and takes what we write there: HTTP/1, no TLS."""
+    """Returns the client's own socket, where the server lets us have it and takes what we write there.
+
+    The connection is HTTP/1, without TLS.
+    """
     sock, protocol = environ.get("gunicorn.socket"), environ.get("SERVER_PROTOCOL")
     is_http1 = protocol in ("HTTP/1.0", "HTTP/1.1") and "HTTP_VERSION" not in environ
     return Client(sock, protocol == "HTTP/1.1") if isinstance(sock, ClientSocket) and is_http1 else None
 
 
 def _enter(hub: Hub, admission: Admission, request: StreamRequest) -> tuple[Feed, Snapshot]:
-    """The job's feed, open, and the job; a slot is taken. Tries twice for one: the page may be reloading."""
+    """Returns the job's feed, open, and the job; a slot is taken. Tries twice for one: the page may be reloading."""
     enter = partial(admission.enter, request)
     try:
         with suppress(TooManyStreams):

@@ -23,7 +23,7 @@ class JsonRequest(Request):
     _parsed: Any = ...
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body. Raises ApiProblem 415, 413 or 400, also when asked to be silent."""
+        """Returns the body. Raises ApiProblem 415, 413 or 400, also when asked to be silent."""
         if self._parsed is ...:
             _require_json(self)
             self._parsed = _parse(_read(self))

@@ -22,7 +22,7 @@ PREFLIGHT_SECONDS = 600
 
 
 def install(app: Flask, origins: tuple[str, ...]) -> None:
-    """Must be installed before authentication: a preflight carries no token."""
+    """Installs the hooks. They must come before authentication: a preflight carries no token."""
     if not origins:
         return
 
@@ -40,7 +40,10 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def allow(origins: tuple[str, ...], origin: str | None, *, is_preflight: bool = False) -> dict[str, str]:
-    """The headers by which a browser lets a page of this origin have the answer; none where it may not have it."""
+    """Returns the headers by which a browser lets a page of this origin have the answer.
+
+    There are none where it may not have it.
+    """
     if origin is None or origin not in origins:
         return {}
     headers = {"Access-Control-Allow-Origin": origin}

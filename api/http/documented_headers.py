@@ -72,5 +72,5 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
 
 
 def header_references(*names: str) -> dict[str, Any]:
-    """The headers of one response, by reference; each response also names its request."""
+    """Returns the headers of one response, by reference; each response also names its request."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Request-ID")}

@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
 
 
 def shared_headers(path: str, request_id: str) -> dict[str, str]:
-    """The headers of every answer to a request for this path, whoever writes it."""
+    """Returns the headers of every answer to a request for this path, whoever writes it."""
     is_docs = path == "/docs" or path.startswith("/docs/")
     return {**(_DOCS_HEADERS if is_docs else _HEADERS), "X-Request-ID": request_id}
 

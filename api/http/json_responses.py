@@ -14,7 +14,7 @@ def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str
 
 
 def documented(model: type[BaseModel], description: str, *headers: str) -> dict[str, Any]:
-    """What the OpenAPI document says about an answer of a route."""
+    """Returns what the OpenAPI document says about an answer of a route."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {
         "description": description,

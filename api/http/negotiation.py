@@ -6,7 +6,7 @@ STREAM, JSON = "text/event-stream", "application/json"
 
 
 def wants_stream(accept: str | None) -> bool:
-    """Whether an `Accept` header asks for the stream.
+    """Returns whether an `Accept` header asks for the stream.
 
     A type that it names goes before one that only a wildcard covers: axios sends `application/json, text/plain, */*`
     and gets JSON. Where it names both, the stream goes before JSON that is liked no better. Where it names neither,

@@ -9,5 +9,5 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def parse_job_id(text: str) -> str | None:
-    """The id as jobs are stored under it; None where the text is not a UUID."""
+    """Returns the id as jobs are stored under it; None where the text is not a UUID."""
     return text.lower() if _UUID.fullmatch(text) else None

@@ -48,7 +48,7 @@ class ApiProblem(Exception):
 
 
 def invalid_fields(errors: Sequence[FieldProblem]) -> ApiProblem:
-    """422, naming the fields."""
+    """Returns a 422 problem that names the fields."""
     names = ", ".join(dict.fromkeys(error.field for error in errors))
     return ApiProblem(422, f"Not valid: {names}.", errors=errors)
 
@@ -72,7 +72,10 @@ _HEADERS = {401: ["WWW-Authenticate", "Sign-In-URL"], 429: ["Retry-After"], 503:
 
 
 def problem_responses(*statuses: int, headers: Sequence[str] = ()) -> ResponseDict:
-    """What the OpenAPI document says about errors of a route; `headers` are those beside what each status has."""
+    """Returns what the OpenAPI document says about errors of a route.
+
+    `headers` are those beside what each status has.
+    """
     return {status: _problem_response(status, headers) for status in statuses}
 
 
@@ -88,7 +91,7 @@ def _problem_response(status: int, headers: Sequence[str]) -> dict[str, Any]:
 
 
 def on_validation_error(error: ValidationError) -> NoReturn:
-    """What flask-openapi3 calls when a request breaks its model."""
+    """Returns what flask-openapi3 calls when a request breaks its model."""
     raise invalid_fields(field_problems(error)) from None
 
 

@@ -9,12 +9,12 @@ _SANE = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def choose_request_id(given: str | None) -> str:
-    """The caller's own id where it is harmless, else a random one."""
+    """Returns the caller's own id where it is harmless, else a random one."""
     return given if given and _SANE.fullmatch(given) else uuid4().hex
 
 
 def request_id() -> str:
-    """The id of the request that Flask is answering."""
+    """Returns the id of the request that Flask is answering."""
     if "request_id" not in g:
         g.request_id = choose_request_id(request.headers.get("X-Request-ID"))
     return str(g.request_id)

@@ -46,7 +46,7 @@ class _Schemas(GenerateJsonSchema):
 
 
 def completed(made: Json) -> Json:
-    """The whole document, from what flask-openapi3 made."""
+    """Returns the whole document, from what flask-openapi3 made."""
     components = {
         **made["components"],
         "schemas": component_schemas(),
@@ -59,7 +59,7 @@ def completed(made: Json) -> Json:
 
 
 def component_schemas() -> Json:
-    """The schema of each body, answer and event, with an example where there is one."""
+    """Returns the schema of each body, answer and event, with an example where there is one."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in BODIES]
     models += [(model, "serialization") for model in (*ANSWERS, *EVENTS.values())]
     _, document = models_json_schema(models, schema_generator=_Schemas, ref_template=_REFERENCE)
@@ -83,7 +83,7 @@ def _named_event(event: str, model: str) -> Json:
 
 
 def _job_event() -> Json:
-    """What a client makes of an event, for generators of code: few of them look into `contentSchema`."""
+    """Returns what a client makes of an event, for generators of code: few of them look into `contentSchema`."""
     mapping = {name: _REFERENCE.format(model=f"{kind.__name__}Event") for name, kind in EVENTS.items()}
     return {
         "description": "One event of the stream with its data parsed, told from others by its name.",
@@ -93,7 +93,7 @@ def _job_event() -> Json:
 
 
 def _stream_item() -> Json:
-    """One event as it stands in the stream, where data is text."""
+    """Returns the schema of one event as it stands in the stream, where data is text."""
     choices = [
         {
             "title": name,
@@ -160,5 +160,5 @@ def _without_title(parameter: Json) -> Json:
 
 
 def _is_invented(status: str, response: Json) -> bool:
-    """flask-openapi3 adds a 422 of a shape that is not ours to whatever does not declare one."""
+    """Returns whether flask-openapi3 added this 422, of a shape that is not ours, to a route that declares none."""
     return status == "422" and "application/json" in cast(Json, response.get("content", {}))

@@ -5,7 +5,7 @@ from api.http.problems import ApiProblem
 
 
 def checked_id(text: str) -> str:
-    """The id as jobs are stored under it. Raises ApiProblem 400."""
+    """Returns the id as jobs are stored under it. Raises ApiProblem 400."""
     job_id = parse_job_id(text)
     if job_id is None:
         raise ApiProblem(400, "The job's id is not a UUID.")

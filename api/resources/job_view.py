@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
-    """The job with its place in the queue, where it waits. Raises redis.RedisError."""
+    """Returns the job with its place in the queue, where it waits. Raises redis.RedisError."""
     seen = Transcript(status=job.status)
     for entry in job.entries:
         try:

@@ -48,14 +48,14 @@ def favicon(ending: str) -> Response:
 
 @blueprint.get("/assets/<path:name>")
 def asset(name: str) -> Response:
-    """Vite's names carry a hash of the content: what was fetched once never changes."""
+    """Answers with a built file, cached for good: Vite's names carry a hash of the content."""
     response = _send(services().static / "assets", name)
     response.headers["Cache-Control"] = f"public, max-age={ONE_YEAR_SECONDS}, immutable"
     return response
 
 
 def welcomed(response: Response) -> Response:
-    """In demo mode a page signs the browser in."""
+    """Returns the page; in demo mode it signs the browser in."""
     authenticator = services().authenticator
     if isinstance(authenticator, DemoAuthenticator):
         authenticator.welcome(request, response)
@@ -72,7 +72,7 @@ def _without_client() -> str:
 
 
 def send_static(directory: Path, name: str, mimetype: str | None = None) -> Response:
-    """The file of a directory. Raises ApiProblem 412 where a precondition fails, werkzeug's NotFound."""
+    """Returns the file of a directory. Raises ApiProblem 412 where a precondition fails, werkzeug's NotFound."""
     response = send_from_directory(directory, name, mimetype=mimetype)
     if response.status_code == 412:  # werkzeug would keep the type and the length of the file
         response.close()
@@ -81,7 +81,7 @@ def send_static(directory: Path, name: str, mimetype: str | None = None) -> Resp
 
 
 def _send(directory: Path, name: str) -> Response:
-    """The file, or its compressed sibling where there is one and the browser takes it; else 404."""
+    """Returns the file, or its compressed sibling where there is one and the browser takes it; else 404."""
     for encoding, suffix in _ENCODINGS.items():
         if request.accept_encodings[encoding] > 0 and _is_file(directory / f"{name}{suffix}"):
             response = send_static(directory, f"{name}{suffix}", mimetype=guess_type(name)[0])
@@ -94,7 +94,7 @@ def _send(directory: Path, name: str) -> Response:
 
 
 def _is_file(path: Path) -> bool:
-    """Whether there is such a file; a name that the file system cannot have, such as one too long, is none."""
+    """Returns whether there is such a file; a name that the file system cannot have, such as one too long, is none."""
     try:
         return path.is_file()
     except OSError:

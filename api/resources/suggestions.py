@@ -187,7 +187,7 @@ def _rate_limited(outcome: RateLimited, limit: int) -> ApiProblem:
 
 
 def _seconds(milliseconds: int) -> int:
-    """Rounded up, so that whoever waits this long has waited long enough."""
+    """Returns the seconds, rounded up, so that whoever waits this long has waited long enough."""
     return max(1, -(-milliseconds // 1000))
 
 
@@ -211,7 +211,7 @@ def _note(job_id: str) -> None:
 
 
 def _owned(job: Snapshot | None) -> Snapshot:
-    """The job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
+    """Returns the job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
     if job is None:
         raise gone()
     if job.user_id != g.user_id:
@@ -220,7 +220,7 @@ def _owned(job: Snapshot | None) -> Snapshot:
 
 
 def _tell_worker(planner: Services, worker: str, job_id: str) -> None:
-    """RQ's stop command makes the cancel arrive at once; without it the worker learns of it within seconds."""
+    """Sends RQ's stop command, so that the cancel arrives at once; without it that takes some seconds."""
     try:
         send_command(planner.redis, worker, "stop-job", job_id=job_id)
     except RedisError as error:

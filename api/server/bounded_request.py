@@ -36,7 +36,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
 
     @property
     def is_read(self) -> bool:
-        """Whether the next bytes of the connection belong to the next request."""
+        """Returns whether the next bytes of the connection belong to the next request."""
         if self.body is None:
             return True
         reader = self.body.reader
@@ -48,7 +48,7 @@ class BoundedRequest(Request):  # type: ignore[misc]
 
 
 def _read_head(unreader: Any) -> bytes:
-    """What has come of a request, its whole head included, unless the client stops before or sends no HTTP."""
+    """Returns what has come of a request, its whole head included, unless the client stops before or sends no HTTP."""
     head = bytearray()
     while piece := unreader.read():
         seen = len(head)

@@ -86,7 +86,7 @@ class ClientSocket(gevent.socket.socket):
         return received
 
     def _give_others_a_turn(self) -> None:
-        """Reading what has come already does not wait: a client that sends fast would otherwise be alone."""
+        """Lets other greenlets run: reads that never wait would give a client that sends fast the whole process."""
         self._reads += 1
         if self._reads > 1:
             gevent.sleep(READ_PAUSE_SECONDS if self._reads > QUICK_READS else 0)
@@ -118,7 +118,7 @@ class ClientSocket(gevent.socket.socket):
         super().close()
 
     def _has_unread(self) -> bool:
-        """Whether something has come that nobody has asked for, such as a body without a length."""
+        """Returns whether something has come that nobody has asked for, such as a body without a length."""
         try:
             # gevent's own `recv` would wait.
             return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))  # type: ignore[attr-defined]
@@ -126,7 +126,7 @@ class ClientSocket(gevent.socket.socket):
             return False
 
     def _take_leave(self) -> None:
-        """Closing with something unread would be a reset, which takes our answer away from the client."""
+        """Reads what is left before it closes: a reset would take our answer away from the client."""
         self.shutdown(socket.SHUT_WR)
         deadline, left = time.monotonic() + GOODBYE_SECONDS, GOODBYE_BYTES
         while left > 0 and (seconds := deadline - time.monotonic()) > 0:

@@ -31,7 +31,7 @@ _STATUSES: dict[type[Exception], int] = {
 
 
 def status_of(error: BaseException) -> int | None:
-    """The status for a request that breaks HTTP or its bounds; None where the error is ours."""
+    """Returns the status for a request that breaks HTTP or its bounds; None where the error is ours."""
     if not isinstance(error, errors.ParseException) or isinstance(error, _OURS):
         return None
     return _STATUSES.get(type(error), 400)

@@ -76,12 +76,15 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             gevent.sleep(0.05)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM: not ready any more, nothing new, then the streams end, each with a time to come back after."""
+        """Handles SIGTERM: the process is not ready any more and accepts nothing new; then the streams end.
+
+        Each stream names a time to come back after.
+        """
         super().handle_exit(sig, frame)
         self._start_draining()
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGINT, and SIGQUIT from a master that was interrupted: like SIGTERM; a second one ends the process at once.
+        """Handles SIGINT, and SIGQUIT from an interrupted master, like SIGTERM; a second one ends the process at once.
 
         After Ctrl-C in a terminal both come, at the same time.
         """
@@ -212,7 +215,7 @@ def _hang_up(client: ClientSocket) -> None:
 
 
 def _has_unread(raw: _socket.socket) -> bool:
-    """Whether the client has sent something that nobody has read."""
+    """Returns whether the client has sent something that nobody has read."""
     try:
         return bool(raw.recv(1, socket.MSG_PEEK))
     except OSError:

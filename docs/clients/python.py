@@ -18,7 +18,7 @@ STALL_SECONDS = 45
 
 
 def token() -> str:
-    """The bearer token. It is asked for before each request: return a new one when the last is about to expire."""
+    """Returns the bearer token. It is asked for before each request: return a new one when the last is near its end."""
     return os.environ["PLANNER_TOKEN"]
 
 

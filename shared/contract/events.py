@@ -34,7 +34,7 @@ class Event(Wire):
     timestamp: Time
 
     def encode(self) -> bytes:
-        """The event as one line of JSON."""
+        """Returns the event as one line of JSON."""
         return self.model_dump_json().encode()
 
 
@@ -149,7 +149,7 @@ FINAL = frozenset(name for name, kind in EVENTS.items() if kind.final_status is 
 
 
 def decode(name: str, data: bytes | str) -> Event:
-    """The event of that name from its JSON. Raises KeyError for an unknown name, ValueError for bad data."""
+    """Returns the event of that name from its JSON. Raises KeyError for an unknown name, ValueError for bad data."""
     return EVENTS[name].model_validate_json(data)
 
 
@@ -170,7 +170,7 @@ class Transcript:
 
 
 def fold(job: Transcript, event: Event, event_id: str | None = None) -> Transcript:
-    """The job after one more event. `started` forgets all that an earlier attempt showed."""
+    """Returns the job after one more event. `started` forgets all that an earlier attempt showed."""
     job = replace(_apply(job, event), last_event_id=event_id or job.last_event_id)
     if not isinstance(event, Queued):
         job = replace(job, queue_position=None)

@@ -98,12 +98,12 @@ class ErrorCode(StrEnum):
 
     @property
     def is_retryable(self) -> bool:
-        """Whether asking again unchanged may help."""
+        """Returns whether asking again unchanged may help."""
         return self not in (ErrorCode.MODEL_REJECTED, ErrorCode.MODEL_REFUSED)
 
     @property
     def message(self) -> str:
-        """A sentence for the person who asked; never a provider's text."""
+        """Returns a sentence for the person who asked; never a provider's text."""
         return _MESSAGES[self]
 
 

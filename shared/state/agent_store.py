@@ -21,7 +21,7 @@ class AgentStore:
         self._redis = redis
 
     def get(self, user_id: str) -> SuggestionAgent | None:
-        """The user's agent. A record that cannot be read counts as absent: the user can put it anew."""
+        """Returns the user's agent. A record that cannot be read counts as absent: the user can put it anew."""
         return _decode(self._redis.get(keys.agent(user_id)))
 
     def put(self, user_id: str, body: SuggestionAgentBody) -> tuple[SuggestionAgent, bool]:

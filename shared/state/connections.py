@@ -45,7 +45,7 @@ _NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 
 
 def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0, kind: type[Redis] = Redis) -> Redis:
-    """A client that connects lazily, answers in bytes and never waits for long.
+    """Returns a client that connects lazily, answers in bytes and never waits for long.
 
     One retry, and only where the connection broke: a pooled one may be stale, while a Redis that is
     silent would only double the wait, and a command that timed out may have been carried out.
@@ -54,7 +54,7 @@ def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0
 
 
 def open_connection(url: str, *, timeout_seconds: float) -> Any:
-    """One connection by itself, made, which speaks RESP2: for who reads its socket without redis-py.
+    """Opens one connection that speaks RESP2, for callers that read its socket without redis-py.
 
     `is_outdated` says of it later that it may lead to a primary that was demoted. Raises redis.RedisError.
     """
@@ -65,7 +65,7 @@ def open_connection(url: str, *, timeout_seconds: float) -> Any:
 
 
 def connect_async(url: str, *, timeout_seconds: float) -> AsyncRedis:
-    """A client for an event loop. It never tries again by itself."""
+    """Returns a client for an event loop. It never tries again by itself."""
     options = _options(url, timeout_seconds, is_async=True)
     return AsyncRedis.from_pool(AsyncConnectionPool(**options, retry=AsyncRetry(NoBackoff(), 0)))
 
@@ -76,7 +76,7 @@ def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectio
 
 
 def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, Any]:
-    """What a pool has to know of an address, the kind of its connections included."""
+    """Returns what a pool has to know of an address, the kind of its connections included."""
     # With these notifications on, redis-py would not check whether answers are left over on a connection.
     options: dict[str, Any] = {} if url.startswith("unix:") else {"maint_notifications_config": _NO_NOTIFICATIONS}
     if sentinel_url.is_sentinel(url):
@@ -92,7 +92,7 @@ def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, A
 
 
 def is_outage(error: RedisError) -> bool:
-    """Whether Redis is away or refuses everybody, as opposed to a mistake in what was asked."""
+    """Returns whether Redis is away or refuses everybody, as opposed to a mistake in what was asked."""
     if isinstance(error, _OUTAGES):
         return True
     return isinstance(error, ResponseError) and _OUTAGE_TEXT.search(str(error)) is not None

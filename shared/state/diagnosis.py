@@ -66,7 +66,7 @@ def diagnose(error: Exception) -> Diagnosis:
 
 
 def is_forbidden(error: Exception) -> bool:
-    """Whether the user lacks a right. Redis 6 says so in words of its own where a script asks."""
+    """Returns whether the user lacks a right. Redis 6 says so in words of its own where a script asks."""
     return isinstance(error, NoPermissionError) or "executing the script can't " in str(error)
 
 

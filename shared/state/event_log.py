@@ -33,13 +33,13 @@ class EventId(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> "EventId | None":
-        """The id, or None where the text is not one."""
+        """Returns the id, or None where the text is not one."""
         match = _CURSOR.fullmatch(text)
         return cls(int(match[1]), int(match[2])) if match else None
 
     @classmethod
     def from_bytes(cls, text: bytes) -> "EventId":
-        """An id that Redis gave. Raises ValueError where it is not one."""
+        """Returns an id that Redis gave. Raises ValueError where it is not one."""
         attempt, _, sequence = text.partition(b"-")
         return cls(int(attempt), int(sequence))
 
@@ -57,12 +57,12 @@ class Entry(NamedTuple):
 
     @property
     def message(self) -> bytes:
-        """The entry as it is published."""
+        """Returns the entry as it is published."""
         return b"%d-%d %b %b" % (*self.id, self.name.encode(), self.data)
 
     @property
     def timestamp_ms(self) -> int | None:
-        """When the event happened, read off its JSON without parsing it: it is the first field of every event."""
+        """Returns when the event happened, without parsing its JSON: it is the first field of every event."""
         match = _TIMESTAMP.match(self.data)
         return int(match[1]) if match else None
 
@@ -86,7 +86,7 @@ class Snapshot:
 
 
 def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only: bool = False) -> Snapshot | None:
-    """The job, with what comes after the cursor; None where it is unknown or expired.
+    """Returns the job, with what comes after the cursor; None where it is unknown or expired.
 
     A cursor that does not belong to the current attempt gets the whole of that attempt. `head_only` leaves the
     entries out. A record that cannot be read counts as unknown.
@@ -97,7 +97,7 @@ def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only:
 
 
 def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None:
-    """What a script answered about a job; None where its record cannot be read.
+    """Returns what a script answered about a job; None where its record cannot be read.
 
     A long log is read by a second command. What is written in between comes with it, and does no harm: it is what a
     reader who comes a moment later gets.
@@ -136,6 +136,6 @@ def _entry(entry_id: bytes, fields: list[bytes] | dict[bytes, bytes]) -> Entry:
 
 
 def parse_message(payload: bytes) -> Entry:
-    """The entry that was published: `<id> <name> <JSON>`."""
+    """Returns the entry that was published: `<id> <name> <JSON>`."""
     entry_id, name, data = payload.split(b" ", 2)
     return Entry(EventId.from_bytes(entry_id), name.decode(), data)

@@ -39,7 +39,7 @@ class GateStore:
     async def ask(
         self, model: str, request: str, job_id: str, created_ms: int, input_tokens: int, *, now_ms: int | None = None
     ) -> Delay | None:
-        """None lets the request go; it has to be reported then. Raises redis.RedisError."""
+        """Returns None where the request may go; it has to be reported then. Raises redis.RedisError."""
         args: list[Argument] = [request, job_id, created_ms, input_tokens, "" if now_ms is None else now_ms]
         wait_ms, until_ms, reason = await self._scripts.call(script("gate_ask"), keys.gate(model), args)
         return Delay(wait_ms, until_ms, WaitReason(reason.decode())) if wait_ms else None
@@ -47,7 +47,7 @@ class GateStore:
     def report(
         self, model: str, request: str, job_id: str, report: Report, *, now_ms: int | None = None
     ) -> asyncio.Future[int]:
-        """When the gate opens, in ms since the epoch; 0 where it is open. The future raises redis.RedisError.
+        """Answers when the gate opens, in ms since the epoch, 0 where it is open. The future raises redis.RedisError.
 
         It need not be awaited: what is asked later is answered later.
         """
@@ -69,7 +69,7 @@ def _arguments(report: Report, request: str, job_id: str, jitter: float, now_ms:
 
 
 def view(redis: Redis, model: str, now_ms: float) -> GateView:
-    """The gate as it stands. Raises redis.RedisError."""
+    """Returns the gate as it stands. Raises redis.RedisError."""
     gate, waiting, _, flight, _ = keys.gate(model)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.hmget(gate, "closedUntil", "requestsPerMs", "interval")

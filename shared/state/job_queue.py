@@ -32,11 +32,11 @@ class JobQueue:
         self.started_key: str = self.queue.started_job_registry.key
 
     def rq_key(self, job_id: str) -> str:
-        """RQ's own hash of a job."""
+        """Returns the key of RQ's own hash of a job."""
         return Job.key_for(job_id)
 
     def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[Argument]:
-        """What RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
+        """Returns what RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
 
         `request_id` is for the worker's log. Sentry adds its trace here. A job that is put back keeps both.
         """
@@ -55,7 +55,7 @@ class JobQueue:
         return self._taken_from(pipeline)
 
     def cleanup_commands(self, execution: str) -> list[Argument]:
-        """What RQ would send to forget an execution, given as `<job>:<execution>`."""
+        """Returns what RQ would send to forget an execution, given as `<job>:<execution>`."""
         abandoned = Execution.from_composite_key(execution, self._redis)
         job = Job(abandoned.job_id, connection=self._redis, serializer=JSONSerializer)
         job.origin = keys.QUEUE_NAME

@@ -78,6 +78,6 @@ def web_process(name: str) -> str:
 
 
 def gate(model: str) -> tuple[str, str, str, str, str]:
-    """The keys of a model's gate, in the order in which its scripts take them."""
+    """Returns the keys of a model's gate, in the order in which its scripts take them."""
     name = f"{prefix}planner:gate:{model}"
     return name, f"{name}:waiting", f"{name}:due", f"{name}:flight", f"{name}:needs"

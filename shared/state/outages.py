@@ -32,7 +32,7 @@ class Outages:
 
     @property
     def is_away(self) -> bool:
-        """Whether Redis is known to be away."""
+        """Returns whether Redis is known to be away."""
         return self._began is not None
 
     def note(self, error: BaseException) -> None:
@@ -77,5 +77,5 @@ def log_failure(what: str, error: RedisError) -> None:
 
 
 def _shown(error: BaseException) -> str:
-    """The kind of an error; what Redis says may hold an address with a password."""
+    """Returns the kind of an error; what Redis says may hold an address with a password."""
     return type(error).__name__

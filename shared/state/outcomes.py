@@ -66,7 +66,7 @@ class Attempt:
 
     @property
     def run(self) -> str:
-        """What its events bear as a fence, besides its number."""
+        """Returns what its events bear as a fence, besides its number."""
         return self.execution.rpartition(":")[2]
 
 

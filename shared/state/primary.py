@@ -29,19 +29,19 @@ class _Demotions:
 
 
 def is_elsewhere(error: Exception) -> bool:
-    """Whether the answer says that another server is, or will be, the one to ask."""
+    """Returns whether the answer says that another server is, or will be, the one to ask."""
     text = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
     return _ELSEWHERE.search(text) is not None
 
 
 def _is_replica(hello: Any) -> bool:
-    """Whether the server introduces itself as a replica; `hello` is a map, or names and values in turns."""
+    """Returns whether the server introduces itself as a replica; `hello` is a map, or names and values in turns."""
     facts = hello if isinstance(hello, dict) else dict(zip(hello[::2], hello[1::2], strict=True))
     return facts.get(b"role", facts.get("role")) in _REPLICA_ROLES
 
 
 def _first_error(response: Any) -> Exception | None:
-    """The refusal that an answer is, or that the answers of a transaction hold."""
+    """Returns the refusal that an answer is, or that the answers of a transaction hold."""
     if type(response) is list:
         return next((part for part in response if isinstance(part, ResponseError) and is_elsewhere(part)), None)
     return None
@@ -54,7 +54,7 @@ class _PrimaryConnection:
 
     @property
     def is_outdated(self) -> bool:
-        """Whether a demotion was noticed since this connection was made: it may lead to the old primary."""
+        """Returns whether a demotion was noticed since this connection was made: it may lead to the old primary."""
         return self._demotions != _Demotions.count
 
     def _note_demotion(self) -> None:

@@ -50,7 +50,7 @@ def poll_queue(redis: Redis, queue_key: str, job_ids: Collection[str]) -> QueueV
 
 
 def queue_size(redis: Redis, queue_key: str) -> QueueSize:
-    """The queue as it is. Raises redis.RedisError."""
+    """Returns the queue as it is. Raises redis.RedisError."""
     workers = count_workers(redis)
     pipeline = redis.pipeline(transaction=False)
     pipeline.time()

@@ -26,7 +26,7 @@ return redis.call('ZCOUNT', KEYS[1], since, '+inf')
 
 
 def ask(redis: Redis) -> tuple[RedisState, int | None]:
-    """How Redis is, and how many workers are alive; None when it cannot be asked."""
+    """Returns how Redis is, and how many workers are alive; None when it cannot be asked."""
     try:
         count = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARTBEAT_SECONDS))
     except NotPrimaryError:

@@ -72,7 +72,7 @@ COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()
 
 
 def key_patterns() -> tuple[str, ...]:
-    """The keys that the processes use. RQ's own know no prefix."""
+    """Returns the keys that the processes use. RQ's own know no prefix."""
     return (*(f"{keys.prefix}{kind}:*" for kind in ("suggestion", "agent", "planner")), "rq:*")
 
 
@@ -81,13 +81,13 @@ def channel_patterns() -> tuple[str, ...]:
 
 
 def acl_rules() -> str:
-    """The rules of a user with the smallest rights, as ACL SETUSER and a file of users take them."""
+    """Returns the rules of a user with the smallest rights, as ACL SETUSER and a file of users take them."""
     grants = [f"~{pattern}" for pattern in key_patterns()] + [f"&{pattern}" for pattern in channel_patterns()]
     return " ".join(["resetkeys", "resetchannels", *grants, "-@all", *(f"+{command}" for command in COMMANDS)])
 
 
 def missing(redis: Redis) -> list[str]:
-    """What this user may not do, as the rules that would grant it. Changes nothing. Raises redis.RedisError."""
+    """Returns what this user may not do, as the rules that would grant it. Changes nothing. Raises redis.RedisError."""
     probe = f"{keys.prefix}suggestion:rights"
     calls = [(f"+{line.split()[0]}", _arguments(line, probe)) for line in _CALLS.strip().splitlines()]
     # Two commands each, since it may be the command that is missing.
@@ -112,7 +112,7 @@ def _arguments(line: str, name: str) -> tuple[str, ...]:
 
 
 def _try_all(redis: Redis, calls: Iterable[tuple[str, ...]]) -> list[bool]:
-    """Whether each of the calls is refused for want of rights."""
+    """Returns whether each of the calls is refused for want of rights."""
     commands = [("MULTI",), *calls]
     with redis.client() as client:  # one connection, since a transaction belongs to it
         connection = client.connection

@@ -24,7 +24,10 @@ class ScriptPipeline:
         self._sender: asyncio.Task[None] | None = None
 
     def call(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> asyncio.Future[Any]:
-        """The script's answer; the future raises redis.RedisError. The call is made whether it is awaited or not."""
+        """Returns the script's answer; the future raises redis.RedisError.
+
+        The call is made whether it is awaited or not.
+        """
         future = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
         self._waiting.append((script, (len(keys), *keys, *args), future))

@@ -11,7 +11,7 @@ from shared.state.primary import AsyncTcpConnection, AsyncTlsConnection, TcpConn
 
 
 def _node(url: str, timeout_seconds: float | None) -> dict[str, Any]:
-    """How a Sentinel is connected to."""
+    """Returns how a Sentinel is connected to."""
     options = parse_url(url)
     is_tls = options.pop("connection_class", None) is not None
     times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
@@ -19,7 +19,7 @@ def _node(url: str, timeout_seconds: float | None) -> dict[str, Any]:
 
 
 def _ask(kind: Any, sentinel: SentinelUrl, timeout_seconds: float | None) -> Any:
-    """redis-py's client of these Sentinels."""
+    """Returns redis-py's client of these Sentinels."""
     nodes = [_node(url, timeout_seconds) for url in sentinel.nodes]
     addresses = [(node.pop("host"), node.pop("port")) for node in nodes]
     return kind(addresses, sentinel_kwargs=nodes[0])

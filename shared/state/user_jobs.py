@@ -17,7 +17,7 @@ MAX_INDEXED = 500
 
 
 def jobs_of(redis: Redis, user_id: str) -> list[JobSummary]:
-    """The user's jobs, the newest first. Raises redis.RedisError.
+    """Returns the user's jobs, the newest first. Raises redis.RedisError.
 
     A job whose record cannot be read is left out.
     """

@@ -28,13 +28,13 @@ def add(crumb: Crumb, **facts: str | int | None) -> None:
 
 
 def name(transaction: str) -> None:
-    """What this request counts as, where Flask is not there to say it."""
+    """Names what this request counts as, where Flask is not there to say it."""
     if sentry_sdk.is_initialized():
         sentry_sdk.get_current_scope().set_transaction_name(transaction, source="component")
 
 
 def tag(*, user_id: str | None = None, **tags: str | int) -> None:
-    """What every event from here on in this request, or job, is found by."""
+    """Sets a tag by which every later event of this request, or job, is found."""
     if not sentry_sdk.is_initialized():
         return
     scope = sentry_sdk.get_isolation_scope()

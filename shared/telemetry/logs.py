@@ -21,7 +21,7 @@ def bind(**fields: object) -> None:
 
 
 def bind_anew(**fields: object) -> None:
-    """The same, for a greenlet or thread that comes back for other work: what was bound before is forgotten."""
+    """Binds the fields and forgets earlier ones, for a greenlet or thread that is used again."""
     _bound.set(fields)
 
 

@@ -33,7 +33,7 @@ _OUR_CRUMBS = ("agent", "attempt", "job", "stream")
 
 
 def scrub_event(event: Any, _hint: Any = None) -> Any:
-    """For errors and transactions: what is left may be sent to Sentry."""
+    """Takes out of an error or transaction what may not be sent to Sentry."""
     if request := event.get("request"):
         event["request"] = _request(request)
     for exception in (event.get("exception") or {}).get("values") or ():

@@ -25,7 +25,7 @@ def joint(redis_server: RedisServer, redis: Redis) -> Iterator[AutoPipeliningRed
 
 
 def trips(redis: Redis) -> int:
-    """How often Redis has read something from a client."""
+    """Returns how often Redis has read something from a client."""
     return int(redis.info("stats")["total_reads_processed"])
 
 

@@ -53,7 +53,7 @@ def alice(unlimited: OpenAPI) -> FlaskClient:
 
 
 def test_the_document_keeps_its_word(unlimited: OpenAPI) -> None:
-    """Short form: each operation, with data that fits its schema and with data that does not."""
+    """Tries each operation, with data that fits its schema and with data that does not."""
     document = schemathesis.openapi.from_wsgi("/openapi.json", unlimited)
     headers = bearer(token(lifetime_seconds=3600))
     operations = [result.ok() for result in document.get_all_operations()]  # type: ignore[union-attr]
@@ -75,7 +75,7 @@ def test_the_document_keeps_its_word(unlimited: OpenAPI) -> None:
 
 
 def is_fine(answer: Any, *statuses: int) -> bool:
-    """One of these answers, and a problem that says the same where it is an error."""
+    """Whether it is one of these answers, and a problem that says the same where it is an error."""
     assert answer.status_code in statuses, answer.get_data()
     if answer.status_code >= 400:
         assert answer.content_type == "application/problem+json" and answer.json["status"] == answer.status_code

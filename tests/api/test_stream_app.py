@@ -40,7 +40,7 @@ def alice(system: Stack) -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def job_id(alice: Person) -> str:
-    """A job that has its answer."""
+    """Provides a job that has its answer."""
     job_id = alice.ask()
     alice.watch(job_id)
     return job_id

@@ -32,7 +32,7 @@ def start(**variables: str) -> "subprocess.Popen[str]":
 
 
 def fail(**variables: str) -> list[str]:
-    """The lines on standard error of a start that fails."""
+    """Returns the lines on standard error of a start that fails."""
     process = start(**variables)
     try:
         _, errors = process.communicate(timeout=5)

@@ -67,7 +67,7 @@ def _run(system: Stack, server: servers.Server) -> Run:
 
 
 def _create(system: Stack, server: servers.Server, seconds: int, rate: int) -> tuple[dict[str, Any], float]:
-    """What the load generator saw, and the CPU time a request."""
+    """Returns what the load generator saw, and the CPU time a request."""
     # The jobs of the run before would only fill Redis.
     system.redis.flushall()
     path = JOBS if server.name == OURS else server.path

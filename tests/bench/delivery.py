@@ -174,7 +174,7 @@ def goals(runs: Runs) -> list[Goal]:
 
 
 def _most_streams(runs: Runs, name: str) -> int:
-    """The most of those tried that were served with a p99 of at most 50 ms, nothing lost."""
+    """Returns the most of those tried that were served with a p99 of at most 50 ms, nothing lost."""
     fine = [
         count
         for (who, count), some in runs.items()

@@ -65,7 +65,7 @@ def measure(rounds: int) -> Part:
 
 
 def _per_event(server: servers.Server, viewers: int, ids: Path) -> float:
-    """CPU time in microseconds for an event at one viewer, with a thousand streams open whatever they share."""
+    """Measures CPU time in microseconds for an event at one viewer, with a thousand streams, whatever they share."""
     given = {**options(server, JOBS_WATCHED_TOGETHER, ids, SECONDS), "jobs": JOBS_WATCHED_TOGETHER // viewers}
     with load.running("streams", **given) as generator:
         servers.pin([generator.pid], is_server=False)
@@ -79,7 +79,7 @@ def _per_event(server: servers.Server, viewers: int, ids: Path) -> float:
 
 
 def _append_us(redis: Redis, url: str, events: int) -> float:
-    """What Redis says an append takes it, to a log that holds so many events already."""
+    """Returns what Redis says an append takes it, to a log that holds so many events already."""
     (job,) = running_jobs(redis, url, 1)
     append(redis, [job], 2, deltas(events))
     redis.config_resetstat()

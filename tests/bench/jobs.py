@@ -88,7 +88,7 @@ class Model:
         )
 
     def take_times(self, name: str, pages: str) -> dict[str, float]:
-        """When it noted this of the requests for such pages, in seconds since the epoch; then it forgets them all.
+        """Returns when it noted this of the requests for such pages, in seconds since the epoch, and forgets them.
 
         Fails where a request did not come to its end: figures of work half done would look good.
         """
@@ -115,7 +115,7 @@ def run_at_once(workers: Workers, model: Model, jobs: int) -> Run:
 
 
 def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
-    """From enqueuing to the model's request, one job after the other."""
+    """Measures from enqueuing to the model's request, one job after the other."""
     began: dict[str, float] = {}
     for number in range(jobs):
         page = f"idle {number} fast"
@@ -126,7 +126,10 @@ def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
 
 
 def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
-    """The same for short jobs that come while others run; the model refuses them, which is its shortest answer."""
+    """Returns the same for short jobs that come while others run.
+
+    The model refuses them, which is its shortest answer.
+    """
     for number in range(BUSY_JOBS):
         workers.enqueue(f"page {number}")
     began: dict[str, float] = {}
@@ -141,7 +144,7 @@ def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
 
 
 def short_jobs_a_minute(workers: Workers, model: Model, jobs: int) -> float:
-    """How quickly a full queue is worked off, without the first and the last tenth."""
+    """Returns how quickly a full queue is worked off, without the first and the last tenth."""
     with workers.held():
         for number in range(jobs):
             workers.enqueue(f"short {number} fast")
@@ -200,7 +203,7 @@ class _Bench:
 
     @staticmethod
     def _in_turn(number: int, *steps: Callable[[], None]) -> None:
-        """Every other round the other way round, so that nobody always comes first."""
+        """Reverses the order in every other round, so that none of them is always the first."""
         for step in steps if number % 2 == 0 else steps[::-1]:
             step()
 

@@ -25,7 +25,7 @@ TEXT = "and a button that says what it will do, "
 
 
 def running_jobs(redis: Redis, redis_url: str, count: int) -> list[str]:
-    """New jobs whose first attempt has said `started`; their leases do not lapse."""
+    """Creates jobs whose first attempt has said `started`; their leases do not lapse."""
     settings = ApiSettings(redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS)
     store = JobStore(redis, settings)
     started = Started(attempt=1, model="sandbox", agent="default", cause=None, timestamp=now_ms())

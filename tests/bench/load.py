@@ -16,7 +16,7 @@ _SOURCE = Path(__file__).with_name("load.c")
 
 @cache
 def _program() -> str:
-    """Built once for each run. Raises SystemExit where there is no C compiler."""
+    """Builds the program, once for each run. Raises SystemExit where there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit("make bench needs a C compiler (cc) for its load generator")

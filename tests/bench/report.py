@@ -47,12 +47,15 @@ class Part:
 
 
 def at_most(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
-    """A goal that is reached by staying at or below the limit; `got` is None where there is nothing to compare with."""
+    """Returns a goal that is reached by staying at or below the limit.
+
+    `got` is None where there is nothing to compare with.
+    """
     return Goal(measure, f"≤ {limit:g}{unit}", _shown(got, unit), None if got is None else got <= limit)
 
 
 def at_least(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
-    """A goal that is reached by getting to the limit or above."""
+    """Returns a goal that is reached by getting to the limit or above."""
     return Goal(measure, f"≥ {limit:g}{unit}", _shown(got, unit), None if got is None else got >= limit)
 
 
@@ -63,7 +66,7 @@ def _shown(got: float | None, unit: str) -> str:
 
 
 def goals_table(parts: list[Part]) -> str:
-    """The goals of these parts, with what was reached."""
+    """Returns the goals of these parts, with what was reached."""
     goals = [goal for part in parts for goal in part.goals]
     if not goals:
         return "These parts have no goals."

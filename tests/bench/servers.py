@@ -42,7 +42,7 @@ Start = Callable[[Stack], AbstractContextManager[Server]]
 
 
 def raise_limits() -> None:
-    """As many open files as this machine allows, for what is started from here."""
+    """Allows as many open files as the machine does, for what is started from here."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 

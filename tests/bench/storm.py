@@ -61,7 +61,7 @@ def _storm(server: servers.Server, ids: Path) -> dict[str, Any]:
 
 
 def _return(system: Stack, jobs: list[str], ids: Path, number: int) -> dict[str, Any]:
-    """All watch one server; it is killed; they come back to another, with their cursors."""
+    """Returns all watch one server; it is killed; they come back to another, with their cursors."""
     seen = number * (BEFORE + MISSED) + BEFORE
     with servers.ours(system) as first, servers.ours(system) as second:
         lengths = {"length_before": seen * len(TEXT), "length": (seen + MISSED) * len(TEXT)}

@@ -48,7 +48,7 @@ class Watched:
 
     @property
     def was_started_over(self) -> bool:
-        """Whether another attempt wrote the text anew."""
+        """Returns whether another attempt wrote the text anew."""
         return any(after.total_length <= before.total_length for before, after in pairwise(self.arrivals))
 
 

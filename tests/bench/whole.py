@@ -135,11 +135,11 @@ class _Bench:
         return [late / 1000 for late in lateness_us(watched, pieces)]
 
     def _noted(self) -> dict[str, dict[str, Any]]:
-        """What the sandbox noted of the last request for each page."""
+        """Returns what the sandbox noted of the last request for each page."""
         return {request["page"]: request for request in self._system.sandbox_requests()}
 
     def _start_sandbox(self, chars: int, interval_ms: float) -> None:
-        """A sandbox of this pace, under the address of the one before."""
+        """Starts a sandbox of this pace, under the address of the one before."""
         port = None
         if self._sandbox:
             port = httpx.URL(self._system.sandbox_url).port
@@ -160,13 +160,13 @@ class _Bench:
 
 
 def _machine_seconds() -> float:
-    """CPU time that anything on this machine has spent, the kernel included."""
+    """Returns the CPU time that anything on this machine has spent, the kernel included."""
     user, nice, system, _idle, _waiting, irq, softirq = Path("/proc/stat").read_text().split()[1:8]
     return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
 
 
 def lateness_us(watched: Watched, pieces: list[tuple[int, str]]) -> Iterator[float]:
-    """How long after it was due each delta came, the first one first; `pieces` are the model's, with their times.
+    """Yields how long after it was due each delta came. `pieces` are the model's, with their times.
 
     A delta carries the text up to its `totalLength`, so the first piece that makes the text longer than the delta
     before it did is the one that was waiting longest. The last delta of a whole answer is left out: the end flushes

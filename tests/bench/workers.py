@@ -54,7 +54,7 @@ class Workers(ABC):
 
     @abstractmethod
     def unfinished(self) -> int:
-        """How many of the enqueued jobs have not ended."""
+        """Returns how many of the enqueued jobs have not ended."""
 
     def pids(self) -> list[int]:
         return [pid for root in self._roots for pid in family(root.pid)]
@@ -63,7 +63,7 @@ class Workers(ABC):
         return _once_nobody_vanishes(lambda: cpu_seconds(self.pids()))
 
     def memory_mb(self) -> float:
-        """What they would take if nothing else ran here: what they share among themselves counts once.
+        """Returns what they would take if nothing else ran here: what they share among themselves counts once.
 
         One process alone shares nothing, so its resident size counts; its PSS would hide what it happens to share
         with the others measured here.
@@ -71,11 +71,11 @@ class Workers(ABC):
         return _once_nobody_vanishes(lambda: _memory_mb(self.pids()))
 
     def resident_mb(self) -> float:
-        """The sum of their resident sizes, shared pages counted in each."""
+        """Returns the sum of their resident sizes, shared pages counted in each."""
         return _once_nobody_vanishes(lambda: sum(_kilobytes(pid, "Rss") for pid in self.pids()) * 1024 / 1e6)
 
     def dropped(self) -> int:
-        """How often a worker of ours gave up RQ's bookkeeping of a job: nothing that should ever happen."""
+        """Returns how often a worker of ours gave up RQ's bookkeeping of a job: nothing that should ever happen."""
         return sum("bookkeeping of" in line for root in self._roots for line in root.lines)
 
     def connections(self) -> int:
@@ -84,7 +84,7 @@ class Workers(ABC):
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nobody takes a job within this block, which has to be short."""
+        """Keeps workers from taking jobs within this block, which has to be short."""
         pids = self.pids()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -193,7 +193,7 @@ W = TypeVar("W", bound=Workers)
 
 @contextmanager
 def running(workers: W) -> Iterator[W]:
-    """The workers, started, and gone at the end."""
+    """Yields the workers, started, and gone at the end."""
     try:
         workers.start()
         workers.idle_mb = workers.memory_mb()
@@ -203,7 +203,7 @@ def running(workers: W) -> Iterator[W]:
 
 
 def _once_nobody_vanishes(read: Callable[[], T]) -> T:
-    """Forked children come and go while they are counted."""
+    """Tries again where a process has ended: forked children come and go while they are counted."""
     while True:
         with suppress(FileNotFoundError, ProcessLookupError):
             return read()

@@ -22,7 +22,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 @pytest.fixture
 def system(lasting: Stack) -> Iterator[Stack]:
-    """The lasting system, empty. Workers, and whatever else is started, are the test's own."""
+    """Provides the lasting system, empty. Workers, and whatever else is started, are the test's own."""
     kept = list(lasting.processes)
     yield lasting
     for process in reversed(lasting.processes[len(kept) :]):

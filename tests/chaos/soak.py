@@ -161,7 +161,7 @@ def _left(system: Stack, web: Process) -> Left:
 
 
 def _settled(system: Stack, web: Process, before: Left) -> Left:
-    """What is left once everything has had time to go. Pools may have grown to their bounds, and no further."""
+    """Returns what is left once everything has had time to go. Pools may have grown to their bounds, and no further."""
 
     def is_settled() -> bool:
         now = _left(system, web)

@@ -26,7 +26,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def weight(request: dict[str, Any]) -> float:
-    """What the input of a request costs, reads from the cache at a tenth."""
+    """Returns what the input of a request costs, reads from the cache at a tenth."""
     return float(request["inputTokens"] + request["cacheCreationTokens"] + request["cacheReadTokens"] / 10)
 
 
@@ -40,7 +40,7 @@ def second_attempt(watcher: Watcher) -> list[Event]:
 
 
 def costs_at_most_a_third_more(requests: list[dict[str, Any]], k: int) -> bool:
-    """Whether only the k-th turn was asked for twice, and the conversation before it was read from the cache then."""
+    """Returns whether only the k-th turn was asked for twice, with the conversation before it read from the cache."""
     assert [request["turn"] for request in requests] == [*range(1, k + 1), *range(k, TURNS + 2)]
     return sum(map(weight, requests)) <= 1.35 * sum(map(weight, requests[:k] + requests[k + 1 :]))
 

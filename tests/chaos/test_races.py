@@ -106,7 +106,7 @@ class Races(RuleBasedStateMachine):
 
     @rule(behind=st.integers(0, 2), ahead=st.integers(0, 2))
     def write_as_a_zombie(self, behind: int, ahead: int) -> None:
-        """A worker that does not know when it is beaten: an attempt at or behind the current one, about any number."""
+        """Writes as a worker that has lost its job would: an attempt at or behind the current one, about any number."""
         raw: Any = self.redis.hmget(keys.record(self.job_id), "status", "attempt")
         attempt = max(0, int(raw[1]) - behind)
         sequences = [int(i.split(b"-")[1]) for i, _ in self._log() if int(i.split(b"-")[0]) == attempt]
@@ -151,7 +151,7 @@ class Races(RuleBasedStateMachine):
 
     @rule()
     def lose_the_lease(self) -> None:
-        """The worker has died, or is frozen and does not know it."""
+        """Lets the lease lapse: the worker has died, or is frozen."""
         if self.redis.zscore(keys.LEASES, self.job_id) is not None:
             self.redis.zadd(keys.LEASES, {self.job_id: 1})
 
@@ -166,7 +166,7 @@ class Races(RuleBasedStateMachine):
 
     @rule(is_lost=st.booleans())
     def take_answer(self, is_lost: bool) -> None:
-        """The channel brings one message, or loses it."""
+        """Delivers one message of the channel, or loses it."""
         message = self.pubsub.get_message()
         if message and not is_lost and self.feed.is_loaded:
             self.feed.accept(message["data"], 0)
@@ -217,7 +217,7 @@ class Races(RuleBasedStateMachine):
             assert viewer.finals <= 1
 
     def teardown(self) -> None:
-        """However it went, one more reading brings every viewer to the same end."""
+        """Checks that one more reading brings every viewer to the same end."""
         if not hasattr(self, "job_id"):
             return
         self.store.cancel(self.job_id, "alice")
@@ -237,7 +237,7 @@ class Races(RuleBasedStateMachine):
         return writer if writer and not writer.is_over else None
 
     def _write(self, worker: str, event: Any) -> bool:
-        """What a worker does, whether or not the job is still its own. Whether the log took it."""
+        """Returns what a worker does, whether or not the job is still its own. Whether the log took it."""
         writer = self._writer(worker)
         if writer is None:
             return False

@@ -30,7 +30,7 @@ def worker(system: Stack) -> Process:
 
 
 def whole(watcher: Watcher) -> bool:
-    """Whether the viewer saw every event of one attempt in order, but for what was merged when it joined."""
+    """Returns whether the viewer saw every event of one attempt in order, but for what was merged when it joined."""
     events = own_events(watcher.kept)
     joined = next(place for place, event in enumerate(events) if event.name == "delta")
     first = EventId.parse(events[joined].id)

@@ -92,7 +92,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderData]:
 
 @pytest.fixture
 def restarted(lasting: OlderData) -> Iterator[OlderData]:
-    """The lasting system, empty. Workers are the test's own."""
+    """Provides the lasting system, empty. Workers are the test's own."""
     system = lasting.system
     kept = list(system.processes)
     yield lasting
@@ -144,7 +144,7 @@ def wait_for_more(watchers: list[Watcher]) -> None:
 
 
 def shows_what_the_job_is(watcher: Watcher, alice: Person, status: str) -> bool:
-    """Whether the viewer ended with what the job is: its own text, and nothing of a run that Redis forgot."""
+    """Returns whether the viewer ended with what the job is: its own text, and nothing of a run that Redis forgot."""
     shown, job = watcher.join(), alice.read(watcher.job_id)
     assert (shown.status, job["status"]) == (status, status)
     assert shown.text == job["text"] and shown.last_event_id == job["lastEventId"]
@@ -228,7 +228,7 @@ def test_who_watches_a_log_that_a_restart_left_whole_is_not_disturbed(restarted:
 
 
 def stands_still(watchers: list[Watcher], looks: int = 5) -> bool:
-    """Whether nothing comes for a while."""
+    """Returns whether nothing comes for a while."""
     before = [watcher.last_id for watcher in watchers]
     watchers[0]._stopping.wait(0.1 * looks)
     return before == [watcher.last_id for watcher in watchers]

@@ -28,14 +28,14 @@ def system(system: Stack) -> Stack:
 
 
 def resident_bytes(web: Process) -> int:
-    """The memory of the process that serves."""
+    """Returns the memory of the process that serves."""
     (child,) = children(web.pid)
     pages = int(Path(f"/proc/{child}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def raw_request(person: Person, job_id: str) -> bytes:
-    """For clients that do what no HTTP library would."""
+    """Sends bytes for clients that do what no HTTP library would."""
     lines = [f"GET {JOBS}/{job_id} HTTP/1.1", "Host: x", f"Authorization: {person.http.headers['authorization']}"]
     return "\r\n".join([*lines, "", ""]).encode()
 

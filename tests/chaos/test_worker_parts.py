@@ -17,7 +17,7 @@ LEASE_LAPSE_SECONDS = 20
 
 
 def with_a_change(system: Stack, change: str, **settings: str) -> Process:
-    """A worker in which something has been changed before it starts."""
+    """Returns a worker in which something has been changed before it starts."""
     code = f"{change}\nimport sys\nfrom worker import process\nsys.exit(process.main())"
     return system.start("worker", [sys.executable, "-c", code], **settings)
 

@@ -58,7 +58,7 @@ class Refusing:
         self._thread.start()
 
     def counts(self, clients: int) -> list[int]:
-        """How often each of so many clients has been refused; those that did not come yet, not at all."""
+        """Returns how often each of so many clients has been refused; those that did not come yet, not at all."""
         counts = list(Counter(self.asked).values())
         return counts + [0] * (clients - len(counts))
 
@@ -91,7 +91,7 @@ def refusing() -> Iterator[Refusing]:
 
 
 def start(system: Stack, relay: Relay, client: str, page: str) -> Process:
-    """The client as a process, in the name of a user of its own."""
+    """Returns the client as a process, in the name of a user of its own."""
     access = {
         "PLANNER_URL": f"http://127.0.0.1:{relay.port}",
         "PLANNER_TOKEN": token(client, lifetime_seconds=LIFETIME_SECONDS),
@@ -100,7 +100,7 @@ def start(system: Stack, relay: Relay, client: str, page: str) -> Process:
 
 
 def job_of(person: Person) -> str:
-    """The one job of a user, once it is there."""
+    """Returns the one job of a user, once it is there."""
     wait_until(lambda: len(person.jobs()) == 1)
     return str(person.jobs()[0]["jobId"])
 
@@ -139,7 +139,7 @@ def test_every_client_ends_with_the_same_text_whatever_breaks(system: Stack, rel
 
 
 def streams_of(system: Stack, user: str) -> int:
-    """How many streams a user has open."""
+    """Returns how many streams a user has open."""
     return int(system.redis.zcard(keys.streams(user)))
 
 

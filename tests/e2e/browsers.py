@@ -49,7 +49,7 @@ def launched(playwright: Playwright) -> Browser:
 
 
 def _candidates(playwright: Playwright) -> Iterator[str]:
-    """The one that is known to start, then what is installed, then Playwright's own; each once."""
+    """Returns the one that is known to start, then what is installed, then Playwright's own; each once."""
     remembered = FOUND.read_text().strip() if FOUND.exists() else ""
     paths = [remembered, *(shutil.which(name) or "" for name in NAMES), playwright.chromium.executable_path]
     return (path for path in dict.fromkeys(paths) if path and Path(path).exists())

@@ -34,7 +34,7 @@ STATES: dict[str, State] = {}
 
 
 def state(function: State) -> State:
-    """A state of the page: the function brings it about."""
+    """Returns a state of the page: the function brings it about."""
     STATES[function.__name__.replace("_", "-")] = function
     return function
 
@@ -268,7 +268,7 @@ def agent_filled(visitor: Visitor) -> None:
 
 @contextmanager
 def in_state(system: System, browser: Browser, name: str) -> Iterator[Visitor]:
-    """A visitor who sees the page in this state. Afterwards the system is whole again."""
+    """Yields a visitor who sees the page in this state. Afterwards the system is whole again."""
     with visitor(system, browser, port=system.proxy.port, viewport={"width": 1440, "height": 900}) as person:
         STATES[name](person)
         yield person

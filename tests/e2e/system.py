@@ -60,7 +60,7 @@ class System:
             self.worker = self.stack.start_worker()
 
     def outcomes(self, page: str) -> list[str]:
-        """How the model requests about that page ended."""
+        """Returns how the model requests about that page ended."""
         return [request["outcome"] for request in self.stack.requests_for(page)]
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Visitor:
             self.creations.append(request)
 
     def expects_console(self, pattern: str) -> None:
-        """What the browser itself says of an answer, or of none, that the test has brought about."""
+        """Allows what the browser itself says of an answer, or of none, that the test has brought about."""
         self._expected.append(pattern)
 
     @property
@@ -116,7 +116,7 @@ class Visitor:
         return self.job_id()
 
     def job_id(self) -> str:
-        """The job in the address, as soon as there is one."""
+        """Returns the job in the address, as soon as there is one."""
         self.page.wait_for_url("**/?job=*")
         return self.page.url.partition("job=")[2]
 
@@ -129,7 +129,7 @@ class Visitor:
         return self.page.get_by_role("article")
 
     def text(self) -> str:
-        """The text as it was written, opened where it is not; empty when there is none."""
+        """Returns the text as it was written, opened where it is not; empty when there is none."""
         closed = self.page.locator("details:not([open]) > summary", has_text="The text as it was written")
         if closed.count():
             closed.click()
@@ -137,7 +137,7 @@ class Visitor:
         return (live.text_content() or "") if live.count() else ""
 
     def length_of(self, part: Locator) -> int:
-        """How many characters it holds; none where it is not there."""
+        """Returns how many characters it holds; none where it is not there."""
         return len(part.text_content() or "") if part.count() else 0
 
     def waits_for_text(self, length: int = 200) -> str:
@@ -145,7 +145,7 @@ class Visitor:
         return self.text()
 
     def waits(self, condition: Any, seconds: float = 30) -> None:
-        """As `wait_until`, with the browser's events served meanwhile."""
+        """Waits as `wait_until` does, with the browser's events served meanwhile."""
         wait_until(lambda: self._tick() and condition(), seconds=seconds)
 
     def _tick(self) -> bool:
@@ -163,7 +163,7 @@ class Visitor:
             person.close()
 
     def shows_the_answer_once(self, job_id: str) -> None:
-        """All of the server's text and suggestions, and nothing twice."""
+        """Checks that the page shows all of the server's text and suggestions, and nothing twice."""
         job = self.read(job_id)
         assert job["status"] == "completed"
         titles = self.cards.get_by_role("heading", level=3).all_text_contents()
@@ -176,7 +176,7 @@ class Visitor:
 def visitor(
     system: System, browser: Browser, *, is_signed_in: bool = True, port: int | None = None, **options: Any
 ) -> Iterator[Visitor]:
-    """A new person with a new browser profile."""
+    """Yields a new person with a new browser profile."""
     name = f"visitor-{uuid4().hex[:8]}"
     context = browser.new_context(**options)
     if is_signed_in:

@@ -20,7 +20,7 @@ SCHEMES: dict[Literal["light", "dark"], dict[str, Any]] = {
 
 
 def axe_finds_nothing(visitor: Visitor) -> None:
-    """In light, and in dark what hangs on colours."""
+    """Checks in light, and in dark what hangs on colours."""
     for scheme, options in SCHEMES.items():
         visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = Axe().run(visitor.page, options=options)

@@ -17,7 +17,7 @@ Machine = dict[str, str]
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Machine:
-    """The environment of a machine without a browser and without a network."""
+    """Provides the environment of a machine without a browser and without a network."""
     programs = tmp_path / "bin"
     programs.mkdir()
     return {

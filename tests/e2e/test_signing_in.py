@@ -23,7 +23,7 @@ def is_told_to_sign_in(visitor: Visitor) -> None:
 
 
 def come_back(visitor: Visitor) -> None:
-    """What a browser tells a page that is looked at again."""
+    """Fires the events of a page that becomes visible again."""
     visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 

@@ -16,7 +16,7 @@ KEY = "sk-ant-a-key-of-the-tests"
 
 
 def check(half: str, **variables: str) -> tuple[int, dict[str, str], str]:
-    """The exit code, the worst verdict by name, and all that was said."""
+    """Returns the exit code, the worst verdict by name, and all that was said."""
     command = [sys.executable, "-m", half, "--check"]
     done = subprocess.run(command, cwd=ROOT, env=clean_environment(**variables), capture_output=True, text=True)
     assert done.stderr == ""

@@ -14,13 +14,16 @@ REQUIRED = {"REDIS_URL": "redis://localhost:6379/0", "AUTH_MODE": "demo", "ANTHR
 
 
 def read_as_docker_does(text: str) -> dict[str, str]:
-    """What `docker run --env-file` makes of a file: each line as it stands, unless it is empty or begins with #."""
+    """Returns what `docker run --env-file` makes of a file.
+
+    It takes each line as it stands, unless that is empty or begins with #.
+    """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
 def read_as_a_shell_does(text: str, folder: Path) -> dict[str, str]:
-    """What `set -a; . ./.env` puts into the environment."""
+    """Returns what `set -a; . ./.env` puts into the environment."""
     (folder / ".env").write_text(text)
     done = subprocess.run(
         ["sh", "-euc", "set -a; . ./.env; env -0"], cwd=folder, env={}, capture_output=True, text=True

@@ -35,7 +35,7 @@ def text(value: bytes) -> str:
 
 
 def dump(redis: Any) -> list[dict[str, Any]]:
-    """All keys with their values, in a form that any server can be filled from."""
+    """Returns all keys with their values, in a form that any server can be filled from."""
     read = {
         "string": lambda key: text(redis.get(key)),
         "hash": lambda key: [[text(field), text(value)] for field, value in sorted(redis.hgetall(key).items())],
@@ -52,7 +52,7 @@ def dump(redis: Any) -> list[dict[str, Any]]:
 
 
 def fill(redis: Any, records: list[dict[str, Any]]) -> None:
-    """The reverse of `dump`; nothing expires."""
+    """Does the reverse of `dump`; nothing expires."""
     byte = base64.b64decode
     for record in records:
         key, value = record["key"], record["value"]

@@ -48,7 +48,7 @@ def pod(process: str) -> dict[str, Any]:
 
 
 def environment(process: str) -> dict[str, str]:
-    """What the manifest sets, secrets aside."""
+    """Returns what the manifest sets, secrets aside."""
     data: dict[str, str] = manifest("ConfigMap", f"feature-planner-{process}")["data"]
     return data
 
@@ -222,7 +222,7 @@ def series(metric: Metric) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def known(redis_server: RedisServer) -> set[str]:
-    """Every series that the processes serve, by name."""
+    """Provides every series that the processes serve, by name."""
     job_metrics(), api_metrics(), worker_metrics()
     collector = RedisCollector(Redis.from_url(redis_server.url), "rq:queue:suggestions", ["sandbox"])
     found = [*REGISTRY.collect(), *collector.collect()]

@@ -33,7 +33,7 @@ def start(half: str, *, files: int | None = None, **variables: str) -> Process:
 
 
 def line_of(process: Process) -> str:
-    """The one line that says why the process has ended."""
+    """Returns the one line that says why the process has ended."""
     assert process.wait(20) not in (0, None)
     process.cleanup()
     assert not any("Traceback" in line for line in process.lines), process.lines

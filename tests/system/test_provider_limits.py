@@ -26,7 +26,7 @@ def limited(folder: Path, *options: str, workers: int = 2, **settings: Any) -> I
 
 
 def asked_together(system: Stack, **fields: Any) -> list[Watcher]:
-    """Jobs of several users, created together, and those who watch them."""
+    """Creates jobs of several users together, and returns them and those who watch them."""
     people = [Person(system, f"user{number}") for number in range(USERS)]
     jobs = [
         (person, person.ask(f"Page {number} fast", **fields))

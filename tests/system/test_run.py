@@ -42,7 +42,7 @@ def start(port: int, **variables: str) -> Process:
 
 
 def family(pid: int) -> dict[int, str]:
-    """The process's descendants: their ids and what they run."""
+    """Returns the process's descendants: their ids and what they run."""
     found: dict[int, str] = {}
     for child in children(pid):
         found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")

@@ -23,7 +23,7 @@ def older(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def upgraded(older: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """This version's processes on the older one's Redis; its worker is started by the tests that need one."""
+    """Provides this version's processes on the older one's Redis; its worker is started by the tests that need one."""
     with stack(tmp_path_factory.mktemp("upgraded")) as it:
         fill(it.redis, older["records"])
         it.start_sandbox(interval_ms=1)

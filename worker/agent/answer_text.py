@@ -26,7 +26,7 @@ class AnswerText:
         return self._is_found
 
     def take(self, piece: str) -> str:
-        """The part of the piece that belongs to the answer."""
+        """Returns the part of the piece that belongs to the answer."""
         if self._is_over:
             return ""
         if not self._is_found:
@@ -38,11 +38,11 @@ class AnswerText:
         return kept
 
     def finish(self) -> str:
-        """All that was found of the object."""
+        """Returns all that was found of the object."""
         return "".join(self._pieces)
 
     def _search(self, piece: str) -> str:
-        """What follows from the object's opening brace on, where that has come."""
+        """Returns what follows from the object's opening brace on, where that has come."""
         self._preface += piece
         text = self._preface.lstrip()
         begin = 0 if text.startswith("{") else -1
@@ -55,7 +55,7 @@ class AnswerText:
         return ""
 
     def _until_end(self, piece: str) -> str:
-        """The piece up to the brace that closes the object, each character looked at once."""
+        """Returns the piece up to the brace that closes the object, each character looked at once."""
         position = 0
         if self._is_escaped and piece:
             self._is_escaped, position = False, 1

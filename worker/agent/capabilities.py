@@ -28,7 +28,7 @@ class Capabilities:
     max_tokens: int | None = None
 
     def effort(self, wanted: str) -> str | None:
-        """The wanted level, or the next lower one that the model has; None where it has none of these."""
+        """Returns the wanted level, or the next lower one that the model has; None where it has none of these."""
         levels = EFFORTS[: EFFORTS.index(wanted) + 1]
         return next((level for level in reversed(levels) if level in self.efforts), None)
 
@@ -41,7 +41,7 @@ class ModelCatalogue:
         self._asked: dict[str, tuple[float, asyncio.Task[Capabilities | None]]] = {}
 
     async def capabilities(self, model: str) -> Capabilities:
-        """What the model can do, or the defaults where the provider does not say."""
+        """Returns what the model can do, or the defaults where the provider does not say."""
         answer = self.begin(model)
         # A job that is stopped must not take the answer from the others.
         await asyncio.wait({answer}, timeout=ASK_SECONDS)

@@ -36,7 +36,7 @@ class EventReader:
         self._name = b""
 
     def read(self, piece: bytes) -> Iterator[JsonObject]:
-        """The events that have become whole. Raises AttemptFailed for one that should be JSON and is not."""
+        """Yields the events that have become whole. Raises AttemptFailed for one that should be JSON and is not."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
@@ -59,6 +59,6 @@ class EventReader:
         raise AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "an event is not a JSON object", worth_retrying=True)
 
     def _named(self, event: JsonObject) -> JsonObject | None:
-        """The event with the type that its name tells; without any name, an error is known by its field."""
+        """Returns the event with the type that its name tells; without any name, an error is known by its field."""
         name = self._name.decode(errors="replace") or ("error" if event.get("error") else "")
         return {"type": name, **event} if name else None

@@ -76,7 +76,7 @@ class FeatureAgent:
         conversation: Conversation,
         gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]:
-        """The run, as it happens; ends with `Answered`. Raises AttemptFailed with a code of the contract.
+        """Yields the run, as it happens; ends with `Answered`. Raises AttemptFailed with a code of the contract.
 
         `conversation` is the job's, and takes up what its model is shown. Each request asks the gate first. Closing the
         iterator closes the connection to the model.
@@ -113,7 +113,10 @@ class FeatureAgent:
         yield Answered(_answer(turns.turn))
 
     def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int:
-        """How many whole turns the next attempt goes on from: none where the model, the prompt or the tools changed."""
+        """Returns how many whole turns the next attempt goes on from.
+
+        There are none where the model, the prompt or the tools changed.
+        """
         return conversation.turns_for(self._key(model, agent, self._toolbox(agent, conversation)))
 
     def _key(self, model: str, agent: SuggestionAgent | None, toolbox: Toolbox) -> str:
@@ -160,7 +163,7 @@ def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgen
 
 
 def _kept(key: str, request: dict[str, Any], used: list[UsedTool], seen: Iterable[str], *, is_first: bool) -> KeptTurn:
-    """The turn that has just been added to the request, as it is kept."""
+    """Returns the turn that has just been added to the request, as it is kept."""
     *_, assistant, user = request["messages"]
     return KeptTurn(
         key,
@@ -173,7 +176,7 @@ def _kept(key: str, request: dict[str, Any], used: list[UsedTool], seen: Iterabl
 
 
 def _answer(turn: Turn) -> Answer:
-    """The answer of the last turn. Why it stopped comes first: a refusal or a cut has no whole answer."""
+    """Returns the answer of the last turn. Why it stopped comes first: a refusal or a cut has no whole answer."""
     match turn.stop_reason:
         case "refusal":
             raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")

@@ -31,7 +31,7 @@ class NotOpened(Exception):
 
 
 def open_beneath(root: str, path: str) -> int:
-    """A descriptor of the regular file of that path beneath the root. Raises NotOpened."""
+    """Returns a descriptor of the regular file of that path beneath the root. Raises NotOpened."""
     if any(part in ("", ".", "..") for part in path.split("/")):
         raise NotOpened("is not a path beneath the root")
     folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -64,7 +64,7 @@ def _reason(error: Exception) -> str:
 
 
 def read(opened: int, first: int, last: int | None) -> dict[str, object]:
-    """The lines from `first` to `last`, as far as they fit. Raises NotOpened for what is no text."""
+    """Returns the lines from `first` to `last`, as far as they fit. Raises NotOpened for what is no text."""
     encoding = _encoding(os.pread(opened, SNIFFED_BYTES, 0))
     try:
         return _Lines(first, last).read(opened, encoding)
@@ -74,7 +74,7 @@ def read(opened: int, first: int, last: int | None) -> dict[str, object]:
 
 
 def _encoding(beginning: bytes) -> str:
-    """The encoding that the beginning of the file speaks for. Raises NotOpened when it is no text."""
+    """Returns the encoding that the beginning of the file speaks for. Raises NotOpened when it is no text."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in beginning:
@@ -192,7 +192,7 @@ def _blocks(opened: int, encoding: str) -> Iterator[str]:
 
 
 def keep(root: str, paths: list[str]) -> list[str]:
-    """Those of the paths that can be opened."""
+    """Returns those of the paths that can be opened."""
     kept = []
     for path in paths:
         try:

@@ -16,10 +16,10 @@ class Gate(Protocol):
 
     @property
     def has_let_go(self) -> bool:
-        """Whether it has let a request go since the job began to run here."""
+        """Returns whether it has let a request go since the job began to run here."""
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
-        """None lets the request go; it has to be reported then."""
+        """Returns None where the request may go; it has to be reported then."""
 
     def report(self, request: str, report: Report) -> None:
         """Takes what became of the request, without waiting for anything."""

@@ -17,7 +17,7 @@ class BadGlob(ValueError):
 
 @lru_cache(maxsize=1000)
 def compile_glob(pattern: str, *, ignores_case: bool = False) -> re.Pattern[str]:
-    """The expression that a relative path must match as a whole. Raises BadGlob."""
+    """Returns the expression that a relative path must match as a whole. Raises BadGlob."""
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise BadGlob(f"the pattern is longer than {MAX_PATTERN_CHARACTERS} characters")
     readings = []
@@ -35,7 +35,10 @@ def compile_glob(pattern: str, *, ignores_case: bool = False) -> re.Pattern[str]
 
 
 def last_names(pattern: str) -> list[str]:
-    """The last component of each reading, as globs for ripgrep that match at least as much; empty for any name."""
+    """Returns the last component of each reading, as globs for ripgrep that match at least as much.
+
+    It is empty where any name would do.
+    """
     names = []
     for plain in _without_braces(pattern):
         name = plain.rpartition("/")[2]
@@ -46,7 +49,7 @@ def last_names(pattern: str) -> list[str]:
 
 
 def static_prefix(pattern: str) -> str:
-    """The folders that the pattern begins with, before anything that is not plain text; '' for none."""
+    """Returns the folders that the pattern begins with, before anything that is not plain text; '' for none."""
     folders = []
     for folder in pattern.removeprefix("./").split("/")[:-1]:
         if re.search(r"[*?\[\]{}\\]", folder) or folder in ("", ".", ".."):
@@ -96,5 +99,5 @@ def _translated(pattern: str, *, has_classes: bool) -> str:
 
 
 def _class(members: str) -> str:
-    """The members of a character class, of which only a dash between two keeps its meaning."""
+    """Returns the members of a character class, of which only a dash between two keeps its meaning."""
     return re.sub(r"([\\\[\]^&~|])", r"\\\1", members)

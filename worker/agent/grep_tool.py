@@ -82,14 +82,14 @@ class GrepTool(Tool[GrepArguments]):
 
 
 def _problem(problem: str) -> str:
-    """The line of ripgrep's message that says what is wrong."""
+    """Returns the line of ripgrep's message that says what is wrong."""
     lines = [line.strip() for line in problem.splitlines() if line.strip()]
     reported = [line for line in lines if line.startswith(("error:", "rg: ", "the literal"))]
     return shown((reported[-1] if reported else " ".join(lines)).removeprefix("rg: ").removeprefix("error: "))
 
 
 def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits]:
-    """What ripgrep found, by file, as far as it may be shown."""
+    """Returns what ripgrep found, by file, as far as it may be shown."""
     try:
         chosen = compile_glob(arguments.glob.lstrip("/")) if arguments.glob else None
     except BadGlob as error:
@@ -109,7 +109,7 @@ def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits
 
 
 def _records(data: bytes, mode: str) -> Iterable[tuple[bytes, bytes]]:
-    """Path and rest of each thing ripgrep wrote; what the bound has cut is left out."""
+    """Yields path and rest of each thing ripgrep wrote; what the bound has cut is left out."""
     if mode == "files":
         yield from ((path, b"") for path in data.split(b"\0")[:-1])
         return

@@ -20,7 +20,7 @@ class InputEstimates:
         self._shares: dict[str, float] = {}
 
     def first(self, request: dict[str, Any]) -> int:
-        """The estimate for a job's first request."""
+        """Returns the estimate for a job's first request."""
         share = self._shares.get(request["model"])
         return max(
             1, _size(request["messages"][-1]["content"][-1:]) if share is None else round(_tokens(request) * share)
@@ -34,7 +34,7 @@ class InputEstimates:
 
 
 def later(new_messages: list[dict[str, Any]], last: TokenUsage) -> int:
-    """The estimate for a request that is longer by these messages than the last one."""
+    """Returns the estimate for a request that is longer by these messages than the last one."""
     is_cached = last.cache_read_tokens + last.cache_creation_tokens > 0
     return max(1, _size(new_messages) + (0 if is_cached else last.input_tokens))
 

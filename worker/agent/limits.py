@@ -47,7 +47,7 @@ class Limits:
         return self._urgency
 
     def is_spent(self, spent: TokenUsage) -> bool:
-        """Whether the job may begin no further turn."""
+        """Returns whether the job may begin no further turn."""
         return weight(spent) > self._max_tokens
 
     def _is_short_of_time(self) -> bool:

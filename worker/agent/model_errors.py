@@ -43,7 +43,7 @@ class ProviderRefused(AttemptFailed):
 
 
 def as_attempt_failure(error: Error) -> AttemptFailed:
-    """The failure of the attempt that an error of the SDK, or of its HTTP client in mid-stream, means."""
+    """Returns the failure of the attempt that an error of the SDK, or of its HTTP client in mid-stream, means."""
     if isinstance(error, anthropic.APIStatusError):
         text = error.body if isinstance(error.body, str) else json.dumps(error.body, default=str)
         text = text if error.body else str(error.message)
@@ -53,7 +53,7 @@ def as_attempt_failure(error: Error) -> AttemptFailed:
 
 
 def of_error_event(event: dict[str, Any]) -> AttemptFailed:
-    """The failure that an error event in the middle of a stream means: its status was 200, its type says what it is.
+    """Returns the failure that an error event in the middle of a stream means. Its status was 200, so its type counts.
 
     Some gateways give an HTTP status as `code` in place of a type.
     """
@@ -65,7 +65,10 @@ def of_error_event(event: dict[str, Any]) -> AttemptFailed:
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
-    """The seconds that a refusal asks for, whole, however long; None where it does not say, or makes no sense."""
+    """Returns the seconds that a refusal asks for, whole, however long.
+
+    It is None where the refusal does not say, or makes no sense.
+    """
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):

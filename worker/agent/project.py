@@ -38,7 +38,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def ripgrep_path() -> str | None:
-    """Where ripgrep is: beside this Python, else on the PATH."""
+    """Returns where ripgrep is: beside this Python, else on the PATH."""
     beside = Path(sys.executable).parent / "rg"
     return str(beside) if beside.exists() else shutil.which("rg")
 
@@ -52,11 +52,11 @@ class Project:
 
     @property
     def root(self) -> Path:
-        """Where the directory is now: a root that is a link may lead elsewhere for the next job."""
+        """Returns where the directory is now: a root that is a link may lead elsewhere for the next job."""
         return Path(self._configured).resolve()
 
     def open(self) -> "OpenProject":
-        """The project for one job, which sees one root from its beginning to its end."""
+        """Returns the project for one job, which sees one root from its beginning to its end."""
         return OpenProject(str(self.root), self._configured, self.ripgrep)
 
 
@@ -69,7 +69,10 @@ class OpenProject:
         self._ripgrep = ripgrep
 
     def relative(self, path: str) -> str:
-        """The path relative to the root, '' for the root itself. Raises ToolError for one that leads out of it."""
+        """Returns the path relative to the root, '' for the root itself.
+
+        Raises ToolError for one that leads out of it.
+        """
         if len(path) > MAX_PATH_CHARACTERS or _UNPRINTABLE.search(path):
             raise ToolError(f"{shown(path)}: not a path of the project")
         for prefix in self._prefixes:
@@ -87,7 +90,7 @@ class OpenProject:
         return "/".join(parts)
 
     async def files(self, inside: str = "") -> list[str]:
-        """The files that may be read in this folder, or this one file; empty where there is none.
+        """Returns the files that may be read in this folder, or this one file; empty where there is none.
 
         The order is ripgrep's, which is none.
         """
@@ -97,7 +100,7 @@ class OpenProject:
         return await asyncio.to_thread(_listed, output.data, inside)
 
     async def search(self, arguments: list[str], inside: str, max_bytes: int, seconds: float) -> Output:
-        """What ripgrep says when it walks the project by the rule, no further than into `inside`.
+        """Returns what ripgrep says when it walks the project by the rule, no further than into `inside`.
 
         The walk begins at the root, so that every ignore file on the way counts; an ignore file of the least weight
         keeps it from turning aside. It is no bound: an ignore file of the project may outweigh it, so whoever calls
@@ -110,7 +113,7 @@ class OpenProject:
         return await self._run(command, given.encode(errors="surrogateescape"), max_bytes, seconds)
 
     async def keep(self, paths: list[str]) -> list[str]:
-        """Those of the paths that are regular files of a single name, reached without links."""
+        """Returns those of the paths that are regular files of a single name, reached without links."""
         if not paths:
             return []
         given = b"".join(os.fsencode(path) + b"\0" for path in paths)
@@ -119,13 +122,13 @@ class OpenProject:
         return [path for path in paths if path in kept]
 
     async def read(self, path: str, first: int, last: int | None) -> Output:
-        """What `file_access` says of this file; whoever calls this has found the path in `files`."""
+        """Returns what `file_access` says of this file; whoever calls this has found the path in `files`."""
         command = _file_access("read", self.root, path, str(first), str(last or 0))
         # JSON may take six characters for one.
         return await self._run(command, b"", 8 * file_access.MAX_CHARACTERS, file_access.READ_SECONDS + 1)
 
     async def why_not(self, path: str) -> str:
-        """Why this path is not among the files, with what may have been meant."""
+        """Says why this path is not among the files, with what may have been meant."""
         listed = await self.files()
         if not path or any(each.startswith(f"{path}/") for each in listed):
             return f"{shown(path) or '.'}: is a folder; list it with Glob"
@@ -143,13 +146,13 @@ class OpenProject:
 
 
 def is_readable(path: str, inside: str) -> bool:
-    """Whether a path that ripgrep showed may be shown: in this folder, neither hidden nor secret."""
+    """Returns whether a path that ripgrep showed may be shown: in this folder, neither hidden nor secret."""
     is_inside = not inside or path == inside or path.startswith(f"{inside}/")
     return is_inside and not is_hidden(path) and not is_secret(path) and not _UNPRINTABLE.search(path)
 
 
 def shown(text: str) -> str:
-    """What the model sent, short enough to be sent back to it."""
+    """Returns what the model sent, short enough to be sent back to it."""
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

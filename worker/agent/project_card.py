@@ -39,7 +39,10 @@ class ProjectCards:
         self._making: asyncio.Task[None] | None = None
 
     async def card(self, project: OpenProject) -> str:
-        """The card; one that is old is made anew for the next job. Empty where the project shows nothing in time."""
+        """Returns the card; one that is old is made anew for the next job.
+
+        It is empty where the project shows nothing in time.
+        """
         self.begin(project)
         if project.root != self._root and self._making is not None:
             await asyncio.wait({self._making}, timeout=WAIT_SECONDS)
@@ -62,7 +65,7 @@ class ProjectCards:
 
 
 async def make_card(project: OpenProject) -> str:
-    """The text. Raises ToolError where the project cannot be listed."""
+    """Returns the text. Raises ToolError where the project cannot be listed."""
     files = sorted(await project.files())
     if not files:
         return ""
@@ -77,7 +80,7 @@ async def make_card(project: OpenProject) -> str:
 
 
 def _tree(files: list[str]) -> list[str]:
-    """Two levels of folders with the number of files in them, the fullest where not all have room."""
+    """Returns two levels of folders with the number of files in them, the fullest where not all have room."""
     counts: Counter[str] = Counter()
     for path in files:
         for folder in list(PurePosixPath(path).parents)[-3:-1]:

@@ -76,7 +76,7 @@ class ProviderWaits:
         self._failures = 0
 
     def failed(self, failure: AttemptFailed, headers: dict[str, str] | None, *, has_begun: bool) -> None:
-        """The request failed, or its response when that `has_begun`; a next one waits as the failure says."""
+        """Reports a failed request, or response where one `has_begun`; the next one waits as the failure says."""
         self._failures += 1
         pause = FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10) * random.uniform(1, 1.2)  # noqa: S311
         pause = min(pause, LONGEST_PAUSE_SECONDS)

@@ -38,7 +38,7 @@ def first_request(
     capabilities: Capabilities,
     effort: str,
 ) -> dict[str, Any]:
-    """The parameters of the first call; later ones have a longer `messages`.
+    """Returns the parameters of the first call; later ones have a longer `messages`.
 
     Three places are marked for the cache: the end of tools and system prompt, the same for every job of an agent; the
     project's card, the same until the project changes; and the end of the conversation so far.

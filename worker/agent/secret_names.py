@@ -97,13 +97,13 @@ _BACKUP_BEGIN = re.compile(r"^(#|~|copy[-_ ]of[-_ ]|backup[-_ ]of[-_ ]|(old|bak|
 
 
 def is_hidden(path: str) -> bool:
-    """Whether the file, or a folder on the way to it, is hidden."""
+    """Returns whether the file, or a folder on the way to it, is hidden."""
     return path.startswith(".") or "/." in path
 
 
 @lru_cache(maxsize=50_000)
 def is_secret(path: str) -> bool:
-    """Whether the file of this path, relative to the project's root, is one of those that hold secrets."""
+    """Returns whether the file of this path, relative to the project's root, is one of those that hold secrets."""
     *folders, name = PurePosixPath(path).parts or ("",)
     if any(_is_secret_folder(folder.lower()) for folder in folders) or _is_secret_name(name):
         return True
@@ -120,7 +120,7 @@ def _is_secret_name(name: str) -> bool:
 
 
 def _originals(name: str) -> list[str]:
-    """The name, and what it may be a backup of; the same number of names for every spelling."""
+    """Returns the name, and what it may be a backup of; the same number of names for every spelling."""
     names = []
     for _ in range(4):
         names += [name, _BACKUP_BEGIN.sub("", name) or name]

@@ -7,7 +7,7 @@ T = TypeVar("T")
 
 
 def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:
-    """How many of each group to take: all of the small ones, the same number of the others, `limit` in all.
+    """Returns how many of each group to take: all of the small ones, the same number of the others, `limit` in all.
 
     Where there are more groups than the limit has places, those that get one lie evenly among all.
     """
@@ -24,6 +24,6 @@ def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:
 
 
 def fairly(groups: Sequence[Sequence[T]], limit: int) -> list[T]:
-    """The beginning of each group, as long as its share."""
+    """Returns the beginning of each group, as long as its share."""
     shares = fair_shares([len(group) for group in groups], limit)
     return [each for group, share in zip(groups, shares, strict=True) for each in group[:share]]

@@ -32,12 +32,12 @@ class Tool(ABC, Generic[A]):
         self._project = project
 
     def to_dict(self) -> dict[str, Any]:
-        """The definition that goes into the request."""
+        """Returns the definition that goes into the request."""
         schema = ARGUMENTS[self.name].schema_for_model()
         return {"name": self.name, "description": self.description, "input_schema": schema}
 
     async def call(self, given: object) -> ToolAnswer:
-        """The answer to a call. Raises ToolError, whose text is meant for the model."""
+        """Returns the answer to a call. Raises ToolError, whose text is meant for the model."""
         arguments: Any = ARGUMENTS[self.name].read(self.name, given)
         return await self._call(arguments)
 
@@ -46,12 +46,12 @@ class Tool(ABC, Generic[A]):
 
 
 def clipped(text: str) -> str:
-    """A tool's answer, no longer than an answer may be."""
+    """Returns a tool's answer, no longer than an answer may be."""
     if len(text) <= MAX_OUTPUT_CHARACTERS:
         return text
     return text[:MAX_OUTPUT_CHARACTERS] + f"\n[cut at {MAX_OUTPUT_CHARACTERS} characters]"
 
 
 def with_notes(text: str, notes: list[str]) -> str:
-    """The text, and what there is to say about it, in brackets at its end."""
+    """Returns the text, with the notes about it in brackets at its end."""
     return "\n".join([*([text] if text else []), *(f"[{note}]" for note in notes)])

@@ -22,7 +22,7 @@ def _spelling(name: str) -> str:
 
 
 def _from_text(value: object) -> object:
-    """A list may come as its JSON."""
+    """Reads a list that came as its JSON."""
     if isinstance(value, str):
         try:
             return json.loads(value)
@@ -41,7 +41,10 @@ class Arguments(BaseModel):
 
     @classmethod
     def canonical(cls, given: JsonObject) -> JsonObject:
-        """The same arguments under our names; those that are null are left out, unknown ones stay as they are."""
+        """Returns the same arguments under our names.
+
+        Those that are null are left out, unknown ones stay as they are.
+        """
         ours = {_spelling(name): name for name in cls.model_fields}
         named = {
             ours.get(_spelling(name)) or cls.other_names.get(_spelling(name)) or name: each
@@ -51,7 +54,7 @@ class Arguments(BaseModel):
 
     @classmethod
     def read(cls, tool: str, given: object) -> "Arguments":
-        """The arguments of a call. Raises ToolError, which says what to do otherwise."""
+        """Returns the arguments of a call. Raises ToolError, which says what to do otherwise."""
         if not isinstance(given, dict):
             raise ToolError(f"{tool}: the input must be a JSON object")
         try:
@@ -62,14 +65,14 @@ class Arguments(BaseModel):
 
     @classmethod
     def summary(cls) -> str:
-        """The names of the arguments, those that are needed first."""
+        """Returns the names of the arguments, those that are needed first."""
         needed = [f"`{name}`" for name, field in cls.model_fields.items() if field.is_required()]
         optional = [f"`{name}`" for name, field in cls.model_fields.items() if not field.is_required()]
         return ", ".join(needed) + (f", and optionally {', '.join(optional)}" if optional else "")
 
     @classmethod
     def schema_for_model(cls) -> JsonObject:
-        """The JSON schema that the model sees: short, since it is part of every request."""
+        """Returns the JSON schema that the model sees: short, since it is part of every request."""
         properties = {}
         for name, each in cls.model_json_schema()["properties"].items():
             kind = next((option for option in each.get("anyOf", []) if option.get("type") != "null"), each)
@@ -204,10 +207,10 @@ ALL_TOOLS: tuple[ToolName, ...] = tuple(ARGUMENTS)
 
 
 def tool_name(name: str) -> ToolName | None:
-    """The tool of that name, whatever its case; None for one that is not ours."""
+    """Returns the tool of that name, whatever its case; None for one that is not ours."""
     return next((each for each in ALL_TOOLS if each.lower() == name.strip().lower()), None)
 
 
 def as_shown(name: ToolName, given: JsonObject) -> JsonObject:
-    """A call's input with the arguments under our names, for those who watch."""
+    """Returns a call's input with the arguments under our names, for those who watch."""
     return ARGUMENTS[name].canonical(given)

@@ -41,11 +41,11 @@ class Toolbox:
 
     @property
     def is_used_up(self) -> bool:
-        """Whether no further call is answered."""
+        """Returns whether no further call is answered."""
         return self._conversation.calls_left <= 0
 
     async def results(self, calls: Sequence[JsonObject], malformed: Collection[str] = frozenset()) -> list[JsonObject]:
-        """A result for each `tool_use` block, in their order; the calls run side by side.
+        """Returns a result for each `tool_use` block, in their order; the calls run side by side.
 
         `malformed` are the ids of those whose input could not be read.
         """
@@ -85,5 +85,5 @@ class Toolbox:
 
 
 def _sendable(text: str) -> str:
-    """Half a surrogate pair, which a file's name may hold, has no encoding."""
+    """Replaces halves of surrogate pairs, which a file's name may hold: they have no encoding."""
     return text.encode(errors="replace").decode()

@@ -14,5 +14,5 @@ _TOOLS: dict[ToolName, type[Tool[Any]]] = {"Read": ReadTool, "Grep": GrepTool, "
 
 
 def make_tools(project: OpenProject, names: Sequence[ToolName]) -> list[Tool[Any]]:
-    """The tools of these names for one job, each once."""
+    """Returns the tools of these names for one job, each once."""
     return [_TOOLS[name](project) for name in dict.fromkeys(names)]

@@ -71,7 +71,10 @@ class Turn:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it came to its end. Where a gateway left out the last event, the reason for stopping tells it."""
+        """Returns whether it came to its end.
+
+        Where a gateway left out the last event, the reason for stopping tells it.
+        """
         return self._is_stopped or self.stop_reason is not None
 
     @property
@@ -80,30 +83,30 @@ class Turn:
 
     @property
     def answer_json(self) -> str:
-        """The answer's object, without what stands around it; all text where none was found."""
+        """Returns the answer's object, without what stands around it; all text where none was found."""
         return self._answer_json or self.text
 
     @property
     def tool_calls(self) -> list[JsonObject]:
-        """The calls that wait for their results: only a turn that stopped for them has meant them."""
+        """Returns the calls that wait for their results: only a turn that stopped for them has meant them."""
         if not self.is_whole or self.stop_reason not in ("tool_use", None):
             return []
         return [block for block in self.content if block.get("type") == "tool_use"]
 
     @property
     def is_paused(self) -> bool:
-        """Sent back as it is, the model goes on with it."""
+        """Whether the model paused the turn: it goes on with it when the turn is sent back as it is."""
         return self.is_whole and self.stop_reason == "pause_turn"
 
     @property
     def is_empty(self) -> bool:
-        """Whether it ended without a word and without a call."""
+        """Returns whether it ended without a word and without a call."""
         return (
             self.is_whole and self.stop_reason in ("end_turn", None) and not self.text.strip() and not self.tool_calls
         )
 
     def take(self, event: JsonObject) -> Wrote | Said | UsedTool | Spent | None:
-        """What the event tells. Raises AttemptFailed for an error."""
+        """Returns what the event tells. Raises AttemptFailed for an error."""
         kind = event["type"]
         self.has_begun = self.has_begun or kind not in ("ping", "error")
         match kind:
@@ -192,7 +195,7 @@ class Turn:
 
 
 def _parsed(written: str) -> JsonObject | None:
-    """The input of a tool call; None where it is not a JSON object."""
+    """Returns the input of a tool call; None where it is not a JSON object."""
     try:
         arguments = from_json(written or "{}")
     except ValueError:
@@ -201,7 +204,7 @@ def _parsed(written: str) -> JsonObject | None:
 
 
 def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:
-    """The cumulative usage of one call; `message_delta` may leave out what `message_start` contained."""
+    """Returns the cumulative usage of one call; `message_delta` may leave out what `message_start` contained."""
 
     def count(name: str, before: int) -> int:
         value = usage.get(name)

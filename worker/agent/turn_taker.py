@@ -38,7 +38,7 @@ class TurnTaker:
         self.turn = Turn()
 
     async def take(self, request: dict[str, Any]) -> AsyncGenerator[TurnEvent, None]:
-        """The next turn as it happens. Raises AttemptFailed where it failed for good, or after its answer was shown.
+        """Yields the next turn as it happens. Raises AttemptFailed for a failure that is not retried.
 
         The calls of tools are yielded when the turn is whole, since one that is asked again may call others.
         """
@@ -67,7 +67,7 @@ class TurnTaker:
     async def _response(
         self, request: dict[str, Any], turn: Turn
     ) -> AsyncGenerator[Wrote | Said | UsedTool | Spent, None]:
-        """One request and its response, as bytes: the SDK's models of events would cost most of a worker's time."""
+        """Sends one request and reads its response as bytes: the SDK's models of events would cost most of the time."""
         has_begun, used = False, list[UsedTool]()
         try:
             with ModelCall(request["model"], turn):
@@ -109,7 +109,7 @@ class TurnTaker:
 
 
 def _failure_of(turn: Turn, *, is_last: bool) -> AttemptFailed | None:
-    """What is wrong with a turn whose response has ended."""
+    """Returns what is wrong with a turn whose response has ended."""
     if not turn.is_whole:
         return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early", worth_retrying=True)
     if turn.is_empty:

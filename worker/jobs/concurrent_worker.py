@@ -104,12 +104,12 @@ class ConcurrentWorker(RqBookkeeping):
 
     @property
     def is_stopping(self) -> bool:
-        """Whether no more jobs are taken."""
+        """Returns whether no more jobs are taken."""
         return self._shutdown_request.is_asked
 
     @property
     def is_busy(self) -> bool:
-        """Whether some jobs have not ended yet."""
+        """Returns whether some jobs have not ended yet."""
         return bool(self._taken)
 
     def _register(self) -> None:

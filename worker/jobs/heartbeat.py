@@ -43,7 +43,7 @@ class Heartbeat:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the heartbeat's thread is running."""
+        """Returns whether the heartbeat's thread is running."""
         return self._thread.is_alive()
 
     def _run(self) -> None:

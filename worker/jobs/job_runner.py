@@ -124,12 +124,12 @@ class JobRunner:
 
     @property
     def running_count(self) -> int:
-        """Jobs that run here now."""
+        """How many jobs run here now."""
         return len(self._running)
 
     @property
     def held_count(self) -> int:
-        """How many jobs wait for their model's provider, or have not asked it yet."""
+        """Returns how many jobs wait for their model's provider, or have not asked it yet."""
         return sum(job.is_held for job in list(self._running.values()))
 
     def _run(self, job: RunningJob) -> Outcome:

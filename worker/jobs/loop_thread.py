@@ -37,11 +37,11 @@ class LoopThread:
 
     @property
     def is_running(self) -> bool:
-        """Whether the loop's thread is running and the loop has not been stopped."""
+        """Returns whether the loop's thread is running and the loop has not been stopped."""
         return self._thread.is_alive() and not self._is_stopped
 
     def is_alive(self, within_seconds: float) -> bool:
-        """Whether the loop has handled events lately: a loop that hangs must not keep its leases."""
+        """Returns whether the loop has handled events lately: a loop that hangs must not keep its leases."""
         return time.monotonic() - self._beat < within_seconds
 
     def _turn(self) -> None:

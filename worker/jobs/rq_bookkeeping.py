@@ -135,8 +135,10 @@ class RqBookkeeping(BaseWorker):
 
     @property
     def connection_timeout(self) -> int:
-        """RQ raises its sockets' time-outs to this, some 400 s, and would wait that long for a Redis that has fallen
-        silent. They are long enough as they are for DEQUEUE_SECONDS."""
+        """Keeps the time-outs of the sockets. RQ would raise them to some 400 s, and wait that long for a silent Redis.
+
+        They are long enough as they are for DEQUEUE_SECONDS.
+        """
         return 0
 
     def handle_payload(self, message: dict[str, Any]) -> None:

@@ -19,12 +19,12 @@ class Shutdown:
 
     @property
     def is_asked(self) -> bool:
-        """Whether to take no more jobs."""
+        """Returns whether to take no more jobs."""
         return self._asked.is_set()
 
     @property
     def is_urgent(self) -> bool:
-        """Whether not to wait for the jobs that run."""
+        """Returns whether not to wait for the jobs that run."""
         return self._urgent.is_set()
 
     def ask(self) -> None:

@@ -47,7 +47,7 @@ class WaitingJob:
             self._publish(Waiting(reason=waits.reason, until=waits.until_ms, timestamp=now))
 
     def resume(self) -> None:
-        """The wait is over: the rest of the time runs on from now."""
+        """Ends the wait: the rest of the attempt's time runs on from now."""
         assert self._began is not None
         if self._deadline is not None:
             self._limit.reschedule(self._deadline + asyncio.get_running_loop().time() - self._began)

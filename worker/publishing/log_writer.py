@@ -100,12 +100,12 @@ class LogWriter:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the writer's task still runs; callable from any thread."""
+        """Returns whether the writer's task still runs; callable from any thread."""
         return self._task is not None and not self._task.done()
 
     @property
     def oldest_seconds(self) -> float:
-        """The age of the oldest event that has not been written, 0 where there is none; for any thread."""
+        """Returns the age of the oldest event that has not been written, 0 where there is none; for any thread."""
         try:
             return time.monotonic() - self._waiting[0].since
         except IndexError:

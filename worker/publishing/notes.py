@@ -63,7 +63,7 @@ class NoteWriter:
             self.say("", is_end=self._is_ended)
 
     def _sentences(self) -> str:
-        """What is pending, up to the end of its last sentence."""
+        """Returns what is pending, up to the end of its last sentence."""
         if self._is_ended:
             return self._pending
         ends = [match.end() for match in _SENTENCE_END.finditer(self._pending)]
@@ -78,7 +78,7 @@ def _ends_sentence(text: str) -> bool:
 
 
 def _shortened(text: str, *, is_cut: bool) -> str:
-    """The text on one line, its end where it is too long, with dots where something is missing."""
+    """Returns the text on one line, its end where it is too long, with dots where something is missing."""
     text = _BLANKS.sub(" ", text).strip()
     if is_cut and text:
         text += "…"

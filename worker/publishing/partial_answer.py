@@ -43,12 +43,12 @@ class PartialAnswer:
         self._scan(begin)
 
     def text(self) -> str:
-        """All that can be shown so far."""
+        """Returns all that can be shown so far."""
         self._show(_parsed(self._rest))
         return self._settled + self._shown
 
     def take_suggestions(self) -> list[tuple[int, Suggestion]]:
-        """The suggestions that have become whole since the last call, with their indexes."""
+        """Returns the suggestions that have become whole since the last call, with their indexes."""
         if not self._closed_at:
             return []
         whole, rest = self._rest[: self._closed_at], self._rest[self._closed_at :]
@@ -105,7 +105,7 @@ def _parsed(raw: str) -> Any:
 
 
 def _suggestion(item: Any) -> Suggestion | None:
-    """None for one that breaks the schema: the whole answer will be found wanting, and says so once."""
+    """Returns None for one that breaks the schema: the check of the whole answer reports it."""
     try:
         return Suggestion.model_validate(item)
     except ValidationError:
@@ -113,7 +113,7 @@ def _suggestion(item: Any) -> Suggestion | None:
 
 
 def render(answer: Any, first_number: int = 1) -> str:
-    """An answer, whole or not, as text. A longer part of the same answer gives a text with this one as its start.
+    """Renders an answer, whole or not, as text. A longer part of the answer gives a text that begins with this one.
 
     So nothing is written after a piece that may still grow, and the fields come in the order the model wrote them.
     """

@@ -58,7 +58,7 @@ class Publisher:
 
     @property
     def context(self) -> str | None:
-        """The answer's reading of the page, once a suggestion is whole."""
+        """The answer's `context`, once a suggestion is whole."""
         return self._answer.context
 
     def publish(self, event: Event) -> asyncio.Future[AttemptStatus]:

@@ -39,7 +39,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn's own, which ends by raising the signal again; here a signal is a clean end."""
+        """Replaces uvicorn's, which ends by raising the signal again; here a signal is a clean end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)

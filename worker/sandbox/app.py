@@ -56,7 +56,7 @@ def _one_model(name: str) -> dict[str, Any]:
 
 
 def create_app(options: Options) -> Starlette:
-    """The whole stand-in."""
+    """Returns the whole stand-in."""
     journal, limits = Journal(), Limits(options)
 
     async def observed(request: Request) -> Response:

@@ -14,18 +14,18 @@ _NOT_WITHOUT_THINKING = ("xhigh", "max")
 
 
 def refuse(message: str) -> RequestRefused:
-    """A 400 with this message."""
+    """Returns a 400 with this message."""
     return RequestRefused(ApiError(400, "invalid_request_error", message))
 
 
 def check_key(headers: dict[bytes, bytes]) -> None:
-    """Any key will do, none will not."""
+    """Checks that there is a key; any will do."""
     if not (headers.get(b"x-api-key") or headers.get(b"authorization")):
         raise RequestRefused(ApiError(401, "authentication_error", "x-api-key header is required"))
 
 
 def check_body(raw_body: bytes) -> JsonObject:
-    """The request body, if the API would take it."""
+    """Returns the request body, if the API would take it."""
     try:
         body = json.loads(raw_body)
     except ValueError as error:
@@ -49,7 +49,7 @@ def check_body(raw_body: bytes) -> JsonObject:
 
 
 def check_unicode(value: object) -> None:
-    """JSON can spell half a surrogate pair, which no text may hold."""
+    """Refuses halves of surrogate pairs: JSON can spell them, and no text may hold them."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -57,14 +57,14 @@ def check_unicode(value: object) -> None:
 
 
 def text_of(content: object) -> str:
-    """The text of a message or tool result, which may be a string or a list of blocks."""
+    """Returns the text of a message or tool result, which may be a string or a list of blocks."""
     if isinstance(content, str):
         return content
     return "\n".join(block.get("text", "") for block in blocks_of(content, "text"))
 
 
 def blocks_of(content: object, kind: str) -> list[JsonObject]:
-    """The blocks of one type in a message."""
+    """Returns the blocks of one type in a message."""
     if not isinstance(content, list):
         return []
     return [block for block in content if isinstance(block, dict) and block.get("type") == kind]
@@ -91,7 +91,7 @@ def _check_messages(messages: object) -> None:
 
 
 def _check_model_rules(body: JsonObject, rules: Model) -> None:
-    """What one model takes and another refuses."""
+    """Refuses what this model does not take and others may."""
     if rules.lifecycle == "retired":
         raise RequestRefused(ApiError(404, "not_found_error", f"model: {body['model']}"))
     if body["max_tokens"] > rules.max_tokens:

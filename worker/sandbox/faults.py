@@ -37,7 +37,10 @@ class Fault:
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The word as a whole, parted by blanks, hyphens or underscores; after a failing one come turn and `once`."""
+        """Returns the word as a whole, parted by blanks, hyphens or underscores.
+
+        After a failing one come turn and `once`.
+        """
         word = _pattern(self.word)
         if self.fails:
             word += (
@@ -158,7 +161,7 @@ _HABIT_PATTERNS = {habit: _whole(_pattern(habit)) for habit in HABITS}
 
 
 def scenario_of(page: str, usual: Scenario) -> Scenario:
-    """The scenario that the page asks for, with the sandbox's own where it does not."""
+    """Returns the scenario that the page asks for, with the sandbox's own where it does not."""
     found = {word: match for word, pattern in _SCENARIO_PATTERNS.items() if (match := pattern.search(page))}
     asked = usual
     if match := found.get("N tool turns"):
@@ -180,7 +183,7 @@ class Faults:
         self._spent: dict[tuple[str, str], None] = {}
 
     def pick(self, page: str, request_digest: str, stages: set[Stage], turn: int, usual: set[Stage]) -> Picks:
-        """The first word of the table for each of these stages; one that is spent no longer counts.
+        """Returns the first word of the table for each of these stages; one that is spent no longer counts.
 
         A failure happens in the turn that it names, and one that names none in a stage that is `usual` for this turn.
         """
@@ -214,7 +217,7 @@ def _with_number(fault: Fault, found: re.Match[str]) -> Fault:
 
 
 def without_words(page: str) -> str:
-    """The page without the words of the table, so that nobody searches a project for `overloaded`."""
+    """Returns the page without the words of the table, so that nobody searches a project for `overloaded`."""
     patterns = [fault.pattern for fault in FAULTS]
     for pattern in (*patterns, *_SCENARIO_PATTERNS.values(), *_HABIT_PATTERNS.values()):
         page = pattern.sub(" ", page)

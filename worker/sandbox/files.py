@@ -23,7 +23,7 @@ _ODD = ("", " ", ".", "src/", "a\x00b", "x" * 5000, "src//Checkout.tsx", "./src/
 
 
 def wants_files(body: JsonObject) -> bool:
-    """Whether the schema of the answer has `files` in its suggestions."""
+    """Returns whether the schema of the answer has `files` in its suggestions."""
     return _has_files(((body.get("output_config") or {}).get("format") or {}).get("schema"))
 
 
@@ -39,7 +39,10 @@ def _has_files(schema: Any) -> bool:
 
 
 def add_files(text: str, task: Task, *, is_lying: bool, is_half_escaped: bool = False) -> str:
-    """The answer with `files` in each of its suggestions. `is_half_escaped` spells its second half in \\u escapes."""
+    """Returns the answer with `files` in each of its suggestions.
+
+    `is_half_escaped` spells its second half in \\u escapes.
+    """
     answer = json.loads(text)
     read = [path for path in (file.path for file in files_read(task.looks)) if not path.startswith("/")]
     seen = [path for path in files_seen(task) if not path.startswith("/")]
@@ -59,7 +62,7 @@ def add_files(text: str, task: Task, *, is_lying: bool, is_half_escaped: bool = 
 
 
 def _lies(true: list[str], seen: set[str], choice: random.Random) -> list[str]:
-    """The true paths among some that are absent, outside, secret, unseen, in another case, or no path at all."""
+    """Returns the true paths among others that are absent, outside, secret, unseen, in another case, or no paths."""
     unseen = [path for path in _UNSEEN if path not in seen]
     lies = [choice.choice(kind) for kind in (_ABSENT, _OUTSIDE, _SECRET, unseen or _UNSEEN, _ODD)]
     lies += [path.swapcase() for path in true]

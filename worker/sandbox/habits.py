@@ -20,17 +20,17 @@ _TYPE = re.compile(rb'"type":"(?:ping|error)",?')
 
 
 def fenced(answer: str) -> str:
-    """The answer as some models write it when the output format did not reach them."""
+    """Returns the answer as some models write it when the output format did not reach them."""
     return f"Here are my suggestions:\n\n```json\n{answer}\n```\n"
 
 
 def ping(habits: frozenset[str]) -> bytes:
-    """A ping as this gateway sends it: nothing where it swallows them."""
+    """Returns a ping as this gateway sends it: nothing where it swallows them."""
     return b"" if "no pings" in habits else dress(PING, habits)
 
 
 def dress(data: bytes, habits: frozenset[str]) -> bytes:
-    """Some events of the real API as this gateway writes them."""
+    """Returns some events of the real API as this gateway writes them."""
     if "no pings" in habits:
         data = data.replace(PING, b"")
     if "untyped frames" in habits:
@@ -46,7 +46,7 @@ def dress(data: bytes, habits: frozenset[str]) -> bytes:
 
 
 def dress_all(frames: list[Frame], habits: frozenset[str]) -> list[Frame]:
-    """A whole stream as this gateway writes it."""
+    """Returns a whole stream as this gateway writes it."""
     if not habits:
         return frames
     dressed = [Frame(dress(frame.data, habits), frame.is_text) for frame in frames]

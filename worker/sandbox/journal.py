@@ -58,12 +58,12 @@ class Exchange:
             self.outcome, self.ended_us = outcome, now_us()
 
     def pieces(self) -> list[tuple[int, str]]:
-        """The pieces of text written so far, each with when, in microseconds since the epoch."""
+        """Returns the pieces of text written so far, each with when, in microseconds since the epoch."""
         cut = range(0, len(self.text), self.chars)
         return [(at, self.text[i : i + self.chars]) for at, i in zip(self._written_us, cut, strict=False)]
 
     def as_json(self) -> dict[str, Any]:
-        """The exchange as `GET /sandbox/requests` shows it: `…At` in milliseconds, `…Us` in microseconds."""
+        """Returns the exchange as `GET /sandbox/requests` shows it: `…At` in milliseconds, `…Us` in microseconds."""
         first_text_us = self._written_us[0] if self.text and self._written_us else None
         try:
             body = json.loads(self.raw_body)
@@ -117,7 +117,7 @@ class Journal:
             self._trim()
 
     def find(self, exchange_id: str) -> Exchange | None:
-        """The exchange of this id, where it has not been forgotten."""
+        """Returns the exchange of this id, where it has not been forgotten."""
         return next((exchange for exchange in self.exchanges if exchange.id == exchange_id), None)
 
     def clear(self) -> None:

@@ -29,11 +29,11 @@ class Bucket:
         self._at = now
 
     def wait_seconds(self, need: float) -> float:
-        """How long until there is enough; a need above the whole bucket waits until it is full."""
+        """Returns how long until there is enough; a need above the whole bucket waits until it is full."""
         return max(0.0, (min(need, self.burst) - self.level) * 60 / self.per_minute)
 
     def headers(self, name: str) -> dict[str, str]:
-        """The three headers of this limit."""
+        """Returns the three headers of this limit."""
         left = max(0, int(self.level))
         if self.per_minute >= _ROUNDED_FROM:
             left = round(left, -3)
@@ -89,7 +89,7 @@ class Limits:
         self._of(model)["output-tokens"].level -= tokens
 
     def headers(self, model: str | None) -> dict[str, str]:
-        """The headers of a response about this model; none where they are stripped."""
+        """Returns the headers of a response about this model; none where they are stripped."""
         if model is None or self._options.strip_limit_headers:
             return {}
         buckets, now = self._of(model), time.monotonic()

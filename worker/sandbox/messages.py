@@ -103,7 +103,7 @@ class Messages:
         return picks
 
     def _turn(self, task: Task, body: JsonObject, picks: Picks, scenario: Scenario) -> Turn:
-        """What the model says now. Adds to the picks what goes wrong in it."""
+        """Returns what the model says now. Adds to the picks what goes wrong in it."""
         look = script.next_look(task, body, scenario)
         if "request" in picks:  # it will be silent, and spends no other word
             return look or Turn(())
@@ -121,7 +121,7 @@ class Messages:
         return self._thought(task, body, picks, turn, is_answer=look is None)
 
     def _thought(self, task: Task, body: JsonObject, picks: Picks, turn: Turn, *, is_answer: bool) -> Turn:
-        """The turn with what the model thinks, or says, before it."""
+        """Returns the turn with what the model thinks, or says, before it."""
         option = "always" if "think" in picks else self._options.thinking
         asked = thinking.wanted(body, option)
         said = "" if is_answer else script.update(task.turn)
@@ -153,7 +153,7 @@ class Messages:
 
 
 def _has(part: object, field: str) -> bool:
-    """Whether the field is anywhere in the request."""
+    """Returns whether the field is anywhere in the request."""
     if isinstance(part, list):
         return any(_has(item, field) for item in part)
     return isinstance(part, dict) and (bool(part.get(field)) or any(_has(item, field) for item in part.values()))

@@ -87,13 +87,16 @@ _FIRST_CURRENT = (4, 7)
 
 
 def find(name: str) -> Model | None:
-    """The model of this name, or of this alias: the name without its date."""
+    """Returns the model of this name, or of this alias: the name without its date."""
     aliases = (model for model in MODELS.values() if _ALIAS_DATE.sub("", model.id) == name)
     return MODELS.get(name) or next(aliases, None)
 
 
 def rules_for(name: str) -> Model:
-    """The rules of a request's model; one that is not listed is taken by its version, or has those of the sandbox."""
+    """Returns the rules of a request's model.
+
+    One that is not listed is taken by its version, or has those of the sandbox.
+    """
     if known := find(name):
         return known
     found = _VERSION.match(name)
@@ -107,7 +110,7 @@ def rules_for(name: str) -> Model:
 
 
 def described(model: Model) -> dict[str, Any]:
-    """The model as the Models API tells of it."""
+    """Returns the model as the Models API tells of it."""
     return {
         "type": "model",
         "id": model.id,

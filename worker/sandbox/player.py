@@ -43,18 +43,18 @@ class Reply:
 
     @property
     def fault(self) -> str | None:
-        """What goes wrong in the middle of it."""
+        """Returns what goes wrong in the middle of it."""
         return self.picks["stream"].word if "stream" in self.picks else None
 
     def breaks_at(self, count: int) -> int | None:
-        """The number of the frame, of so many, before which it goes wrong."""
+        """Returns the number of the frame, of so many, before which it goes wrong."""
         if self.fault is None:
             return None
         share = share_before(self.turn, 4) if self.fault == "stall after three" else _BREAKS_AT[self.fault]
         return int(count * share)
 
     def all_frames(self) -> list[Frame]:
-        """The whole stream, as the gateway in between writes it."""
+        """Returns the whole stream, as the gateway in between writes it."""
         chars = min(self.chars, _MOST_CHARS_WHEN_BREAKING) if self.fault else self.chars
         style = Style(chars, "whole input" in self.habits, "no usage" in self.habits)
         written = frames(self.exchange.id, self.exchange.model or "", self.turn, self.usage, style)
@@ -64,12 +64,12 @@ class Reply:
 
 
 def new_request_id() -> str:
-    """What the `request-id` header of a response names."""
+    """Returns what the `request-id` header of a response names."""
     return f"req_sandbox_{uuid4().hex[:20]}"
 
 
 def error_response(error: ApiError, more_headers: dict[str, str] | None = None) -> Response:
-    """The error as the API, or a proxy before it, answers it before a stream."""
+    """Returns the error as the API, or a proxy before it, answers it before a stream."""
     if not error.type:
         return HTMLResponse(error.message, error.status)
     request_id = new_request_id()
@@ -104,7 +104,7 @@ async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> No
 
 
 async def respond(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-    """The same without a stream: it takes as long, and arrives in one piece."""
+    """Answers without a stream: it takes as long, and arrives in one piece."""
     exchange, fault = reply.exchange, reply.picks.get("stream")
     ticks = len(reply.all_frames())
     seconds = (reply.breaks_at(ticks) or ticks) * reply.interval + reply.ponder_seconds

@@ -70,13 +70,13 @@ class File:
     defines: str | None
 
     def describe(self) -> str:
-        """The file as the answer names it."""
+        """Returns the file as the answer names it."""
         defines = f", defines `{self.defines}`" if self.defines else ""
         return f"`{short_path(self.path)}` ({self.lines} line{'s' if self.lines != 1 else ''}{defines})"
 
 
 def files_read(looks: tuple[Look, ...]) -> list[File]:
-    """The files that were really read."""
+    """Returns the files that were really read."""
     files = []
     for look in looks:
         path = next((str(value) for value in look.input.values() if isinstance(value, str)), "")
@@ -87,7 +87,7 @@ def files_read(looks: tuple[Look, ...]) -> list[File]:
 
 
 def files_seen(task: Task) -> list[str]:
-    """The files the searches have shown, the likeliest first."""
+    """Returns the files that searches have shown, the likeliest first."""
     hits: dict[str, int] = {}
     for look in task.looks:
         if look.tool in ("Glob", "Grep") and not look.is_error:
@@ -101,7 +101,7 @@ def files_seen(task: Task) -> list[str]:
 
 
 def is_named(task: Task) -> bool:
-    """Whether a search for the page's own name found anything, so that the files seen are about it."""
+    """Returns whether a search for the page's own name found anything, so that the files seen are about it."""
     return any(
         word in value.lower() and not look.is_error and _has_paths(look.result)
         for look in task.looks
@@ -115,7 +115,7 @@ def _has_paths(result: str) -> bool:
 
 
 def short_path(path: str) -> str:
-    """The path as a person would name it: of an absolute one the last three parts."""
+    """Returns the path as a person would name it: of an absolute one the last three parts."""
     return "/".join(PurePosixPath(path).parts[-3:]) if path.startswith("/") else path.removeprefix("./")
 
 

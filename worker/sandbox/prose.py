@@ -50,7 +50,7 @@ def compose(
     *,
     has_all_ideas: bool = False,
 ) -> str:
-    """The answer's JSON; the same request always gets the same one, another request another one."""
+    """Returns the answer's JSON; the same request always gets the same one, another request another one."""
     seed = int(task.digest[:8], 16)
     paths = [short_path(path) for path in [file.path for file in read] + seen[:3]]
     places = [f"`{path}`" for path in dict.fromkeys(paths)] or ["its code"]
@@ -68,7 +68,7 @@ def compose(
 
 
 def nasty_answer(task: Task) -> str:
-    """An answer of characters that clients get wrong, half of them written as \\u escapes."""
+    """Returns an answer of characters that clients get wrong, half of them written as \\u escapes."""
     raw = _dump({"context": f"Sandbox: {task.page} {NASTY[0]}", "suggestions": [_nasty(1), _nasty(2)]})
     escaped = json.dumps([_nasty(3), _nasty(4)])  # beyond the BMP these are surrogate pairs
     return raw[:-2] + "," + escaped[1:] + "}"

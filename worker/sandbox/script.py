@@ -32,12 +32,12 @@ _CHARS_A_TOKEN = 4
 
 
 def update(number: int) -> str:
-    """What the model says before the tools of its turn of this number."""
+    """Returns what the model says before the tools of its turn of this number."""
     return _UPDATES[min(number, len(_UPDATES)) - 1]
 
 
 def next_look(task: Task, body: JsonObject, scenario: Scenario) -> Turn | None:
-    """The tools the model uses before it goes on, or nothing when it is time to write."""
+    """Returns the tools that the model uses before it goes on, or nothing when it is time to write."""
     if (body.get("tool_choice") or {}).get("type") == "none":
         return None
     tools: list[JsonObject] = body.get("tools") or []
@@ -68,13 +68,13 @@ def _usual_look(task: Task, offered: dict[str, JsonObject]) -> Turn | None:
 
 
 def _scripted_look(task: Task, offered: dict[str, JsonObject], calls: int) -> Turn | None:
-    """So many calls of the endless list of what could be looked at, from where the conversation has come to."""
+    """Returns so many calls of the endless list of what could be looked at, from where the conversation has come to."""
     done = len(task.looks)
     return _looking(*islice(_endless_looks(task, offered), done, done + calls))
 
 
 def _endless_looks(task: Task, offered: dict[str, JsonObject]) -> Any:
-    """First as usual, then every file that was seen, over and over; without any file, one search after the other."""
+    """Yields the usual calls, then every file that was seen, over and over; without any file, ever new searches."""
     if "Glob" in offered:
         yield _call(offered, "Glob", _file_patterns(task)[0])
     if "Grep" in offered:
@@ -94,7 +94,7 @@ def _endless_looks(task: Task, offered: dict[str, JsonObject]) -> Any:
 
 
 def answer(task: Task, body: JsonObject, picks: Picks, scenario: Scenario, answer_chars: int | None) -> Turn:
-    """The answering turn: suggestions as JSON, or whatever the request's words make of it."""
+    """Returns the answering turn: suggestions as JSON, or whatever the request's words make of it."""
     text_fault = picks["text"].word if "text" in picks else None
     ending = picks["ending"].word if "ending" in picks else None
     stops_after_three = "cut after three" in (ending or "") or _stalls_after_three(picks)
@@ -114,7 +114,7 @@ def answer(task: Task, body: JsonObject, picks: Picks, scenario: Scenario, answe
 
 
 def spoil_call(turn: Turn, fault: str) -> Turn:
-    """The turn with its first tool call made wrong."""
+    """Returns the turn with its first tool call made wrong."""
     blocks = list(turn.blocks)
     at = next((number for number, block in enumerate(blocks) if isinstance(block, ToolCall)), None)
     if at is None:
@@ -127,7 +127,7 @@ def spoil_call(turn: Turn, fault: str) -> Turn:
 
 
 def share_before(turn: Turn, suggestion: int) -> float:
-    """How much of the turn's text comes before the middle of this suggestion, as a share of it."""
+    """Returns how much of the turn's text comes before the middle of this suggestion, as a share of it."""
     text = next((block.text for block in turn.blocks if isinstance(block, Text)), "")
     return _cut(text, suggestion) / max(1, len(text))
 
@@ -156,7 +156,7 @@ def _spoiled(text: str, ending: str) -> Turn:
 
 
 def _cut(text: str, suggestion: int) -> int:
-    """Where the middle of this suggestion is: half-way between the titles of it and of the next."""
+    """Returns where the middle of this suggestion is: half-way between the titles of it and of the next."""
     starts = [found.start() for found in re.finditer(r'\{"title":', text)] + [len(text)]
     if suggestion >= len(starts):
         return int(len(text) * _CUT_SHARE)
@@ -175,7 +175,7 @@ def _call(offered: dict[str, JsonObject], tool: str, value: str) -> ToolCall:
 
 
 def _property(schema: dict[str, Any], usual_name: str) -> str:
-    """The name this tool gives to its argument; its schema has the last word."""
+    """Returns the name this tool gives to its argument; its schema has the last word."""
     properties = schema.get("properties") or {}
     if usual_name in properties or not properties:
         return usual_name

@@ -46,12 +46,12 @@ class Task:
 
     @cached_property
     def digest(self) -> str:
-        """The same for the same request, whenever it is made."""
+        """Returns a number that is the same for the same request, whenever it is made."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     @cached_property
     def keyword(self) -> str | None:
-        """The word of the page's name most worth searching the project for."""
+        """Returns the word of the page's name most worth searching the project for."""
         words = _WORD.findall(_CAMEL.sub(" ", without_words(self.page)))
         telling = [word for word in words if not _EVERYDAY.fullmatch(word) and (len(word) > 2 or not word.isascii())]
         return max(telling, key=len, default=None)

@@ -30,12 +30,12 @@ class Wanted:
 
     @property
     def holds_updates(self) -> bool:
-        """Whether what the model says between tools comes inside thinking blocks."""
+        """Returns whether what the model says between tools comes inside thinking blocks."""
         return self.type is not None
 
 
 def wanted(body: JsonObject, option: str) -> Wanted:
-    """What this request asks for, with the model's own defaults."""
+    """Returns what this request asks for, with the model's own defaults."""
     rules = rules_for(body["model"])
     given = body.get("thinking") or {}
     kind = given.get("type")
@@ -48,7 +48,7 @@ def wanted(body: JsonObject, option: str) -> Wanted:
 
 
 def with_thinking(turn: Turn, asked: Wanted, body: JsonObject, update: str, number: int) -> Turn:
-    """The turn with its thinking block in front. `update` is what the model says before its tools."""
+    """Returns the turn with its thinking block in front. `update` is what the model says before its tools."""
     if asked.type is None or (asked.type == "between_tools" and not update):
         return turn
     thought = "" if asked.type == "between_tools" else _THOUGHTS[min(number, len(_THOUGHTS)) - 1]
@@ -95,7 +95,7 @@ def _mark(signature: str) -> str:
 
 
 def _signature(body: JsonObject, before: list[JsonObject], text: str) -> str:
-    """Of the model, the conversation before the block, and the block itself."""
+    """Signs the model, the conversation before the block, and the block itself."""
     asked = body.get("thinking") or {}
     # With `between_tools` the effort may not change within a conversation.
     effort = (body.get("output_config") or {}).get("effort") if asked.get("type") == "between_tools" else None
@@ -105,7 +105,7 @@ def _signature(body: JsonObject, before: list[JsonObject], text: str) -> str:
 
 
 def _unmarked(messages: list[JsonObject]) -> list[JsonObject]:
-    """The messages without their cache marks, which may move from request to request."""
+    """Returns the messages without their cache marks, which may move from request to request."""
 
     def plain(block: object) -> object:
         return {k: v for k, v in block.items() if k != "cache_control"} if isinstance(block, dict) else block

@@ -35,13 +35,13 @@ class PromptCache:
         self._used_at: dict[bytes, float] = {}
 
     def usage(self, body: JsonObject) -> dict[str, int]:
-        """The input side of `usage`, for a request that is answered: it writes what it marks."""
+        """Returns the input side of `usage`, for a request that is answered: it writes what it marks."""
         usage, written = self.measure(body)
         self.keep(written)
         return usage
 
     def measure(self, body: JsonObject) -> tuple[dict[str, int], list[bytes]]:
-        """The input side of `usage`, and what would be kept of it."""
+        """Returns the input side of `usage`, and what would be kept of it."""
         blocks = _blocks(body)
         ends = [number for number, block in enumerate(blocks) if block.is_marked]
         sums = [0]
@@ -66,7 +66,7 @@ class PromptCache:
             del self._used_at[next(iter(self._used_at))]
 
     def _longest(self, blocks: list[_Block], end: int) -> int:
-        """The last block of the longest prefix that is in the cache; -1 where none is."""
+        """Returns the last block of the longest prefix that is in the cache; -1 where none is."""
         oldest = time.monotonic() - _LIFETIME_SECONDS
         for number in range(end, max(-1, end - _LOOK_BACK_BLOCKS), -1):
             if self._used_at.get(blocks[number].digest, oldest) > oldest:
@@ -75,7 +75,7 @@ class PromptCache:
 
 
 def _blocks(body: JsonObject) -> list[_Block]:
-    """The prompt in the order in which it is cached."""
+    """Returns the prompt in the order in which it is cached."""
     system = body.get("system") or []
     parts: list[object] = [*(body.get("tools") or [])]
     parts += [{"type": "text", "text": system}] if isinstance(system, str) else system

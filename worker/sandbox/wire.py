@@ -25,7 +25,7 @@ class ApiError:
     error_code: str | None = None
 
     def body(self, request_id: str | None = None) -> JsonObject:
-        """The error's JSON, the same in a response and in an `error` event."""
+        """Returns the error's JSON, the same in a response and in an `error` event."""
         error: JsonObject = {"type": self.type, "message": self.message}
         if self.error_code:
             error["details"] = {"error_code": self.error_code}
@@ -79,12 +79,12 @@ class Turn:
     mixed_escapes: bool = False  # every other delta escapes all that is not ASCII
 
     def output_tokens(self) -> int:
-        """A plausible count: four characters a token, thinking included whether it is shown or not."""
+        """Returns a plausible count: four characters a token, thinking included whether it is shown or not."""
         written = sum(len(_payload(block)) for block in self.blocks if not isinstance(block, Thinking))
         return max(1, written // 4 + self.thinking_tokens())
 
     def thinking_tokens(self) -> int:
-        """How many of them were thinking."""
+        """Returns how many of them were thinking."""
         return sum(block.thought_chars for block in self.blocks if isinstance(block, Thinking)) // 4
 
 
@@ -115,7 +115,7 @@ def event(payload: JsonObject) -> bytes:
 
 
 def message(message_id: str, model: str, turn: Turn, usage: dict[str, int]) -> JsonObject:
-    """The whole response of a request that did not ask for a stream."""
+    """Returns the whole response of a request that did not ask for a stream."""
     return {
         "id": message_id,
         "type": "message",
@@ -130,7 +130,7 @@ def message(message_id: str, model: str, turn: Turn, usage: dict[str, int]) -> J
 
 
 def frames(message_id: str, model: str, turn: Turn, usage: dict[str, int], style: Style) -> list[Frame]:
-    """The stream cut into what is written at each tick: so many characters and the events around them."""
+    """Returns the stream cut into what is written at each tick: so many characters and the events around them."""
     empty = Turn(blocks=(), stop_reason="")
     opening = message(message_id, model, empty, usage) | {"stop_reason": None}
     opening["usage"] = {**usage, "output_tokens": 1}
@@ -179,7 +179,7 @@ def _block_frames(index: int, block: Block, style: Style, mixed_escapes: bool) -
 
 
 def _thinking_frames(index: int, block: Thinking, chars: int) -> Iterator[Frame]:
-    """The start, what is shown of it, a tick for each piece that is not shown, and the signature at its end."""
+    """Returns the start, what is shown of it, a tick for each piece that is not shown, and the signature at its end."""
 
     def delta(kind: str, field: str, value: str) -> bytes:
         return event({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: value}})

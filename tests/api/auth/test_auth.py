@@ -256,7 +256,7 @@ def test_known_keys_outlast_a_key_server_that_goes_down(
 
 
 def drip(handler: BaseHTTPRequestHandler, seconds: float = 8) -> None:
-    """A byte at a time, each well within any time-out of a single read."""
+    """Sends a byte at a time, each well within any time-out of a single read."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(int(seconds * 20)):

@@ -56,7 +56,7 @@ class Recorder:
 
 
 def entry(attempt: int, sequence: int, name: str = "tool") -> Entry:
-    """One of an attempt: `started` first, else a tool's use, or a final event by name."""
+    """Builds an entry of an attempt: `started` first, else a tool's use, or a final event by name."""
     data = {
         "started": b'{"attempt":1,"model":"m","agent":"a","cause":null,"timestamp":0}',
         "tool": b'{"name":"Read","input":{},"timestamp":0}',
@@ -127,6 +127,6 @@ class PlainStore:
 
 
 def a_hub(store: object = None, channel: SilentChannel | None = None) -> Hub:
-    """A hub whose channel says nothing by itself."""
+    """Returns a hub whose channel says nothing by itself."""
     store = store or TalkativeStore(entry(1, 1))
     return Hub(cast(JobStore, store), channel or SilentChannel(), keepalive_seconds=600)

@@ -204,7 +204,7 @@ class World:
         self.finish_reading(self.reading())
 
     def reading(self) -> Snapshot:
-        """As read.lua answers: from the cursor on where it is of the current attempt, else all of that attempt."""
+        """Reads as read.lua does: from the cursor on where it is of the current attempt, else all of that attempt."""
         there = self.entries[: self.written]
         cursor = self.feed.last_id
         current = [e for e in there if e.id.attempt == there[-1].id.attempt]
@@ -214,7 +214,7 @@ class World:
         return snapshot(current, status=JobStatus.FAILED if is_final else JobStatus.IN_PROGRESS)
 
     def finish_reading(self, seen: Snapshot) -> None:
-        """What the hub does with a reading: it reads on while something is missing."""
+        """Does what the hub does with a reading: it reads on while something is missing."""
         self.feed.catch_up(seen)
         while self.feed.has_hole:
             self.feed.catch_up(self.reading())
@@ -250,7 +250,7 @@ class World:
         self.viewers.append((viewer, cursor))
 
     def settle(self) -> None:
-        """All is written, and the last keep-alive has had the log read again."""
+        """Writes all that is left, and has the log read again as the last keep-alive does."""
         self.written = len(self.entries)
         self.finish_reading(self.reading())
 
@@ -297,7 +297,7 @@ def folded(log: Log, job: Transcript) -> Transcript:
 
 
 def is_next(log: Log, before: EventId, after: EventId) -> bool:
-    """Nothing was left out between the two but deltas that `after` bears, or the rest of an attempt given up."""
+    """Whether nothing was left out between the two but deltas that `after` bears, or a rest of an attempt given up."""
     if after.attempt != before.attempt:
         return after.sequence == 1
     names = [event.event for event_id, event in log if before < event_id <= after]

@@ -58,7 +58,7 @@ class Process:
 
 
 def at_time(entry: Entry, at: int) -> Entry:
-    """The same event of another time."""
+    """Returns the same event of another time."""
     return entry._replace(data=entry.data.replace(b'"timestamp":0', b'"timestamp":%d' % at))
 
 

@@ -23,7 +23,7 @@ one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
 
 
 def read(pieces: list[bytes]) -> list[ServerSentEvent]:
-    """What httpx-sse makes of a response that arrives in these pieces."""
+    """Returns what httpx-sse makes of a response that arrives in these pieces."""
 
     def arriving() -> Iterator[bytes]:
         yield from pieces
@@ -33,13 +33,13 @@ def read(pieces: list[bytes]) -> list[ServerSentEvent]:
 
 
 def cut(data: st.DataObject, whole: bytes) -> list[bytes]:
-    """In the middle of lines and of characters too."""
+    """Cuts the bytes in the middle of lines and of characters too."""
     admission = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
     return [whole[start:end] for start, end in zip([0, *admission], [*admission, len(whole)], strict=True)]
 
 
 def unchunked(chunks: bytes) -> bytes:
-    """The body, as the standard library's HTTP client reads it."""
+    """Returns the body, as the standard library's HTTP client reads it."""
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
 
     class Wire:

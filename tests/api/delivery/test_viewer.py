@@ -24,7 +24,7 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def twin(sock: socket.socket) -> stdlib_socket:
-    """The same socket as the standard library has it; the fixture closes the other one."""
+    """Returns the same socket as the standard library has it; the fixture closes the other one."""
     raw = stdlib_socket(fileno=sock.dup().detach())
     raw.setblocking(False)
     return raw

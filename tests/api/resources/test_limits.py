@@ -20,7 +20,7 @@ AGENT = "/api/feature-planner/suggestion-agent"
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A web process that gives requests little time and takes few connections."""
+    """Provides a web process that gives requests little time and takes few connections."""
     with stack(tmp_path_factory.mktemp("stack")) as it:
         it.start_web(REQUEST_SECONDS=str(REQUEST_SECONDS), MAX_CONNECTIONS="3", CORS_ORIGINS=ORIGIN)
         yield it
@@ -31,7 +31,7 @@ def connect(stack: Stack) -> socket.socket:
 
 
 def rest_of(sock: socket.socket) -> bytes:
-    """What comes until the server hangs up."""
+    """Returns what comes until the server hangs up."""
     received = b""
     try:
         while piece := sock.recv(65536):
@@ -65,7 +65,7 @@ def trickle(sock: socket.socket, data: bytes) -> bytes:
 
 
 def open_stream(stack: Stack, name: str, job_id: str) -> socket.socket:
-    """A connection with a stream."""
+    """Returns a connection with a stream."""
     sock = connect(stack)
     credential = f"Authorization: Bearer {token(name)}\r\nAccept: text/event-stream\r\n"
     sock.sendall(f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: localhost\r\n{credential}\r\n".encode())

@@ -20,7 +20,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Two web processes behind one port, a worker and the sandbox."""
+    """Provides two web processes behind one port, a worker and the sandbox."""
     metrics_port = free_port()
     with stack(tmp_path_factory.mktemp("stack"), LOG_FORMAT="json", METRICS_PORT=str(metrics_port)) as it:
         it.start_sandbox(chars=60)
@@ -41,7 +41,7 @@ def scraped(port: int) -> Samples:
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
-    """A metric without labels has to be there; one with labels is 0 until there is something to count."""
+    """Reads a metric. One without labels has to be there; one with labels is 0 until there is something to count."""
     return samples.get((name, frozenset(labels.items())), 0.0) if labels else samples[(name, frozenset())]
 
 
@@ -54,14 +54,14 @@ def of_worker(stack: Stack, name: str, **labels: str) -> float:
 
 
 def lines(process: Process, **fields: Any) -> list[dict[str, Any]]:
-    """The lines of the log that have these fields."""
+    """Returns the lines of the log that have these fields."""
     parsed = [json.loads(line) for line in list(process.lines) if line.startswith("{")]
     return [line for line in parsed if fields.items() <= line.items()]
 
 
 @pytest.fixture(scope="module")
 def job_id(busy: Stack) -> str:
-    """A job that was watched to its end, asked for with a request id."""
+    """Provides a job that was watched to its end, asked for with a request id."""
     person = Person(busy)
     job_id = person.ask(headers={"X-Request-ID": "asked-once"})
     seen = person.watch(job_id)

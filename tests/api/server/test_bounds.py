@@ -241,7 +241,7 @@ def test_the_connection_that_was_idle_for_longest_makes_room_for_a_new_one(
 
 
 def answers(sock: socket.socket) -> bool:
-    """Whether a request is answered; reads the whole answer, whose head and body may come apart."""
+    """Returns whether a request is answered; reads the whole answer, whose head and body may come apart."""
     sock.sendall(head("GET /healthz"))
     answer = b""
     while not answer.endswith(b"}") and (piece := sock.recv(65536)):

@@ -37,7 +37,7 @@ def web(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 
 
 def edges(*values: str) -> st.SearchStrategy[bytes]:
-    """One of these texts, or any other, as bytes of a header or a path."""
+    """Draws one of these texts, or any other, as bytes of a header or a path."""
     return (st.sampled_from(values) | st.text(max_size=30)).map(lambda text: text.encode("utf-8", "surrogatepass"))
 
 
@@ -108,7 +108,7 @@ def requests(draw: st.DrawFn, credential: bytes) -> bytes:
 
 
 def exchange(web: Stack, request: bytes) -> bytes:
-    """What comes back; of a stream its first events."""
+    """Returns what comes back; of a stream its first events."""
     received = b""
     with connect(web) as sock:
         try:
@@ -136,7 +136,7 @@ def is_fine(answer: bytes) -> bool:
 
 @pytest.fixture(scope="module")
 def credential(web: Stack) -> bytes:
-    """The header of one who is signed in: the demo's cookie where the page gives one, else a token."""
+    """Provides the header of one who is signed in: the demo's cookie where the page gives one, else a token."""
     page = exchange(web, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     if cookie := page.partition(b"Set-Cookie: ")[2].partition(b";")[0]:
         return b"Cookie: " + cookie
@@ -154,7 +154,7 @@ def test_any_request_gets_an_answer_that_fits_and_leaves_no_traceback(web: Stack
 
 
 def status_of(web: Stack, name: str, count: int, length: int) -> int:
-    """The answer to a request with so many headers of that name, each of that length."""
+    """Returns the answer to a request with so many headers of that name, each of that length."""
     fields = b"%s: %s\r\n" % (name.encode(), b"x" * length) * count
     answer = exchange(web, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields + b"\r\n")
     return int(answer.split(b" ")[1])

@@ -63,7 +63,7 @@ def as_view(job: Transcript) -> JobView:
 
 
 def from_view(wire: str) -> Transcript:
-    """What a client makes of the job as JSON before it goes on with the stream."""
+    """Returns what a client makes of the job as JSON before it goes on with the stream."""
     view = JobView.model_validate_json(wire)
     return Transcript(
         status=view.status,

@@ -28,7 +28,7 @@ AGENT_STRINGS = {"name": (3, 100), "role": (5, 100), "focus": (10, 500), "system
 
 
 def wrong(kind: type[Body], body: object) -> set[str]:
-    """The fields that break their rules."""
+    """Returns the fields that break their rules."""
     with pytest.raises(ValidationError) as refused:
         kind.model_validate(body)
     return {".".join(map(str, problem["loc"])) for problem in refused.value.errors(include_url=False)}

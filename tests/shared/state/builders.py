@@ -46,7 +46,7 @@ def started(store: JobStore, job_id: str, holder: str = "w1", execution: str = "
 
 
 def running_job(store: JobStore, holder: str = "w1") -> str:
-    """A job that a worker has taken, as RQ does it, and begun."""
+    """Returns a job that a worker has taken, as RQ does it, and begun."""
     job_id = new_job(store)
     assert take(store) == job_id
     started(store, job_id, holder, execute(store, job_id, holder))
@@ -61,7 +61,7 @@ def take(store: JobStore) -> str:
 
 
 def execute(store: JobStore, job_id: str, holder: str) -> str:
-    """What RQ's worker notes when it begins; answers the execution's name."""
+    """Returns what RQ's worker notes when it begins; answers the execution's name."""
     job = Job.fetch(job_id, connection=store.redis, serializer=store.queue.queue.serializer)
     with store.redis.pipeline() as pipeline:
         execution = Execution.create(job, 7200, pipeline, worker_name=holder)
@@ -71,7 +71,7 @@ def execute(store: JobStore, job_id: str, holder: str) -> str:
 
 
 def append(store: JobStore, job_id: str, sequence: int, **more: Any) -> str:
-    """The answer of append.lua to an event of attempt 1, a delta unless told otherwise."""
+    """Returns the answer of append.lua to an event of attempt 1, a delta unless told otherwise."""
     name = more.get("name", "delta")
     status = FINALS.get(name, "")
     event = Append(
@@ -118,7 +118,7 @@ def queue_of(store: JobStore) -> list[str]:
 
 
 def lapse(store: JobStore, *job_ids: str) -> None:
-    """The leases of these jobs have run out."""
+    """Lets the leases of these jobs run out."""
     seconds, _ = store.redis.time()
     store.redis.zadd(keys.LEASES, dict.fromkeys(job_ids, seconds * 1000 - 1))
 
@@ -134,7 +134,7 @@ def requeue_lapsed(store: JobStore, job_id: str) -> RequeueOutcome:
 
 
 def attempt_of(job_id: str, number: int = 1, **fields: Any) -> Attempt:
-    """An attempt as its worker knows it; what is not given is as in the first attempt that `started` begins."""
+    """Returns an attempt as its worker knows it; what is not given is as in the first attempt that `started` begins."""
     given = {"cause": None, "failures": 0, "user_id": "alice", "input": INPUT, "usage": TokenUsage()}
     return Attempt(job_id, number, **{**given, "execution": f"{job_id}:w1", **fields})
 
@@ -154,7 +154,7 @@ def everything(redis: Redis) -> dict[bytes, object]:
 
 
 def rq_keys(redis: Redis) -> set[str]:
-    """What RQ keeps beside the name of the queue."""
+    """Returns what RQ keeps beside the name of the queue."""
     return {key.decode() for key in redis.scan_iter("rq:*")} - {"rq:queues"}
 
 

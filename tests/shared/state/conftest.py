@@ -17,7 +17,7 @@ def make(redis: Redis, api_settings: ApiSettingsFactory) -> Make:
 
 @pytest.fixture
 def store(make: Make, redis: Redis) -> Iterator[JobStore]:
-    """A store; whatever happened, no key of a job may be left that never goes away."""
+    """Provides a store; whatever happened, no key of a job may be left that never goes away."""
     yield make()
     for key in redis.scan_iter("suggestion:*"):
         assert redis.pttl(key) > 0, key

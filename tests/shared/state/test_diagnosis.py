@@ -20,7 +20,7 @@ QUOTED = "hunter2%40hunter2"
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis with a password, and a user who may do nothing."""
+    """Provides a Redis with a password, and a user who may do nothing."""
     server = start_redis(free_port(), tmp_path_factory.mktemp("redis"))
     with Redis(port=server.port) as redis:
         redis.execute_command("ACL", "SETUSER", "nobody", "on", ">hunter2", "-@all")
@@ -31,7 +31,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def wrong(url: str) -> tuple[str, bool]:
-    """What is said about that address, which holds nothing that is secret."""
+    """Returns what is said about that address, which holds nothing that is secret."""
     found = diagnosis.probe(url, timeout_seconds=1)
     assert found is not None
     said = diagnosis.describe(url, found)

@@ -49,13 +49,13 @@ class Gate:
     async def ask(
         self, at: float, job: str = "job", created: int = 0, tokens: int = 100, request: str = ""
     ) -> Delay | str:
-        """The request's id where it may go."""
+        """Returns the request's id where it may go."""
         name = request or f"{job}:{next(self._numbers)}"
         wait = await self.store.ask(MODEL, name, job, created, tokens, now_ms=START_MS + round(at * 1000))
         return wait or name
 
     async def report(self, at: float, request: Delay | str, report: Report, job: str = "job") -> float:
-        """When the gate opens, in seconds; 0 where it is open."""
+        """Returns when the gate opens, in seconds; 0 where it is open."""
         assert isinstance(request, str)
         now = START_MS + round(at * 1000)
         opens = await self.store.report(MODEL, request, job, report, now_ms=now)
@@ -265,7 +265,7 @@ class Load:
 
     @property
     def least_seconds(self) -> float:
-        """What the limits themselves take."""
+        """Returns what the limits themselves take."""
         count = len(self.arrivals) * self.turns
         by_requests = (count - self.requests[1]) * 60 / self.requests[0]
         by_tokens = (count * self.turn_tokens - self.tokens[1]) * 60 / self.tokens[0]

@@ -152,7 +152,10 @@ def test_a_refusal_that_another_server_would_repeat_keeps_the_connection(redis_s
 
 @pytest.fixture
 def sentinel(servers: tuple[RedisServer, RedisServer], tmp_path: Path) -> Iterator[str]:
-    """A Sentinel that watches the first server; the second is its replica. The address by which it is asked."""
+    """Provides a Sentinel that watches the first server; the second is its replica.
+
+    The address by which it is asked.
+    """
     old, new = servers
     demote(new, old)
     port, folder = free_port(), tmp_path / "sentinel"

@@ -122,7 +122,7 @@ def test_attempts_in_all_are_counted_whatever_their_numbers(older: OlderData) ->
 
 
 def put_back(redis: Redis, kept: dict[str, Any]) -> None:
-    """Data that is exchanged under a server which does not restart."""
+    """Exchanges the data under a server which does not restart."""
     for key, data in kept.items():
         redis.delete(key)
         if data is not None:

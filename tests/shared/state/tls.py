@@ -40,7 +40,7 @@ def write_certificate(folder: Path, name: str, *, days: int = 30) -> Path:
 
 @contextmanager
 def tls_in_front_of(port: int, certificate: Path, *, client_ca: Path | None = None) -> Iterator[int]:
-    """A server that speaks TLS and passes everything on to that port of this host; its own port."""
+    """Yields a server that speaks TLS and passes everything on to that port of this host; its own port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     if client_ca:
@@ -60,7 +60,7 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 
 def _serve(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    """One connection: what the client sends goes on, and each answer goes back; enough for asking one by one."""
+    """Passes on what a client sends, and each answer back; that is enough for commands one by one."""
     with (
         suppress(OSError),
         client,

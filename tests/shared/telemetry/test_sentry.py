@@ -101,7 +101,7 @@ def reported(sentry: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def answered(reported: Stack, sentry: StandIn) -> str:
-    """A job with an answer, all of whose trace has arrived."""
+    """Provides a job with an answer, all of whose trace has arrived."""
     person = Person(reported)
     job_id = person.ask("Checkout page, fast", additionalContext=SECRET_WORDS)
     assert person.watch(job_id)[-1].name == "complete"
@@ -111,7 +111,7 @@ def answered(reported: Stack, sentry: StandIn) -> str:
 
 
 def transaction(sentry: StandIn, part: str) -> Item:
-    """The first transaction whose name has this part."""
+    """Returns the first transaction whose name has this part."""
     wait_until(lambda: any(part in item["transaction"] for item in sentry.of("transaction")))
     return next(item for item in sentry.of("transaction") if part in item["transaction"])
 
@@ -156,7 +156,7 @@ async def redis_writer(url: str) -> LogWriter:
 
 @pytest.fixture
 def runner(redis: Redis, redis_server: RedisServer, api_settings: ApiSettingsFactory) -> Iterator[JobRunner]:
-    """What a worker runs jobs with, in this process, on an agent that fails."""
+    """Provides what a worker runs jobs with, in this process, on an agent that fails."""
     loop = LoopThread()
     loop.start()
     writer, gates = loop.run(redis_writer(redis_server.url)), GateStore(AsyncRedis.from_url(redis_server.url))

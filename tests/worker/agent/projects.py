@@ -47,7 +47,7 @@ def run(coroutine: Coroutine[Any, Any, T], seconds: float = 30) -> T:
 
 
 def answer(root: Path | Project, name: str, **arguments: object) -> ToolAnswer:
-    """What a tool answers to a call of the model."""
+    """Returns what a tool answers to a call of the model."""
     project = root if isinstance(root, Project) else Project(str(root))
 
     async def call() -> ToolAnswer:
@@ -75,7 +75,7 @@ def refusal(root: Path | Project, name: str, **arguments: object) -> str:
 
 
 def children() -> set[int]:
-    """The processes that this one has started and not yet buried."""
+    """Returns the processes that this one has started and not yet buried."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -57,7 +57,7 @@ CLOSED_WITHIN_MS = 300
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox in a hurry."""
+    """Provides a sandbox in a hurry."""
     running = Sandbox("--chars", "200", "--interval-ms", "1")
     yield running
     assert running.stop() == 0
@@ -120,7 +120,7 @@ def suggest(
     into: list[AgentEvent] | None = None,
     conversation: Conversation | None = None,
 ) -> list[AgentEvent]:
-    """A run to its end; its events are in `into` even where it fails."""
+    """Returns a run to its end; its events are in `into` even where it fails."""
     events: list[AgentEvent] = [] if into is None else into
 
     async def run() -> None:
@@ -145,7 +145,7 @@ def spent(events: list[AgentEvent]) -> list[TokenUsage]:
 
 
 def body_of(sandbox: Sandbox, page: str) -> JsonObject:
-    """The last request about this page."""
+    """Returns the last request about this page."""
     return dict(sandbox.requests(page)[-1]["body"])
 
 

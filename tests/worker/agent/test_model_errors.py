@@ -35,7 +35,7 @@ BY_TYPE = {
 
 
 def status_error(status: int, kind: str | None = None, **headers: str) -> anthropic.APIStatusError:
-    """As the SDK raises it."""
+    """Builds the error as the SDK raises it."""
     body = {"type": "error", "error": {"type": kind, "message": CANARY}} if kind else None
     response = httpx2.Response(status, request=REQUEST, headers={k.replace("_", "-"): v for k, v in headers.items()})
     return anthropic.APIStatusError(CANARY, response=response, body=body)

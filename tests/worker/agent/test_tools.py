@@ -26,7 +26,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def stuck(root: Path, script: str) -> Project:
-    """A project whose ripgrep is this script."""
+    """Returns a project whose ripgrep is this script."""
     path = root.parent / "rg"
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)

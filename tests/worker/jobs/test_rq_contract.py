@@ -101,7 +101,7 @@ def runner() -> Runner:
 
 @pytest.fixture
 def rq_pool(redis_server: RedisServer) -> Iterator[Redis]:
-    """A pool of one connection: whoever holds it and asks for another waits in vain."""
+    """Provides a pool of one connection: whoever holds it and asks for another waits in vain."""
     with connect(redis_server.url, max_connections=1, timeout_seconds=0.2) as client:
         yield client
 
@@ -124,7 +124,7 @@ def worker(queue: JobQueue, rq_pool: Redis, redis: Redis, runner: Runner) -> Ite
 
 
 def run_commands(redis: Redis, packed: list[Argument]) -> None:
-    """What `run_commands` in common.lua does."""
+    """Does what `run_commands` in common.lua does."""
     place = 0
     while place < len(packed):
         length = int(packed[place])
@@ -137,7 +137,7 @@ def enqueue(redis: Redis, queue: JobQueue, job_id: str = JOB_ID, *, at_front: bo
 
 
 def work_one(worker: ConcurrentWorker, redis: Redis) -> str | None:
-    """One job through the worker's own steps, in this thread; answers the status it has in RQ then."""
+    """Takes one job through the worker's own steps, in this thread; answers the status it has in RQ then."""
     job = worker._dequeue()
     assert job is not None
     worker._slots.acquire()
@@ -505,7 +505,7 @@ def test_the_listener_outlives_whatever_redis_raises_and_pauses_also_while_the_w
 
 
 def forge(redis: Redis, queue: JobQueue, data: object, **fields: str) -> None:
-    """An entry as somebody who can write to Redis might make it."""
+    """Writes an entry as somebody who can write to Redis might make it."""
     enqueue(redis, queue)
     if data is not None:
         redis.hset(queue.rq_key(JOB_ID), "data", json.dumps(data))

@@ -104,7 +104,7 @@ def cut(draw: st.DrawFn, raw: str, most: int = 30) -> list[str]:
 
 
 def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]]]:
-    """The text after each piece, and each suggestion with its index and how much had been written by then."""
+    """Returns the text after each piece, and each suggestion with its index and how much had been written by then."""
     answer, texts, found, written = PartialAnswer(), [], [], 0
     for piece in pieces:
         answer.write(piece)

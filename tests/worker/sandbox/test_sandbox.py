@@ -59,7 +59,7 @@ STOPS = {"refusal": "refusal", "cut off": "max_tokens", "context window": "model
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """A sandbox in a hurry."""
+    """Provides a sandbox in a hurry."""
     running = Sandbox("--chars", "40", "--interval-ms", "1")
     yield running
     assert running.stop() == 0
@@ -67,7 +67,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def client(sandbox: Sandbox) -> Iterator[Anthropic]:
-    """The SDK, pointed at the sandbox."""
+    """Provides the SDK, pointed at the sandbox."""
     with client_of(sandbox) as pointed:
         yield pointed
 
@@ -121,7 +121,7 @@ def test_different_requests_get_visibly_different_answers(client: Anthropic) -> 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A small project to look at."""
+    """Provides a small project to look at."""
     (tmp_path / "src").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "src" / "Checkout.tsx").write_text("export function CheckoutPage() {\n  return null\n}\n")

@@ -79,7 +79,7 @@ def test_several_calls_of_one_turn_are_different_ones(sandbox: Sandbox, tools: l
 
 
 def _told(client: Anthropic, page: str, *, say: bool = False, **more: Any) -> Any:
-    """The answer to a turn's results, with or without a text after them."""
+    """Returns the answer to a turn's results, with or without a text after them."""
     params = ask(page, tools=[TOOL])
     for _ in range(3):
         message = streamed(client, params)

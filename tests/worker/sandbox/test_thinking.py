@@ -78,7 +78,7 @@ def test_a_conversation_that_sends_its_thinking_back_goes_on(sandbox: Sandbox, p
 
 
 def _conversation(client: Anthropic, page: str, **more: Any) -> JsonObject:
-    """The second request of a conversation with a tool, as it should be."""
+    """Returns the second request of a conversation with a tool, as it should be."""
     params = ask(page, tools=[TOOL], **more)
     message = streamed(client, params)
     content = [block.model_dump(exclude_none=True) for block in message.content]
