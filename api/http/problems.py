@@ -13,11 +13,12 @@ from werkzeug.exceptions import HTTPException
 from api.http.documented_headers import header_references
 from api.http.field_messages import field_problems
 from shared.contract.schemas import FieldProblem, Problem
-from shared.state.connections import is_outage
+from shared.state.connections import is_full, is_outage
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
 UNAVAILABLE = "The service cannot reach its store right now. Please try again in a moment."
+FULL = "The service has no memory left to store this, and has stored none of it. Please try again in a while."
 
 _DETAILS = {
     400: "The request could not be understood.",
@@ -100,7 +101,9 @@ def problem_of(error: Exception) -> ApiProblem:
     if isinstance(error, ApiProblem):
         return error
     if isinstance(error, RedisError) and is_outage(error):
-        return ApiProblem(503, UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+        return ApiProblem(
+            503, FULL if is_full(error) else UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+        )
     raise error
 
 

@@ -29,12 +29,18 @@ class Health(Wire):
     version: str
 
 
+Status = Literal["ok", "degraded", "unavailable", "stopping"]
+_STATUS: dict[RedisState, Status] = {"ok": "ok", "full": "degraded"}
+"""A full Redis takes no process out of service: its streams, reads and cancels would go with it."""
+
+
 class Readiness(Wire):
     """Whether the process can serve."""
 
-    status: Literal["ok", "unavailable", "stopping"]
+    status: Status = Field(description="`degraded`: streams, reads and cancels are served, new jobs are refused.")
     redis: RedisState = Field(
-        description="`replica`: it takes no writes; `forbidden`: the user in REDIS_URL lacks rights."
+        description="`full`: it has no memory for new jobs; `replica`: it takes no writes; `forbidden`: the user in"
+        " REDIS_URL lacks rights."
     )
     workers: int | None = Field(description="How many workers are alive; null when Redis cannot be asked.")
 
@@ -49,15 +55,13 @@ def healthz() -> Response:
     "/readyz",
     operation_id="readReadiness",
     responses={
-        200: documented(Readiness, "The process can serve."),
+        200: documented(Readiness, "The process can serve, all of it or (`degraded`) all but new jobs."),
         503: documented(Readiness, "Redis takes no writes, or the process is being stopped."),
     },
 )
 def readyz() -> Response:
     """Tell whether Redis takes writes, and how many workers are alive"""
     redis, workers = ask(services().probe)
-    status: Literal["ok", "unavailable", "stopping"] = "ok" if redis == "ok" else "unavailable"
-    if services().stopping.is_set():
-        status = "stopping"
+    status = "stopping" if services().stopping.is_set() else _STATUS.get(redis, "unavailable")
     readiness = Readiness(status=status, redis=redis, workers=workers)
-    return json_response(readiness, 200 if status == "ok" else 503)
+    return json_response(readiness, 200 if status in ("ok", "degraded") else 503)

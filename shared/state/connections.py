@@ -41,6 +41,8 @@ _OUTAGE_TEXT = re.compile(
     r"(?:^|[\s:-])(?:BUSY|MISCONF|NOREPLICAS|OOM command not allowed|READONLY You|LOADING Redis|MASTERDOWN) ?"
 )
 
+_FULL_TEXT = re.compile(r"(?:^|[\s:-])OOM command not allowed")
+
 _NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 
 
@@ -96,3 +98,10 @@ def is_outage(error: RedisError) -> bool:
     if isinstance(error, _OUTAGES):
         return True
     return isinstance(error, ResponseError) and _OUTAGE_TEXT.search(str(error)) is not None
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether Redis refuses what needs memory, since it has none left. What runs is kept, and nothing new begins."""
+    return isinstance(error, OutOfMemoryError) or (
+        isinstance(error, ResponseError) and _FULL_TEXT.search(str(error)) is not None
+    )

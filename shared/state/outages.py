@@ -1,4 +1,4 @@
-"""One line when Redis goes away, a few while it stays away, and one when it is back: for the whole process.
+"""One line when Redis goes away or is full, a few while it stays so, and one when it is back: for the whole process.
 
 Every part of a process that talks to Redis notes its failures here, so that an outage does not cost a line for each
 part and each try.
@@ -10,7 +10,7 @@ import time
 
 from redis.exceptions import RedisError
 
-from shared.state.connections import is_outage
+from shared.state.connections import is_full, is_outage
 
 log = logging.getLogger(__name__)
 
@@ -29,16 +29,23 @@ class Outages:
         self._ended = float("-inf")
         self._next_line = 0.0
         self._pause = FIRST_REMINDER_SECONDS
+        self._is_full = False
 
     @property
     def is_away(self) -> bool:
-        """Returns whether Redis is known to be away."""
+        """Returns whether Redis is known to be away, or to take no writes."""
         return self._began is not None
 
+    @property
+    def state(self) -> str:
+        """Returns how Redis is while it is away, in words: away, or full."""
+        return "full" if self._is_full else "away"
+
     def note(self, error: BaseException) -> None:
-        """Notes that Redis is away."""
+        """Notes that Redis is away, or full."""
         now = time.monotonic()
         with self._lock:
+            self._is_full = is_full(error)
             if self._began is None:
                 if now - self._ended < ECHO_SECONDS:
                     return
@@ -50,12 +57,12 @@ class Outages:
             self._next_line = now + self._pause
             seconds = now - self._began
         if seconds:
-            log.warning("Redis is still away, after %.0f s: %s", seconds, _shown(error))
+            log.warning("Redis is still %s, after %.0f s: %s", self.state, seconds, _shown(error))
         else:
-            log.warning("Redis is away: %s", _shown(error))
+            log.warning("Redis is %s: %s", self.state, _shown(error))
 
     def over(self) -> None:
-        """Notes that Redis answers."""
+        """Notes that Redis answers, and takes writes."""
         if self._began is None:
             return
         with self._lock:

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from shared.clock import now_ms
-from shared.state import gate_store
+from shared.state import gate_store, readiness
 from shared.state.gate_store import GateView
 from shared.state.queue_view import queue_size
 
@@ -34,6 +34,8 @@ class RedisCollector(Collector):
             seen = queue_size(self._redis, self._queue_key)
             gates = {model: gate_store.view(self._redis, model, now_ms()) for model in self._models}
             clients = int(self._redis.info("clients")["connected_clients"])
+            memory = self._redis.info("memory")
+            state, _ = readiness.ask(self._redis)
             seconds, microseconds = self._redis.time()
         except RedisError as error:
             log.warning("Redis is away, its metrics are left out: %s", type(error).__name__)
@@ -41,6 +43,7 @@ class RedisCollector(Collector):
             return
         yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 1)
         yield GaugeMetricFamily("planner_redis_connections", "Connections to Redis, from all its clients.", clients)
+        yield from _of_memory(memory, is_full=state == "full")
         ahead = now_ms() / 1000 - seconds - microseconds / 1_000_000
         yield GaugeMetricFamily(
             "planner_clock_ahead_seconds", "This host's clock before Redis's; below 0: behind.", ahead
@@ -53,6 +56,14 @@ class RedisCollector(Collector):
         yield GaugeMetricFamily(
             "planner_workers", "Worker processes that sent a heartbeat in the last 10 s.", seen.workers
         )
+
+
+def _of_memory(memory: Mapping[str, object], *, is_full: bool) -> Iterator[Metric]:
+    yield GaugeMetricFamily("planner_redis_full", "Whether Redis has no memory for new jobs.", float(is_full))
+    yield GaugeMetricFamily("planner_redis_memory_bytes", "Memory that Redis uses.", float(str(memory["used_memory"])))
+    yield GaugeMetricFamily(
+        "planner_redis_memory_limit_bytes", "Redis's maxmemory; 0: none is set.", float(str(memory.get("maxmemory", 0)))
+    )
 
 
 def _of_gates(gates: Mapping[str, GateView]) -> Iterator[Metric]:

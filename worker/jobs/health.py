@@ -35,7 +35,7 @@ class Health:
         """Returns why the process takes no jobs now; nothing where it does."""
         found = self.problems()
         if outages.is_away:
-            found.append("Redis is away")
+            found.append(f"Redis is {outages.state}")
         if self._worker.is_stopping:
             found.append("the process is stopping")
         return found
