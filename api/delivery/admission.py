@@ -25,6 +25,8 @@ RENEW_SECONDS = 15.0
 ALIVE_MS = 5_000
 """A process without a heartbeat for this long counts as killed, and its slots are free."""
 HEARTBEAT_SECONDS = 2.0
+MAX_BATCH = 1000
+"""Slots that are renewed in one step, which keeps Redis busy for a millisecond."""
 _PROCESS, _NUMBERS = uuid4().hex, count()
 """A slot is named by its process and a number of its own: asking the system for a random name each time costs more."""
 
@@ -113,16 +115,18 @@ class Admission:
 
     def _beat(self) -> None:
         if self._taken:
-            self._redis.set(keys.web_process(_PROCESS), 1, px=ALIVE_MS)
+            self._hold({})
 
     def _renew(self) -> None:
-        seconds, _ = self._redis.time()
         renewed = dict(self._taken)
-        pipeline = self._redis.pipeline(transaction=False)
-        for slot, user_id in renewed.items():
-            pipeline.zadd(keys.streams(user_id), {slot: int(seconds) * 1000 + LEASE_MS})
-            pipeline.pexpire(keys.streams(user_id), LEASE_MS)
-        pipeline.execute()
+        slots = list(renewed)
+        for start in range(0, len(slots), MAX_BATCH):
+            self._hold({slot: renewed[slot] for slot in slots[start : start + MAX_BATCH]})
         # What was given back meanwhile may have been taken again by this.
         for slot in renewed.keys() - self._taken.keys():
             self._redis.zrem(keys.streams(renewed[slot]), slot)
+
+    def _hold(self, slots: dict[str, str]) -> None:
+        """Says that this process is alive, and renews these slots; the user of each is given."""
+        where = (keys.web_process(_PROCESS), *map(keys.streams, slots.values()))
+        script("hold_streams").call(self._redis, where, (ALIVE_MS, LEASE_MS, *slots))

@@ -6,24 +6,32 @@ from collections.abc import Callable
 import gevent
 from redis.exceptions import RedisError
 
+from shared.state.connections import is_full
+
 log = logging.getLogger(__name__)
 
 
 def every(seconds: float, action: Callable[[], object]) -> "gevent.Greenlet[..., None]":
     """Calls `action` again and again in a greenlet of its own, `seconds` after it last returned or raised.
 
-    An exception is logged and does not end the loop. It ends when the greenlet is killed.
+    An exception is logged and does not end the loop, which ends when the greenlet is killed. Of failures of Redis in a
+    row each that is twice as late is logged: the first, the second, the fourth and so on.
     """
     return gevent.spawn(_repeat, seconds, action)
 
 
 def _repeat(seconds: float, action: Callable[[], object]) -> None:
     name = getattr(action, "__qualname__", repr(action))
+    failures = 0
     while True:
         gevent.sleep(seconds)
         try:
             action()
+            failures = 0
         except RedisError as error:
-            log.warning("%s failed and will be tried again: %s", name, type(error).__name__)
+            failures += 1
+            if failures.bit_count() == 1:
+                reason = "its memory is full" if is_full(error) else type(error).__name__
+                log.warning("%s failed and will be tried again: %s", name, reason, extra={"failures": failures})
         except Exception:
             log.exception("%s failed and will be tried again", name)

@@ -1,4 +1,4 @@
-"""A Redis whose memory is full: creates are refused whole, what runs is kept, and all completes once there is memory."""
+"""A Redis whose memory is full: creates are refused whole, what runs is kept, and all completes once there is some."""
 
 import signal
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def is_renewed(system: Stack, job_id: str, since: float) -> bool:
     return (system.redis.zscore(keys.LEASES, job_id) or 0.0) > since
 
 
-def stored(redis: Redis) -> set[bytes]:
+def stored(redis: Redis) -> set[bytes | str]:
     """The keys that creating a job would add to, or change."""
     return (
         set(redis.keys("suggestion:*")) | set(redis.keys("rq:job:*")) | set(redis.lrange("rq:queue:suggestions", 0, -1))

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from redis.client import Pipeline
 
 from api.delivery.admission import (
     ALIVE_MS,
@@ -21,6 +20,7 @@ from shared.contract.schemas import JobStatus
 from shared.state import keys
 from shared.state.event_log import EventId
 from shared.state.job_store import JobStore
+from shared.state.scripts import Script
 from tests.shared.state.builders import append, running_job
 
 
@@ -135,15 +135,34 @@ def test_a_slot_that_is_given_back_during_a_renewal_is_free(
     kept, given_back = stream_request(job_id), stream_request(job_id)
     for each in (kept, given_back):
         admission.enter(each, True)
-    execute = Pipeline.execute
+    call = Script.call
 
-    def leave_first(pipeline: Pipeline) -> list[Any]:
+    def leave_first(script: Script, *arguments: Any) -> Any:
         admission.leave(given_back)
-        return execute(pipeline)
+        return call(script, *arguments)
 
-    monkeypatch.setattr(Pipeline, "execute", leave_first)
+    monkeypatch.setattr(Script, "call", leave_first)
     admission._renew()
     assert store.redis.zrange(keys.streams("alice"), 0, -1) == [kept.slot.encode()]
+
+
+def test_without_memory_streams_are_opened_and_hold_their_slots(store: JobStore, admission: Admission) -> None:
+    job_id = running_job(store)
+    first, second = stream_request(job_id), stream_request(job_id)
+    process = keys.web_process(first.slot.rpartition("-")[0])
+    admission.enter(first, True)
+    store.redis.config_set("maxmemory", 1)
+    try:
+        admission.enter(second, True)
+        for key in (process, keys.streams("alice")):
+            store.redis.pexpire(key, 1000)
+        admission._beat()
+        assert store.redis.pttl(process) > 1000
+        admission._renew()
+    finally:
+        store.redis.config_set("maxmemory", 0)
+    assert slots_of(store) == 2
+    assert store.redis.pttl(keys.streams("alice")) > 1000
 
 
 def test_a_slot_whose_lease_is_over_is_free(store: JobStore, admission: Admission) -> None:
