@@ -22,7 +22,7 @@ TABLE_HEAD = """# Settings
 
 <!-- Made by scripts/generate_settings.py from shared/settings.py; do not edit. -->
 
-Every setting is an environment variable. Spaces and line ends around a value are taken off, and a blank value is as
+Every setting is an environment variable. Spaces and line ends around a value are removed, and a blank value is as
 good as none. A setting that is unknown to a process is ignored; one that is missing or malformed stops it, by name.
 `feature-planner web --check` and `feature-planner worker --check` say what is wrong with an environment.
 

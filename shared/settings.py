@@ -1,4 +1,4 @@
-"""Every setting, with its unit, default and meaning. A process reads them once, whole, at its start.
+"""Declares every setting with its unit, default and meaning. A process reads all of them once, at its start.
 
 The docstrings below are shown to operators: docs/settings.md and .env.example are generated from them
 (`python -m scripts.generate_settings`).
@@ -60,29 +60,29 @@ class Settings(BaseModel):
     """`redis://`, `rediss://` or `unix://`, with password and database as usual; `redis+sentinel://host:port,host:port/service/0`
     for a primary that Sentinels name."""
     redis_prefix: Annotated[str, AfterValidator(setting_rules.key_prefix)] = ""
-    """All keys and channels, and the name of the queue, begin with it and a colon: so several deployments share a
-    database. The same for both processes."""
+    """All keys and channels, and the name of the queue, begin with it and a colon, so that several deployments can
+    share a database. It must be the same for both processes."""
 
     claude_model: Name = "claude-sonnet-5-5"
-    """Model for jobs without `customModel`; `sandbox` when the sandbox answers."""
+    """The model for jobs without `customModel`; `sandbox` when the sandbox answers."""
     allowed_models: Names = ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5")
-    """What `customModel` may name, comma-separated (CLAUDE_MODEL always may)."""
+    """The models that `customModel` may name, comma-separated; CLAUDE_MODEL is always one of them."""
 
     job_timeout_seconds: Seconds = 120
-    """One attempt may take this long; then TIMEOUT, which is not retried."""
+    """One attempt may take this long; then the job fails with TIMEOUT, which is not retried."""
     max_attempts: Count = 3
-    """Attempts that may fail; a drain is not a failure."""
+    """How many attempts may fail; an attempt that a stopping worker gives up is not a failure."""
     job_ttl_seconds: Seconds = 600
-    """A job's life from its creation, from the start of each attempt and from each event."""
+    """A job is kept this long from its creation, from the start of each attempt and from each event."""
     failed_retention_seconds: Seconds = 3600
     """A failed job is kept this long, for debugging."""
     completed_retention_seconds: SecondsOrNone = 600
-    """A completed or cancelled job is kept this long; 0 deletes it as soon as those who watch have its final event."""
+    """A completed or cancelled job is kept this long; 0 deletes it as soon as its viewers have the final event."""
 
     sentry_dsn: Annotated[str, AfterValidator(setting_rules.sentry_dsn)] | None = None
-    """Where errors are reported; off without one."""
+    """The Sentry project that errors are reported to; without it nothing is reported."""
     sentry_environment: Name = "production"
-    """The environment that reports name."""
+    """The name of the environment in these reports."""
     sentry_traces_sample_rate: Annotated[float, Field(ge=0, le=1)] = 0
     """The share of requests that are traced, 0 to 1."""
     log_level: LogLevel = "INFO"
@@ -106,9 +106,9 @@ class ApiSettings(Settings):
     auth_mode: Literal["jwt", "demo"]
     """`jwt` or `demo`. It has no default: nobody should run an open door by accident."""
     auth_secret: Annotated[str, AfterValidator(_long_enough)] | None = None
-    """`jwt`: verifies tokens signed with HS256, 32 bytes or more; either this or AUTH_JWKS_URL."""
+    """`jwt`: the secret that tokens are signed with by HS256, 32 bytes or more; either this or AUTH_JWKS_URL is set."""
     auth_jwks_url: HttpUrl | None = None
-    """`jwt`: where the keys of RS256 and ES256 tokens are."""
+    """`jwt`: the URL of the key set for RS256 and ES256 tokens."""
     auth_issuer: str | None = None
     """The `iss` claim that tokens must have, where set."""
     auth_audience: str | None = None
@@ -117,26 +117,26 @@ class ApiSettings(Settings):
     """A token may come in the cookie of this name."""
 
     port: Port = 8000
-    """The web process listens on it, on every interface; on loopback alone in demo mode."""
+    """The web process listens on this port, on every interface; in demo mode on loopback alone."""
     jobs_per_minute: Count = 10
-    """Jobs a user may create in any 60 seconds."""
+    """How many jobs a user may create in any 60 seconds."""
     streams_per_user: Count = 5
-    """Streams a user may have open at once, across all web processes."""
+    """How many streams a user may have open at once, across all web processes."""
     max_queued_jobs: Count = 1000
-    """Jobs that may wait; the next one is answered 503."""
+    """How many jobs may wait in the queue; the next one is answered 503."""
     max_connections: Annotated[int, Field(gt=0, lt=10_000)] = 9500
-    """Open connections a process; the next takes the place of one without a request, else it is answered 503."""
+    """How many connections a web process may have open; the next replaces one that is idle, else it gets a 503."""
     # Fewer than gunicorn's own bound, which would leave the next one waiting, unseen.
     request_seconds: PreciseSeconds = 15
-    """A request has to arrive whole within this time of its first byte; then 408, or hung up."""
+    """A request has to arrive whole within this time of its first byte; else it gets a 408 or is cut off."""
     cors_origins: Origins = ()
     """Origins of web clients elsewhere, comma-separated, such as `https://app.example.com`; never `*`."""
     keepalive_seconds: PreciseSeconds = 15
     """A comment is sent on a stream after this long without an event."""
     repository_url: HttpUrl | None = None
-    """Where the project's files are shown, such as `https://github.com/acme/shop/blob/main/`; the page links there."""
+    """The URL to which the page appends the paths of files, such as `https://github.com/acme/shop/blob/main/`."""
     sign_in_url: Annotated[str, AfterValidator(setting_rules.link)] | None = None
-    """Where the page sends whoever is signed out: a URL, or a path on this host."""
+    """The sign-in page, to which the built-in page leads: a URL, or a path on this host."""
 
     @model_validator(mode="after")
     def _jwt_has_one_source_of_keys(self) -> "ApiSettings":
@@ -152,28 +152,29 @@ class WorkerSettings(Settings):
     """The key of the Anthropic API, as the SDK takes it."""
     # Never left to the SDK, which would take an empty ANTHROPIC_BASE_URL from the environment for an address.
     anthropic_base_url: Annotated[str, AfterValidator(setting_rules.base_url)] = "https://api.anthropic.com"
-    """Where the Messages API is, without `/v1`; for a gateway or the sandbox."""
+    """The URL of the Messages API, without `/v1`; set it for a gateway or the sandbox."""
     claude_effort: Literal["low", "medium", "high", "xhigh", "max"] = "medium"
-    """`low`, `medium`, `high`, `xhigh` or `max`; a model gets the nearest level that it has and that is no higher."""
+    """How much effort the model spends: `low`, `medium`, `high`, `xhigh` or `max`. A model
+    gets the nearest level that it has and that is no higher."""
     model_silence_seconds: PreciseSeconds = 75
-    """A model connection without a byte for this long is broken; pings come about every 30 s."""
+    """A connection to the model without a byte for this long counts as broken; pings come about every 30 s."""
     max_wait_seconds: SecondsOrNone = 300
-    """How long a job may wait, all in all, for a provider that refuses; then it has failed. 0: not at all."""
+    """How long a job may wait, all in all, for a provider that refuses; then it fails. 0: it does not wait."""
     max_job_tokens: Count = 1_000_000
-    """Input and output tokens of one job, reads from the cache at a tenth. Past nine tenths of it the model is told to
-    answer; past all of it no further turn begins."""
+    """How many input and output tokens one job may use; reads from the cache count a tenth. After nine tenths the
+    model is asked to answer; after all of them no further turn begins."""
     project_root: Annotated[str, AfterValidator(setting_rules.project_root)] | None = None
     """The directory that the agent may read; without it the agent has no tools."""
     worker_concurrency: Annotated[int, Field(gt=0, le=1000)] = 100
-    """Jobs at once in one worker process."""
+    """How many jobs one worker process runs at once."""
     drain_seconds: Annotated[float, Field(ge=0, le=YEAR_SECONDS)] = 25
     """How long a stopping worker lets its jobs finish."""
     delta_interval_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 100
     """Deltas after the first are at least this many milliseconds apart."""
     metrics_port: Port | None = None
-    """Where a worker serves Prometheus text, `/healthz` and `/readyz`; off without it."""
+    """A worker serves Prometheus text, `/healthz` and `/readyz` on this port; without it, it serves none of them."""
     metrics_host: Annotated[str, AfterValidator(setting_rules.host)] = "127.0.0.1"
-    """The address of METRICS_PORT."""
+    """The address that METRICS_PORT is bound to."""
 
 
 S = TypeVar("S", bound=Settings)

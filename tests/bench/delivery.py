@@ -107,9 +107,9 @@ def _connections(system: Stack) -> int:
 def _part(runs: Runs, rounds: int) -> Part:
     return Part(
         "Delivery",
-        "One process on a core of its own serves so many streams of as many jobs, with ten events a second each. "
-        "Everything else, the load generator too, has the other cores. Latency is from the moment an event is "
-        "published to its arrival at the client's socket.",
+        "One process on a core of its own serves that many streams, each of another job, with ten events a second "
+        "each. Everything else, the load generator too, runs on the other cores. Latency is from the moment an event "
+        "is published to its arrival at the client's socket.",
         [_table(runs, count, rounds) for count in STREAMS],
         goals(runs),
     )

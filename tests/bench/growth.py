@@ -39,8 +39,8 @@ def measure(rounds: int) -> Part:
             by_bytes = [_joining(redis, url, server, 100, size // 100) for size in REPLAY_BYTES]
     return Part(
         "Growth",
-        "What does not have to grow does not: the cost of an event falls with the viewers that share it, an append "
-        "does not look at the log, and whoever joins is told the text, not the deltas it came in.",
+        "Costs stay flat where they can: the cost of an event falls with the viewers that share it, an append does not "
+        "read the log, and a viewer that joins gets the text, not each delta.",
         [
             _table(
                 "Viewers of one job",
@@ -88,7 +88,7 @@ def _append_us(redis: Redis, url: str, events: int) -> float:
 
 
 def _joining(redis: Redis, url: str, server: servers.Server, events: int, bytes_each: int) -> tuple[float, float]:
-    """Milliseconds from the request to the last byte of the past: for a process's first viewer, and for others."""
+    """Measures ms from the request to the last byte of what was missed, for a process's first viewer and for others."""
     (job,) = running_jobs(redis, url, 1)
     append(redis, [job], 2, deltas(events, text="x" * bytes_each))
     last = b'"totalLength":%d}' % (events * bytes_each)
@@ -123,8 +123,8 @@ def _open(server: servers.Server, job: str, last: bytes) -> http.client.HTTPConn
 
 def _joining_table(title: str, by: str, sizes: tuple[int, ...], times: list[tuple[float, float]]) -> Table:
     note = (
-        f"Medians of {JOINS}, one after the other, to the last byte of the past. The first viewer has the process read "
-        "the log from Redis; to the others it only has to be told."
+        f"Medians of {JOINS}, one after the other, until the last byte of what was missed. For the first viewer the "
+        "process reads the log from Redis; for the others it has it in memory."
     )
     head = (by, "the first viewer in a process, ms", "any other, ms")
     return Table(

@@ -126,7 +126,7 @@ def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
 
 
 def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
-    """Returns the same for short jobs that come while others run.
+    """Measures the same for short jobs that come while others run.
 
     The model refuses them, which is its shortest answer.
     """
@@ -287,12 +287,13 @@ def _pace_table(bench: _Bench) -> Table:
         short = f"{median(pace.short_a_minute):,.0f}", f"{median(pace.short_cpu):.1f}"
         rows.append((name, _spread(pace.idle), _spread(pace.busy), samples, *short))
     note = (
-        f"Idle: one job at a time. Busy: a probe every {PROBE_SECONDS * 1000:.0f} ms; a rival would need a process for "
-        f"each of the {BUSY_JOBS} jobs, and one more. The stock pool has 10 workers here, the preloaded {RIVALS}, ours "
-        f"{SLOTS} slots. Short jobs have three pieces of text that come without a pause; the queue is filled before "
-        "anybody may take from it. One worker of ours has the use of one core at most, the others of all."
+        f"Idle: one job at a time. Busy: a short job every {PROBE_SECONDS * 1000:.0f} ms while {BUSY_JOBS} others run; "
+        "the other kinds would need a process for each of these, and one more. The stock pool has 10 workers here, the "
+        f"preloaded {RIVALS}, ours {SLOTS} slots. Short jobs have three pieces of text that come without a "
+        "pause; the queue is filled before any worker may take from "
+        "it. Our worker is one process and uses one core at most; the others use all cores."
     )
-    return Table("How soon, and how many", head, rows, note)
+    return Table("Latency and throughput", head, rows, note)
 
 
 def _spread(values: list[float]) -> str:

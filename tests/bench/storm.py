@@ -1,4 +1,4 @@
-"""Storms: everybody opens a stream within a second, or comes back at once because a server has gone."""
+"""Storms: many clients open a stream within a second, or reconnect at once because a server was killed."""
 
 import os
 import signal
@@ -43,8 +43,8 @@ def measure(rounds: int) -> Part:
             )
             returned.append(_return(system, jobs, ids, number))
     text = (
-        f"{CLIENTS:,} clients open a stream within a second, each of a job of its own. Ours checks who they are, "
-        "counts their streams and reads their logs; the others only subscribe. All have one core."
+        f"{CLIENTS:,} clients open a stream within a second, each of another job. Ours checks who they are, "
+        "counts their streams and reads the logs; the others only subscribe. Each server has one core."
     )
     return Part("Storms", text, [_opened_table(opened, rounds), _returned_table(returned)], _goals(opened))
 
@@ -61,7 +61,7 @@ def _storm(server: servers.Server, ids: Path) -> dict[str, Any]:
 
 
 def _return(system: Stack, jobs: list[str], ids: Path, number: int) -> dict[str, Any]:
-    """Returns all watch one server; it is killed; they come back to another, with their cursors."""
+    """Has all clients watch one server, kills it, and measures how they reconnect to another with their cursors."""
     seen = number * (BEFORE + MISSED) + BEFORE
     with servers.ours(system) as first, servers.ours(system) as second:
         lengths = {"length_before": seen * len(TEXT), "length": (seen + MISSED) * len(TEXT)}
@@ -110,11 +110,12 @@ def _returned_table(returned: list[dict[str, Any]]) -> Table:
         "holes or refused",
     )
     return Table(
-        f"{CLIENTS:,} viewers whose server is killed, and who come back to another with their cursor",
+        f"{CLIENTS:,} viewers whose server is killed, and who reconnect to another one with their cursor",
         head,
         rows,
-        f"From the reconnection, which is for all of them {RETRY_MS} ms after the kill: nobody is left to spread them. "
-        f"{MISSED} deltas each were written meanwhile. `whole` counts those that have every character, by round.",
+        f"Measured from the reconnection, which for all of them is {RETRY_MS} ms after the kill, because a killed "
+        f"server cannot spread them. {MISSED} deltas each were written meanwhile. `whole` counts the viewers that got "
+        "every character, by round.",
     )
 
 

@@ -115,7 +115,11 @@ FAULTS: tuple[Fault, ...] = (
     Fault("error event", "stream", "an `overloaded_error` event after a third of the response", _OVERLOADED),
     Fault("filtered answer", "stream", "an error event: output blocked by content filtering policy", _FILTERED),
     Fault("broken stream", "stream", "the connection is reset in the middle of the response"),
-    Fault("early end", "stream", "the response ends orderly in its middle, without its last events"),
+    Fault(
+        "early end",
+        "stream",
+        "the connection is closed properly in the middle of the response, without its last events",
+    ),
     Fault("stall after three", "stream", "nothing more is sent after the third suggestion"),
     Fault("stall", "stream", "nothing more is sent from the middle of the response on, not even pings"),
     Fault("refusal", "ending", "the model declines: `stop_reason` `refusal` after a short text"),
@@ -145,14 +149,14 @@ class Scenario:
     tool_turns: int | None = None  # none: as many as a look at the page needs
     calls_a_turn: int = 1
     never_stops: bool = False  # it calls tools until it is asked to answer
-    never_listens: bool = False  # a text does not tell it, only `tool_choice: none`
+    never_listens: bool = False  # a text does not make it answer, only `tool_choice: none`
     habits: frozenset[str] = frozenset()
 
 
 SCENARIOS = {
     "N tool turns": "N turns with tools before the answer",
     "N tools at once": "N tool calls in each turn",
-    "reads on and on": "calls tools until a text after the tool results, or `tool_choice: none`, tells it to answer",
+    "reads on and on": "calls tools until a text after the tool results, or `tool_choice: none`, asks it to answer",
     "reads regardless": "calls tools until `tool_choice: none`",
     "odd gateway": "all habits of gateways at once but `no pings`",
 }

@@ -6,7 +6,7 @@ from worker.sandbox.wire import PING, Frame
 
 HABITS = {
     "done line": "`data: [DONE]` after the last event",
-    "untyped frames": "the JSON of pings and error events has no `type`; only the event's name tells it",
+    "untyped frames": "the JSON of pings and error events has no `type`; only the event's name states it",
     "no usage": "`message_delta` has no `usage`",
     "sse comments": "comment lines between the events",
     "whole input": "a tool's input stands whole in `content_block_start`, without deltas",
