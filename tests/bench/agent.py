@@ -1,10 +1,17 @@
 """The agent on a small fixed project, with a scripted model of realistic pace: what a job costs, and when it shows."""
 
 import asyncio
+import io
+import json
+import subprocess
+import sys
+import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from scripts.try_claude import Run, run_job
+from shared.contract.schemas import TokenUsage
 from tests.bench.measures import median
 from tests.bench.report import Goal, Part, Table, at_most
 from tests.sandboxes import Sandbox
@@ -15,25 +22,60 @@ from worker.agent.project import Project
 TURN_SECONDS, TOKENS_PER_SECOND = 2, 40
 TURNS = (2, 5)
 """Turns with tools before the answer; several tools in each."""
-FILES = 40
+AREAS = {"account": 6, "cart": 8, "checkout": 6, "orders": 8, "search": 6, "shared": 6}
+"""Folders of the project, and the files in them."""
 FIRST_SIGN_SECONDS = 3.0
+MODEL = "claude-sonnet-5-5"
+BEFORE = "45143f3"
+"""The commit of the first version."""
+LEAST_GAIN = 0.67
+"""A third less than before."""
 
 
 def measure(rounds: int) -> Part:
     pace = ["--turn-seconds", str(TURN_SECONDS), "--tokens-per-second", str(TOKENS_PER_SECOND)]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as before:
         _make_project(Path(folder))
+        _extract(BEFORE, Path(before))
         sandbox = Sandbox(*pace)
         try:
             runs = {turns: asyncio.run(_runs(sandbox, folder, turns, rounds)) for turns in TURNS}
+            pages = [f"Checkout, looks as needed, round {number}" for number in range(rounds)]
+            old = [_run_before(sandbox, Path(before), folder, f"{page}, before") for page in pages]
+            new = asyncio.run(_runs_by_need(sandbox, folder, pages))
         finally:
             sandbox.stop()
     text = (
-        f"A project of {FILES} files; the model takes {TURN_SECONDS} s before each response and writes "
-        f"{TOKENS_PER_SECOND} tokens a second, as a real one does. Neither Redis nor HTTP takes part: this is the "
-        "shape of the conversation. `make try-claude` prints the same figures of one real job."
+        f"A project of {sum(AREAS.values()) + 1} files; the model takes {TURN_SECONDS} s before each response and "
+        f"writes {TOKENS_PER_SECOND} tokens a second, as a real one does. Neither Redis nor HTTP takes part: this is "
+        "the shape of the conversation. `make try-claude` prints the same figures of one real job. In the second table "
+        f"a model that thinks by default (`{MODEL}`) asks its tools for what it was not yet told: how the project is "
+        "laid out, what its README says, where the page's name occurs, and some 25 lines of each of the four files "
+        f"that matter. The first version (commit {BEFORE}) and this one play the same script."
     )
-    return Part("The agent", text, [_table(runs)], _goals(runs))
+    return Part("The agent", text, [_table(runs), _comparison(old, new)], [*_goals(runs), *_gains(old, new)])
+
+
+async def _runs_by_need(sandbox: Sandbox, folder: str, pages: list[str]) -> list[Run]:
+    async with model_client("none", sandbox.url) as client:
+        agent = FeatureAgent(client, Project(folder))
+        await agent.prepare((MODEL,))
+        return [await run_job(agent, MODEL, page) for page in pages]
+
+
+def _extract(commit: str, folder: Path) -> None:
+    """Writes the tree of a commit of this repository into a folder."""
+    root = Path(__file__).parents[2]
+    packed = subprocess.run(["git", "archive", commit], cwd=root, check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(folder, filter="data")
+
+
+def _run_before(sandbox: Sandbox, tree: Path, project: str, page: str) -> Run:
+    script = str(Path(__file__).with_name("agent_before.py"))
+    command = [sys.executable, script, sandbox.url, project, MODEL, page]
+    said = json.loads(subprocess.run(command, cwd=tree, check=True, capture_output=True, text=True).stdout)
+    return Run(**said | {"usage": TokenUsage.model_validate(said["usage"])})
 
 
 async def _runs(sandbox: Sandbox, folder: str, turns: int, rounds: int) -> list[Run]:
@@ -47,26 +89,60 @@ async def _runs(sandbox: Sandbox, folder: str, turns: int, rounds: int) -> list[
 
 
 def _make_project(root: Path) -> None:
-    for number in range(FILES):
-        path = root / f"app/area{number % 5}/checkout{number}.ts"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = [f"export const checkout{number}Step{line} = {line}" for line in range(60)]
-        path.write_text("\n".join(lines) + "\n")
-    (root / "README.md").write_text("# The shop\n\nCheckout, cart and orders.\n")
+    """A shop. Each file names its area three times; two other areas use the checkout."""
+    for area, files in AREAS.items():
+        for number in range(files):
+            path = root / f"src/{area}/{area}-part{number}.tsx"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lines = [f"  const total{line} = price * {line} + step({number})" for line in range(120)]
+            for line in (10, 50, 90):
+                lines[line] = f"export function {area}Part{number}At{line}() {{ return render({line}) }}"
+            if area in ("cart", "shared") and number < 2:
+                lines[60] = "import { openCheckout } from '../checkout/checkout-part0'"
+            path.write_text("\n".join(lines) + "\n")
+    about = "Cart, checkout and orders of a small shop. Each area has a folder in src.\n"
+    (root / "README.md").write_text("# The shop\n\n" + about * 12)
+
+
+def _comparison(old: list[Run], new: list[Run]) -> Table:
+    head = ("version", "calls", "input tokens", "read from cache", "output tokens")
+    rows = [_row("first version", old), _row("this version", new)]
+    return Table("The same needs, before and after", (*head, "first sign, s", "first suggestion, s", "end, s"), rows)
+
+
+def _gains(old: list[Run], new: list[Run]) -> list[Goal]:
+    def ratio(measured: Callable[[Run], float]) -> float:
+        return median([measured(run) for run in new]) / median([measured(run) for run in old])
+
+    return [
+        at_most("agent: input tokens, over the first version's", LEAST_GAIN, ratio(_input)),
+        at_most(
+            "agent: time to the first suggestion, over the first version's",
+            LEAST_GAIN,
+            ratio(lambda run: run.first_suggestion or 0),
+        ),
+        at_most("agent: time to the end, over the first version's", LEAST_GAIN, ratio(lambda run: run.end or 0)),
+    ]
+
+
+def _input(run: Run) -> float:
+    """All input of a job, read from the cache or not."""
+    return run.usage.input_tokens + run.usage.cache_creation_tokens + run.usage.cache_read_tokens
+
+
+def _row(name: str, some: list[Run]) -> tuple[str, ...]:
+    return (
+        name,
+        f"{median([len(run.tools) for run in some]):.0f}",
+        f"{median([run.usage.input_tokens + run.usage.cache_creation_tokens for run in some]):,.0f}",
+        f"{median([run.usage.cache_read_tokens for run in some]):,.0f}",
+        f"{median([run.usage.output_tokens for run in some]):,.0f}",
+        *(f"{median([at or 0 for at in times]):.1f}" for times in _times(some)),
+    )
 
 
 def _table(runs: dict[int, list[Run]]) -> Table:
-    rows = [
-        (
-            str(turns),
-            f"{median([len(run.tools) for run in some]):.0f}",
-            f"{median([run.usage.input_tokens + run.usage.cache_creation_tokens for run in some]):,.0f}",
-            f"{median([run.usage.cache_read_tokens for run in some]):,.0f}",
-            f"{median([run.usage.output_tokens for run in some]):,.0f}",
-            *(f"{median([at or 0 for at in times]):.1f}" for times in _times(some)),
-        )
-        for turns, some in runs.items()
-    ]
+    rows = [_row(str(turns), some) for turns, some in runs.items()]
     head = ("tool turns", "calls", "input tokens", "read from cache", "output tokens")
     return Table("One job", (*head, "first sign, s", "first suggestion, s", "end, s"), rows)
 

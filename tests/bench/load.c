@@ -129,7 +129,7 @@ struct stream {
     int fd, is_chunked;
     enum phase phase;
     size_t chunk_left, line_length;
-    int64_t began_at, first_byte_at, back_at, come_back_at;
+    int64_t began_at, first_byte_at, back_at, come_back_at, retry_us;
     long last_number, total_length;
     char cursor[40], line[LINE_MAX_BYTES];
 };
@@ -225,6 +225,8 @@ static void take_line(struct stream *stream) {
         take_data(stream, line);
     else if (strncmp(line, "id:", 3) == 0)
         snprintf(stream->cursor, sizeof stream->cursor, "%.*s", (int)strcspn(line + 4, "\r"), line + 4);
+    else if (strncmp(line, "retry:", 6) == 0)
+        stream->retry_us = strtol(line + 6, NULL, 10) * 1000;
 }
 
 /* A line of the head or of the chunked coding; true when it is whole. */
@@ -497,11 +499,10 @@ static void run_streams(void) {
            (long long)publisher.latest_us, (long long)cpu);
 }
 
-/* Opens all at `port`, says `open`; those that are cut come back at `second-port`, `retry-ms` later, with their
- * cursor. Ends when every stream has text of `length` characters, or after 30 s. */
+/* Opens all at `port`, says `open`; those that are cut come back at `second-port` with their cursor, after the time that
+ * their stream's `retry:` said. Ends when every stream has text of `length` characters, or after 30 s. */
 static void run_return(void) {
     long length = number("length", NULL), before = number("length-before", NULL), second_port = number("second-port", NULL);
-    int64_t retry = number("retry-ms", "1000") * 1000;
     open_all(0);
     for (int i = 0; i < stream_count; i++)
         while (streams[i].total_length < before) turn(now_us() + 1000);
@@ -518,7 +519,7 @@ static void run_return(void) {
             whole += stream->total_length >= length;
             if (stream->phase != CLOSED) continue;
             if (!stream->come_back_at)
-                stream->come_back_at = now_us() + retry;
+                stream->come_back_at = now_us() + stream->retry_us;
             else if (now_us() >= stream->come_back_at) {
                 stream->back_at = now_us();
                 stream->come_back_at = 0;

@@ -52,6 +52,8 @@ class Found:
     busy_first: list[float] = field(default_factory=list)
     busy_later: list[float] = field(default_factory=list)
     overhead: list[float] = field(default_factory=list)
+    finished_kb: list[float] = field(default_factory=list)
+    """Redis memory for each finished job, by round."""
     whole: int = 0
     deltas: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -118,6 +120,7 @@ class _Bench:
         found.whole += len(whole)
         found.deltas.append(sum(each.deltas for each in whole))
         found.seconds.append((max(each.ended for each in whole) - min(each.posted for each in whole)) / 1e6)
+        found.finished_kb.append(self._finished_kb([each.job_id for each in whole]))
         for each in whole:
             if each.was_started_over:
                 continue
@@ -128,6 +131,14 @@ class _Bench:
             found.busy_from_post.append((each.first_delta - each.posted) / 1000)
             model_us = request["endedUs"] - request["receivedUs"]
             found.overhead.append((each.ended - each.posted - model_us) / 1000)
+
+    def _finished_kb(self, job_ids: list[str]) -> float:
+        """Returns what the keys of one of these jobs take in Redis, the log and what RQ keeps of it included."""
+        redis, total = self._system.redis, 0
+        for job_id in job_ids:
+            for key in redis.scan_iter(match=f"*{job_id}*", count=10_000):
+                total += int(redis.memory_usage(key, samples=0) or 0)
+        return total / max(1, len(job_ids)) / 1000
 
     def _lateness(self, watched: Watched, request_id: str) -> list[float]:
         url = f"{self._system.sandbox_url}/sandbox/requests/{request_id}/pieces"
@@ -214,6 +225,8 @@ def _cpu_table(found: Found) -> Table:
 
 def _goals(found: Found) -> list[Goal]:
     return [
+        at_most("POST to the model's request, p50, idle", 9, median(found.idle_to_model), " ms"),
+        at_most("Redis memory of a finished job", 20, median(found.finished_kb), " KB"),
         at_most("first model text to first delta at the viewer, p50, idle", 10, median(found.idle_first), " ms"),
         at_most(
             "a later piece of text: model to viewer beyond the 100 ms window, p50", 5, median(found.idle_later), " ms"

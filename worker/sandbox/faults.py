@@ -148,6 +148,7 @@ class Scenario:
 
     tool_turns: int | None = None  # none: as many as a look at the page needs
     calls_a_turn: int = 1
+    looks_by_need: bool = False  # for what it was not yet told, and nothing else
     never_stops: bool = False  # it calls tools until it is asked to answer
     never_listens: bool = False  # a text does not make it answer, only `tool_choice: none`
     habits: frozenset[str] = frozenset()
@@ -156,6 +157,7 @@ class Scenario:
 SCENARIOS = {
     "N tool turns": "N turns with tools before the answer",
     "N tools at once": "N tool calls in each turn",
+    "looks as needed": "calls the tools for what it does not know yet: layout, README, hits, what stands around them",
     "reads on and on": "calls tools until a text after the tool results, or `tool_choice: none`, asks it to answer",
     "reads regardless": "calls tools until `tool_choice: none`",
     "odd gateway": "all habits of gateways at once but `no pings`",
@@ -174,6 +176,7 @@ def scenario_of(page: str, usual: Scenario) -> Scenario:
         asked = replace(asked, calls_a_turn=max(1, min(_number(match["number"]), _MOST_CALLS)))
     if "reads on and on" in found or "reads regardless" in found:
         asked = replace(asked, never_stops=True, never_listens="reads regardless" in found)
+    asked = replace(asked, looks_by_need="looks as needed" in found)
     habits = usual.habits | {habit for habit, pattern in _HABIT_PATTERNS.items() if pattern.search(page)}
     if "odd gateway" in found:
         habits |= HABITS.keys() - {"no pings"}

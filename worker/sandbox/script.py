@@ -7,6 +7,7 @@ from typing import Any
 from worker.sandbox.faults import Picks, Scenario
 from worker.sandbox.files import add_files, wants_files
 from worker.sandbox.habits import fenced
+from worker.sandbox.needs import needed_calls
 from worker.sandbox.project import files_read, files_seen
 from worker.sandbox.prose import LONG_CHARS, compose, nasty_answer
 from worker.sandbox.task import Task
@@ -44,6 +45,9 @@ def next_look(task: Task, body: JsonObject, scenario: Scenario) -> Turn | None:
     offered = {tool["name"]: tool["input_schema"] for tool in tools if "input_schema" in tool}
     if not offered or (task.is_told_to_answer and not scenario.never_listens):
         return None
+    if scenario.looks_by_need:
+        calls = needed_calls(task, body, offered, _text_pattern(task))
+        return _looking(*calls) if calls else None
     if scenario.never_stops or scenario.tool_turns is not None:
         is_over = not scenario.never_stops and task.turn > (scenario.tool_turns or 0)
         return None if is_over else _scripted_look(task, offered, scenario.calls_a_turn)

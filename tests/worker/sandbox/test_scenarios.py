@@ -72,6 +72,16 @@ def test_it_takes_as_many_turns_as_are_asked_for(sandbox: Sandbox, tools: list[A
     assert [noted["turn"] for noted in sandbox.requests(f"Checkout {words}")] == list(range(1, turns + 2))
 
 
+def test_by_need_it_asks_for_nothing_that_it_was_told_at_the_start(sandbox: Sandbox, tools: list[Any]) -> None:
+    params = ask("Checkout, looks as needed")
+    unaware = [[name for name, _ in calls] for calls in calls_of(run_tools(sandbox, tools, params))]
+    assert unaware[:2] == [["Glob", "Glob", "Read"], ["Grep"]] and set(unaware[2]) == {"Read"} and unaware[3:] == [[]]
+    overview = {"type": "text", "text": "<project>\nsrc/ (2)\nREADME.md begins:\n# Shop\n</project>"}
+    params["messages"][0]["content"].insert(0, overview)
+    aware = [[name for name, _ in calls] for calls in calls_of(run_tools(sandbox, tools, params))]
+    assert aware[0] == ["Grep"] and set(aware[1]) == {"Read"} and aware[2:] == [[]]
+
+
 def test_several_calls_of_one_turn_are_different_ones(sandbox: Sandbox, tools: list[Any]) -> None:
     calls = calls_of(run_tools(sandbox, tools, ask("Checkout 3 tool turns, four tools at once")))
     assert [len(each) for each in calls] == [4, 4, 4, 0]

@@ -1,0 +1,65 @@
+"""Looking by need: what the model still has to know, asked for with whatever tools and first words it was given.
+
+It compares agents: one that is told more at once is asked for less. The needs, in their order: how the project is laid
+out and what its README says; where the page's name occurs; what stands around it in the files that matter most.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from worker.sandbox.checks import text_of
+from worker.sandbox.project import files_seen
+from worker.sandbox.task import Task
+from worker.sandbox.wire import JsonObject, ToolCall
+
+_OVERVIEW = re.compile(r"<project>(.*?)</project>", re.DOTALL)
+_SHOWN = re.compile(r"(?P<path>[^:\n]+\.\w{1,8})[:-]\d+[:-]")
+_README = "README.md"
+_CONTEXT_LINES = 8
+_MOST_LINES = 300
+_FILES = 4
+"""Files that matter."""
+_ENOUGH_LINES = 25
+"""Lines of a file that tell what the model wants to know of it."""
+
+
+def needed_calls(task: Task, body: JsonObject, offered: dict[str, JsonObject], text_pattern: str) -> list[ToolCall]:
+    """The calls of the next turn; none when nothing is missing, or no tool can tell more."""
+    for stage in (_layout(task, body), _search(task, offered, text_pattern), _contents(task)):
+        if calls := [call for call in stage if call.name in offered]:
+            return calls
+    return []
+
+
+def _layout(task: Task, body: JsonObject) -> Iterator[ToolCall]:
+    first = _OVERVIEW.search(text_of(body["messages"][0]["content"]))
+    overview = first[1] if first else ""
+    if not overview and not _has_used(task, "Glob"):
+        yield ToolCall("Glob", {"pattern": "*"})
+        yield ToolCall("Glob", {"pattern": "*/*"})
+    if f"{_README} begins" not in overview and not _has_used(task, "Read"):
+        yield ToolCall("Read", {"file_path": _README})
+
+
+def _search(task: Task, offered: dict[str, JsonObject], text_pattern: str) -> Iterator[ToolCall]:
+    if not _has_used(task, "Grep"):
+        properties = offered.get("Grep", {}).get("properties") or {}
+        wishes = {"context": _CONTEXT_LINES, "head_limit": _MOST_LINES}
+        possible = {name: value for name, value in wishes.items() if name in properties}
+        yield ToolCall("Grep", {"pattern": text_pattern, **possible})
+
+
+def _contents(task: Task) -> Iterator[ToolCall]:
+    shown: Counter[str] = Counter()
+    read = {str(look.input.get("file_path")) for look in task.looks if look.tool == "Read"}
+    for look in task.looks:
+        if look.tool == "Grep":
+            shown.update(found["path"] for line in look.result.splitlines() if (found := _SHOWN.match(line)))
+    for path in files_seen(task)[:_FILES]:
+        if shown[path] < _ENOUGH_LINES and path not in read:
+            yield ToolCall("Read", {"file_path": path})
+
+
+def _has_used(task: Task, tool: str) -> bool:
+    return any(look.tool == tool for look in task.looks)
