@@ -15,6 +15,7 @@ from api.delivery.viewer import Viewer
 from shared.settings import ApiSettings
 from shared.state.agent_store import AgentStore
 from shared.state.job_store import JobStore
+from shared.state.outages import outages
 from shared.state.sweeper import SWEEP_SECONDS, Sweeper
 from shared.telemetry.metrics import api_metrics
 
@@ -38,7 +39,11 @@ class Services:
 
     def start(self) -> None:
         """Starts what the process does without being asked."""
-        every(SWEEP_SECONDS, self.sweeper.sweep)
+        every(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self.sweeper.sweep()
+        outages.over()
 
     def stop_being_ready(self) -> None:
         """Answers readiness probes with 503 from now on."""

@@ -38,6 +38,7 @@ class AttemptFailed(PlannerError):
     ) -> None:
         super().__init__(f"{code.value}: {detail}")
         self.code = code
+        self.detail = detail
         self.worth_retrying = worth_retrying
         self.is_retryable = code.is_retryable if is_retryable is None else is_retryable
         self.retry_after_seconds = retry_after_seconds

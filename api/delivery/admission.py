@@ -4,7 +4,6 @@ A slot counts while its process sends heartbeats, so a process that is killed lo
 lapses by itself, where a slot could not be given back.
 """
 
-import logging
 from dataclasses import dataclass, field
 from itertools import count
 from uuid import uuid4
@@ -16,9 +15,8 @@ from redis.exceptions import RedisError
 from api.delivery.periodic import every
 from shared.state import keys
 from shared.state.event_log import EventId, Snapshot, snapshot
+from shared.state.outages import log_failure
 from shared.state.scripts import script
-
-log = logging.getLogger(__name__)
 
 LEASE_MS = 45_000
 RENEW_SECONDS = 15.0
@@ -108,7 +106,7 @@ class Admission:
         try:
             self._redis.zrem(keys.streams(user_id), request.slot)
         except RedisError as error:
-            log.warning("a stream's slot is left to lapse: %s", type(error).__name__)
+            log_failure("giving a stream's slot back", error)
 
     def stop(self) -> None:
         gevent.killall(self._timers)

@@ -21,6 +21,7 @@ from redis.exceptions import ConnectionError, RedisError
 from api.delivery.periodic import every
 from api.delivery.watchers import READ, WRITE, close
 from shared.state.connections import open_connection
+from shared.state.outages import outages
 
 log = logging.getLogger(__name__)
 
@@ -147,11 +148,12 @@ class Channel(Generic[T]):
         self._readable.start(self._on_readable)
         self._last_message_at = time.monotonic()
         self.connects += 1
+        outages.over()
         if self._wanted:
             self._send("SUBSCRIBE", *self._wanted)
 
     def _lose(self, error: Exception) -> None:
-        log.warning("the pub/sub connection was lost, reconnecting: %s", type(error).__name__)
+        outages.note(error)
         self._disconnect()
 
     def _disconnect(self) -> None:

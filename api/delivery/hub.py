@@ -21,6 +21,7 @@ from api.delivery.viewer import Viewer
 from shared.state import keys
 from shared.state.event_log import Entry, EventId, Snapshot, parse_message
 from shared.state.job_store import JobStore
+from shared.state.outages import log_failure
 from shared.state.queue_view import poll_queue
 from shared.telemetry.metrics import api_metrics
 
@@ -109,7 +110,8 @@ class Hub:
                     return
                 gevent.sleep(FORGET_SECONDS)
         except RedisError as error:
-            log.warning("a finished job is left to expire: %s", type(error).__name__)
+            # It is left to expire.
+            log_failure("forgetting a finished job", error)
 
     def _start(self) -> None:
         if not self._timers:
@@ -181,7 +183,8 @@ class Hub:
             try:
                 self._read(feed)
             except RedisError as error:
-                log.warning("reading the log failed, the next keep-alive tries again: %s", type(error).__name__)
+                # The next keep-alive tries again.
+                log_failure("reading a log", error)
 
     def _read(self, feed: Feed) -> None:
         """Reads what the feed has missed, until nothing is missing."""

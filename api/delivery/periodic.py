@@ -6,7 +6,8 @@ from collections.abc import Callable
 import gevent
 from redis.exceptions import RedisError
 
-from shared.state.connections import is_full
+from shared.state.connections import is_outage
+from shared.state.outages import log_failure
 
 log = logging.getLogger(__name__)
 
@@ -14,8 +15,9 @@ log = logging.getLogger(__name__)
 def every(seconds: float, action: Callable[[], object]) -> "gevent.Greenlet[..., None]":
     """Calls `action` again and again in a greenlet of its own, `seconds` after it last returned or raised.
 
-    An exception is logged and does not end the loop, which ends when the greenlet is killed. Of failures of Redis in a
-    row each that is twice as late is logged: the first, the second, the fourth and so on.
+    An exception is logged and does not end the loop, which ends when the greenlet is killed. An outage of Redis has the
+    lines of the process; of other failures of Redis in a row each that is twice as late is logged: the first, the
+    second, the fourth and so on.
     """
     return gevent.spawn(_repeat, seconds, action)
 
@@ -30,8 +32,7 @@ def _repeat(seconds: float, action: Callable[[], object]) -> None:
             failures = 0
         except RedisError as error:
             failures += 1
-            if failures.bit_count() == 1:
-                reason = "its memory is full" if is_full(error) else type(error).__name__
-                log.warning("%s failed and will be tried again: %s", name, reason, extra={"failures": failures})
+            if is_outage(error) or failures.bit_count() == 1:
+                log_failure(name, error)
         except Exception:
             log.exception("%s failed and will be tried again", name)

@@ -14,6 +14,7 @@ from api.http.documented_headers import header_references
 from api.http.field_messages import field_problems
 from shared.contract.schemas import FieldProblem, Problem
 from shared.state.connections import is_full, is_outage
+from shared.state.outages import outages
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
@@ -101,6 +102,7 @@ def problem_of(error: Exception) -> ApiProblem:
     if isinstance(error, ApiProblem):
         return error
     if isinstance(error, RedisError) and is_outage(error):
+        outages.note(error)
         return ApiProblem(
             503, FULL if is_full(error) else UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
         )

@@ -30,7 +30,8 @@ def _begin() -> None:
 def _log_at_the_end(response: Response) -> Response:
     # The template, not the path: that could hold anything, and as many of them.
     route = request.url_rule.rule if request.url_rule else None
-    level = logging.DEBUG if route in PROBES and response.status_code < 400 else logging.INFO
+    # A 503 is an answer as well, each few seconds while Redis is away or the process drains, and that has its own line.
+    level = logging.DEBUG if route in PROBES and response.status_code in (200, 503) else logging.INFO
     fields: dict[str, object] = {"method": request.method, "route": route, "status": response.status_code}
     if "job_id" in g:
         fields["job_id"] = g.job_id

@@ -1,6 +1,5 @@
 """Jobs: creating one, listing one's own, reading one, cancelling it. Watching one is `api.stream_app`'s."""
 
-import logging
 import re
 import time
 
@@ -30,13 +29,12 @@ from shared.contract.schemas import (
 )
 from shared.state.event_log import Snapshot
 from shared.state.job_store import CreateLimits
+from shared.state.outages import log_failure
 from shared.state.outcomes import CancelAsked, CancelOutcome, Created, NotCreated, RateLimited, Replayed
 from shared.state.user_jobs import jobs_of
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics, job_metrics
-
-log = logging.getLogger(__name__)
 
 RETRY_WHEN_FULL_SECONDS = 5
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -224,4 +222,4 @@ def _tell_worker(planner: Services, worker: str, job_id: str) -> None:
     try:
         send_command(planner.redis, worker, "stop-job", job_id=job_id)
     except RedisError as error:
-        log.warning("the stop command was not sent: %s", type(error).__name__)
+        log_failure("sending the stop command", error)

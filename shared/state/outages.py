@@ -1,16 +1,17 @@
 """One line when Redis goes away or is full, a few while it stays so, and one when it is back: for the whole process.
 
 Every part of a process that talks to Redis notes its failures here, so that an outage does not cost a line for each
-part and each try.
+part and each try. A Redis that answers and refuses (its memory is full, it cannot save) has lines of its own.
 """
 
 import logging
 import threading
 import time
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
 
 from shared.state.connections import is_full, is_outage
+from shared.state.primary import NotPrimaryError
 
 log = logging.getLogger(__name__)
 
@@ -18,58 +19,90 @@ FIRST_REMINDER_SECONDS, LONGEST_REMINDER_SECONDS = 10.0, 300.0
 """Between the lines of one outage; each pause is twice as long as the one before, up to the longest."""
 ECHO_SECONDS = 6.0
 """A failure so soon after the end of an outage belongs to it: a time-out that began before."""
+RECENT_SECONDS = 6.0
+"""Redis counts as away for this long after it has refused something."""
+QUIET_SECONDS = 30.0
+"""A Redis that has refused nothing for this long has stopped refusing. A single answer proves nothing: with its memory
+full it takes some commands and refuses others."""
+
+
+class _Reminders:
+    """When the lines of one outage are due."""
+
+    def __init__(self, now: float) -> None:
+        self.began = self.latest = self._next_line = now
+        self._pause = FIRST_REMINDER_SECONDS
+
+    def is_due(self, now: float) -> bool:
+        """Notes a failure. Returns whether it is worth a line."""
+        self.latest = now
+        if now < self._next_line:
+            return False
+        self._next_line = now + self._pause
+        self._pause = min(self._pause * 2, LONGEST_REMINDER_SECONDS)
+        return True
 
 
 class Outages:
-    """Whether Redis is away, as the parts of this process have found; for use by any thread."""
+    """Whether Redis is away or refuses, as the parts of this process have found; for use by any thread or greenlet."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._began: float | None = None
+        self._away: _Reminders | None = None
+        self._refusing: _Reminders | None = None
+        self._refusal = "refusing"
         self._ended = float("-inf")
-        self._next_line = 0.0
-        self._pause = FIRST_REMINDER_SECONDS
-        self._is_full = False
 
     @property
     def is_away(self) -> bool:
-        """Returns whether Redis is known to be away, or to take no writes."""
-        return self._began is not None
+        """Returns whether Redis is known to be away, or has refused something lately."""
+        refusing = self._refusing
+        return self._away is not None or (refusing is not None and time.monotonic() - refusing.latest < RECENT_SECONDS)
 
     @property
     def state(self) -> str:
-        """Returns how Redis is while it is away, in words: away, or full."""
-        return "full" if self._is_full else "away"
+        """Returns how Redis is while it is away, in words: away, full, or refusing."""
+        return "away" if self._away is not None else self._refusal
 
     def note(self, error: BaseException) -> None:
-        """Notes that Redis is away, or full."""
+        """Notes that Redis is away, or has refused what was asked."""
         now = time.monotonic()
+        is_refusal = _is_refusal(error)
         with self._lock:
-            self._is_full = is_full(error)
-            if self._began is None:
-                if now - self._ended < ECHO_SECONDS:
-                    return
-                self._began, self._pause = now, FIRST_REMINDER_SECONDS
-            elif now < self._next_line:
+            if is_refusal:
+                self._refusal = "full" if is_full(error) else "refusing"
+                reminders = self._refusing = self._refusing or _Reminders(now)
+            elif self._away is None and now - self._ended < ECHO_SECONDS:
                 return
             else:
-                self._pause = min(self._pause * 2, LONGEST_REMINDER_SECONDS)
-            self._next_line = now + self._pause
-            seconds = now - self._began
+                reminders = self._away = self._away or _Reminders(now)
+            if not reminders.is_due(now):
+                return
+            seconds = now - reminders.began
+            state = self._refusal if is_refusal else "away"
         if seconds:
-            log.warning("Redis is still %s, after %.0f s: %s", self.state, seconds, _shown(error))
+            log.warning("Redis is still %s, after %.0f s: %s", state, seconds, _reason(error))
         else:
-            log.warning("Redis is %s: %s", self.state, _shown(error))
+            log.warning("Redis is %s: %s", state, _reason(error))
 
     def over(self) -> None:
-        """Notes that Redis answers, and takes writes."""
-        if self._began is None:
+        """Notes that Redis answers."""
+        if self._away is None and self._refusing is None:
             return
+        now = time.monotonic()
         with self._lock:
-            began, self._began = self._began, None
-            self._ended = time.monotonic()
-        if began is not None:
-            log.warning("Redis answers again, after %.1f s", self._ended - began)
+            away, self._away = self._away, None
+            if away is not None:
+                self._ended = now
+            refusing = self._refusing
+            if refusing is not None and now - refusing.latest < QUIET_SECONDS:
+                refusing = None
+            elif refusing is not None:
+                self._refusing = None
+        if away is not None:
+            log.warning("Redis answers again, after %.1f s", now - away.began)
+        if refusing is not None:
+            log.warning("Redis has refused nothing for %.0f s", QUIET_SECONDS)
 
 
 outages = Outages()
@@ -83,6 +116,12 @@ def log_failure(what: str, error: RedisError) -> None:
         log.error("%s failed: %s: %s", what, type(error).__name__, error)
 
 
-def _shown(error: BaseException) -> str:
+def _is_refusal(error: BaseException) -> bool:
+    if isinstance(error, NotPrimaryError):
+        return True
+    return isinstance(error, RedisError) and not isinstance(error, (ConnectionError, TimeoutError))
+
+
+def _reason(error: BaseException) -> str:
     """Returns the kind of an error; what Redis says may hold an address with a password."""
     return type(error).__name__

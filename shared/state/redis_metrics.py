@@ -1,6 +1,5 @@
 """What Redis knows about the queue and its clients, asked when somebody scrapes."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -11,9 +10,8 @@ from redis.exceptions import RedisError
 from shared.clock import now_ms
 from shared.state import gate_store, readiness
 from shared.state.gate_store import GateView
+from shared.state.outages import log_failure
 from shared.state.queue_view import queue_size
-
-log = logging.getLogger(__name__)
 
 
 class RedisCollector(Collector):
@@ -38,7 +36,7 @@ class RedisCollector(Collector):
             state, _ = readiness.ask(self._redis)
             seconds, microseconds = self._redis.time()
         except RedisError as error:
-            log.warning("Redis is away, its metrics are left out: %s", type(error).__name__)
+            log_failure("asking Redis for its metrics", error)
             yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 0)
             return
         yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 1)

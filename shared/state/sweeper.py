@@ -21,6 +21,15 @@ SWEEP_SECONDS = 2.5
 Redis that stood still for longer than a lease does not restart what is alive."""
 
 
+_NEXT = {
+    RequeueOutcome.ALIVE: "nothing: its worker is there",
+    RequeueOutcome.CLEANED: "nothing: it had ended",
+    RequeueOutcome.REQUEUED: "another attempt, from the front of the queue",
+    RequeueOutcome.CANCELLED: "none: it was cancelled",
+    RequeueOutcome.LOST: "none: the job has failed, since MAX_ATTEMPTS attempts lost their worker or failed",
+}
+
+
 class Sweeper:
     """Polls once a call; the caller decides the time between two calls."""
 
@@ -55,4 +64,7 @@ class Sweeper:
                 job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
             elif outcome is RequeueOutcome.LOST:
                 job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
-            log.warning("an abandoned job was found", extra={"job_id": suspect.job_id, "outcome": outcome.value})
+            log.warning(
+                "an abandoned job was found",
+                extra={"job_id": suspect.job_id, "outcome": outcome.value, "next": _NEXT[outcome]},
+            )

@@ -26,6 +26,14 @@ _TOKEN_KINDS = {
 }
 
 
+_NEXT = {
+    "drained": "it goes back to the front of the queue, which costs no attempt",
+    "lost": "it runs elsewhere, or is gone: nothing is to be done here",
+    "refused": "it is ended as failed, by a write of its own",
+}
+"""What follows for the job, by what ended the attempt without ending the job."""
+
+
 class AttemptTelemetry:
     """Reports about one attempt; `close` must follow. `model_label` is the model's label in the metrics."""
 
@@ -36,6 +44,8 @@ class AttemptTelemetry:
         self._first_text_at: float | None = None
         self._usage = TokenUsage()
         self._outcome = "lost"
+        self._reason: str | None = None
+        self._next: str | None = _NEXT["lost"]
         # For every line and event from here on, of the agent and its tools too.
         logs.bind(job_id=attempt.job_id, attempt=attempt.number)
         breadcrumbs.tag(attempt=attempt.number)
@@ -64,18 +74,26 @@ class AttemptTelemetry:
         worker_metrics().first_delta_seconds.observe(self._first_text_at - self._began)
 
     def failed(self, failure: AttemptFailed) -> None:
-        self._outcome = failure.code.value
+        """Notes why the attempt failed. Another one follows, unless `ended` or `given_up` is called."""
+        self._outcome, self._reason, self._next = failure.code.value, failure.detail, "another attempt, here"
         breadcrumbs.add(Crumb.ATTEMPT_FAILED, code=failure.code)
 
+    def raised(self, error: BaseException) -> None:
+        """Notes that a mistake of ours ended the attempt."""
+        self._reason = type(error).__name__
+        log.error("the attempt raised", exc_info=error)
+
     def given_up(self, outcome: str) -> None:
-        self._outcome = outcome
+        self._outcome, self._next = outcome, _NEXT[outcome]
 
     def ended(self, final: Event) -> None:
         """Notes that the job has ended with this attempt."""
         status = final.final_status
         assert status is not None
         code = final.code.value if isinstance(final, Failed) else ""
-        self._outcome = code or status.value
+        self._outcome, self._next = code or status.value, None
+        if isinstance(final, Failed):
+            self._next = f"none: the job has failed; asking again {'may' if final.retryable else 'will not'} help"
         job_metrics().ended.labels(status.value, code).inc()
         if self._first_text_at is not None:
             worker_metrics().streaming_seconds.observe(time.monotonic() - self._first_text_at)
@@ -85,5 +103,11 @@ class AttemptTelemetry:
         for kind, field in _TOKEN_KINDS.items():
             worker_metrics().tokens.labels(kind, self._model_label).inc(getattr(self._usage, field))
         seconds = time.monotonic() - self._began
-        extra = {"outcome": self._outcome, "duration_ms": int(seconds * 1000), "tokens": self._usage.total_tokens}
-        log.info("attempt ended", extra=extra)
+        extra: dict[str, object] = {
+            "outcome": self._outcome,
+            "duration_ms": int(seconds * 1000),
+            "tokens": self._usage.total_tokens,
+        }
+        why = {"reason": self._reason, "next": self._next}
+        extra |= {name: value for name, value in why.items() if value is not None}
+        log.log(logging.INFO if self._reason is None else logging.WARNING, "attempt ended", extra=extra)

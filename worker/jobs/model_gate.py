@@ -1,15 +1,13 @@
 """The gates of all workers in front of the model's provider, as the agent of one job asks them."""
 
-import logging
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
 from shared.gate import Delay, Report
 from shared.state.gate_store import GateStore
+from shared.state.outages import log_failure
 from shared.telemetry.metrics import worker_metrics
-
-log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -30,7 +28,7 @@ class ModelGate:
         try:
             delay = await self.store.ask(self.model, request, self.job_id, self.created_ms, input_tokens)
         except RedisError as error:
-            log.warning("Redis is away, the model is asked without the gate: %s", type(error).__name__)
+            log_failure("asking the gate", error)
             delay = None
         self.has_let_go = self.has_let_go or delay is None
         return delay

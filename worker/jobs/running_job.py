@@ -191,9 +191,9 @@ class RunningJob:
             case AttemptFailed(worth_retrying=True):
                 return self._stopped() if self._stop is not None else error
             case AttemptFailed():
-                log.warning("the attempt failed: %s", error)
+                self._telemetry.failed(error)
                 return self._failed(error)
-        log.error("the attempt raised", exc_info=error)
+        self._telemetry.raised(error)
         return Failed.of(ErrorCode.INTERNAL, now_ms())
 
     async def _done(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
@@ -285,7 +285,6 @@ class RunningJob:
         """
         if self.attempt.failures + 1 >= self._context.max_attempts:
             return self._failed(failure)
-        log.warning("the attempt failed, trying again: %s", failure)
         await self._done(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
         if self._stop is not None:
             return self._stopped()

@@ -4,6 +4,9 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
+from redis.exceptions import RedisError
+
+from shared.state.outages import log_failure
 from shared.state.outcomes import Attempt
 from worker.agent.kept_turns import KeptTurn
 
@@ -42,6 +45,8 @@ class TurnWriter:
                     self._next = following
                     packed = turns[following].pack()
                     following = await asyncio.to_thread(self._keep, attempt, following, packed)
+            except RedisError as error:
+                log_failure("keeping a turn of the conversation", error)
             except Exception as error:
                 log.warning("a turn of the conversation could not be kept: %s", type(error).__name__)
             else:

@@ -1,0 +1,101 @@
+"""What an outage of Redis and a failing job cost in the logs, by the real processes."""
+
+import re
+import signal
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.conftest import free_port, start_redis, wait_until
+from tests.stack import BODY, JOBS, Person, Process, Stack, Watcher, stack
+
+OUTAGE_SECONDS = 7.0
+LINE = re.compile(r"\d\d:\d\d:\d\d (\w+) +([\w.]+): (.*)")
+
+
+def told(process: Process, since: int) -> list[str]:
+    """What the process said from that line on, but for requests and attempts, which have a line each."""
+    lines = []
+    for line in process.lines[since:]:
+        match = LINE.match(line)
+        # What has another form belongs to a traceback, or comes from a library that logs by itself.
+        if match is None:
+            lines.append(line)
+        elif match[1] not in ("info", "debug"):
+            lines.append(match[3])
+    return lines
+
+
+def use(system: Stack, metrics_port: int, stopping: threading.Event) -> None:
+    """Asks for jobs, metrics and readiness, as users and machines do, until it is stopped."""
+    person = Person(system)
+    urls = [f"http://127.0.0.1:{system.web_port}{path}" for path in ("/readyz", "/metrics")]
+    urls += [f"http://127.0.0.1:{metrics_port}{path}" for path in ("/readyz", "/metrics")]
+    while not stopping.wait(0.2):
+        person.http.post(JOBS, json=BODY)
+        for url in urls:
+            httpx.get(url, timeout=20)
+    person.close()
+
+
+@pytest.mark.parametrize("how", ["frozen", "gone"])
+def test_an_outage_of_redis_costs_each_process_a_line_at_its_beginning_and_one_at_its_end(
+    tmp_path: Path, how: str
+) -> None:
+    metrics_port = free_port()
+    with stack(tmp_path, KEEPALIVE_SECONDS="1") as system:
+        system.start_sandbox(chars=8, interval_ms=10)
+        processes = [system.start_web(), system.start_worker(METRICS_PORT=str(metrics_port))]
+        person = Person(system)
+        watchers = [Watcher(system, person.ask(f"{how} {number}")) for number in range(5)]
+        wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
+        since = {process.name: len(process.lines) for process in processes}
+        stopping = threading.Event()
+        user = threading.Thread(target=use, args=(system, metrics_port, stopping))
+        user.start()
+        if how == "frozen":
+            system.redis_server.process.send_signal(signal.SIGSTOP)
+            stopping.wait(OUTAGE_SECONDS)
+            system.redis_server.process.send_signal(signal.SIGCONT)
+        else:
+            system.redis_server.process.kill()
+            system.redis_server.process.wait()
+            stopping.wait(OUTAGE_SECONDS)
+            system.redis_server = start_redis(system.redis_server.port, tmp_path)
+        for process in processes:
+            wait_until(lambda process=process: process.has_said("Redis answers again"))  # type: ignore[misc]
+        stopping.set()
+        user.join()
+        for process in processes:
+            lines = told(process, since[process.name])
+            assert lines[0].startswith("Redis is away: "), lines
+            assert sum(line.startswith("Redis answers again") for line in lines) == 1, lines
+            # A busy machine may take long enough for a reminder.
+            assert all(line.startswith("Redis ") for line in lines), lines
+            assert len(lines) <= 4, lines
+        for watcher in watchers:
+            watcher.stop()
+        person.close()
+
+
+@pytest.mark.parametrize(
+    ("page", "reason", "follows"),
+    [
+        ("no such model", "HTTP 404", "none: the job has failed"),
+        ("unavailable once", "HTTP 500", "another attempt, here"),
+    ],
+)
+def test_a_failing_attempt_says_in_one_line_which_why_and_what_follows(
+    system: Stack, page: str, reason: str, follows: str
+) -> None:
+    worker = system.start_worker()
+    person = Person(system)
+    job_id = person.ask(page)
+    Watcher(system, job_id).join()
+    (line,) = [line for line in worker.lines if "attempt ended" in line and " reason=" in line]
+    assert f"job_id={job_id}" in line
+    assert f"reason={reason}" in line
+    assert f"next={follows}" in line
+    person.close()
