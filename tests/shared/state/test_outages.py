@@ -59,7 +59,7 @@ def test_a_full_redis_that_answers_other_commands_meanwhile_costs_few_lines_and_
             outages.over()  # a lease was renewed
             assert outages.is_away
             turn(1)
-        assert caplog.messages[0] == "Redis refuses what it is asked: OutOfMemoryError"
+        assert caplog.messages[0] == "Redis is full: OutOfMemoryError"
         assert len(caplog.messages) < 10
         turn(40)
         outages.over()
