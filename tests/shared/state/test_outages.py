@@ -2,18 +2,18 @@
 
 import logging
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 from redis.exceptions import ConnectionError, OutOfMemoryError, TimeoutError
 
-from shared.state import outages as module
 from shared.state.outages import Outages
 
 
 @pytest.fixture
 def turn(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     clock = [1000.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("shared.state.outages.time", SimpleNamespace(monotonic=lambda: clock[0]))
 
     def turn(seconds: float) -> None:
         clock[0] += seconds
