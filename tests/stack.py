@@ -199,6 +199,14 @@ class Event:
         return self.name in FINAL
 
 
+class StreamRefused(AssertionError):
+    """A stream was not opened; the test fails unless it expects that."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        super().__init__(f"{status}: {body!r}")
+        self.status = status
+
+
 class Person:
     """A signed-in user with an HTTP client."""
 
@@ -238,7 +246,8 @@ class Person:
         """Opens one connection: its events as they come, until the server ends it or the block is left."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
         with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
-            assert answer.status_code == 200, answer.read()
+            if answer.status_code != 200:
+                raise StreamRefused(answer.status_code, answer.read())
             events = EventSource(answer).iter_sse()
             yield (_checked_event(event) for event in events if event.data)
             if is_rude:
@@ -288,7 +297,7 @@ class Watcher:
     """A client that stays with a job to its end in a thread: reconnects with its last id, as an EventSource does.
 
     `drops` may hang up on it: each number is after how many events of a connection it drops off, by a reset where it
-    is negative.
+    is negative. One that `is_patient` tries again after a 503, and takes a 404 for the end.
     """
 
     def __init__(
@@ -297,6 +306,7 @@ class Watcher:
         job_id: str,
         *,
         drops: Iterator[int] | None = None,
+        is_patient: bool = False,
         name: str = "alice",
         port: int | None = None,
     ) -> None:
@@ -306,6 +316,9 @@ class Watcher:
         self.statuses: list[int] = []
         self._person = Person(stack, name, port=port)
         self._drops = drops or iter(())
+        self._is_patient = is_patient
+        self.is_gone = False
+        """Whether the job was not there any more."""
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -335,7 +348,7 @@ class Watcher:
 
     def _run(self) -> None:
         try:
-            while self.final is None and not self._stopping.is_set():
+            while self.final is None and not self.is_gone and not self._stopping.is_set():
                 self._connect()
         except BaseException as error:
             self._error = error
@@ -356,6 +369,11 @@ class Watcher:
                         return
         except httpx.TransportError:
             self._stopping.wait(0.1)
+        except StreamRefused as refused:
+            self.is_gone = refused.status == 404
+            if not self._is_patient or refused.status not in (404, 503):
+                raise
+            self._stopping.wait(0.3)
         _checked(seen)
 
 
