@@ -17,6 +17,7 @@ from shared.settings import S, load
 from shared.state import keys, rights
 from shared.state.connections import connect
 from shared.state.diagnosis import describe, diagnose
+from shared.state.neighbours import describe_queue, find_neighbours
 
 REDIS_LEAST_VERSION = (6, 2)
 SLOW_MS = 20.0
@@ -93,6 +94,7 @@ def check_redis(settings: S) -> Iterable[Finding]:
         yield _version(str(info["redis_version"]))
         yield _persistence(info, redis)
         yield _eviction(info)
+        yield from _neighbours(redis)
 
 
 def _rights(redis: Redis) -> Finding:
@@ -126,6 +128,20 @@ def _eviction(info: dict[str, object]) -> Finding:
     if policy == "noeviction" or not info.get("maxmemory"):
         return Finding("ok", "redis eviction", f"{policy}, maxmemory {info.get('maxmemory_human', '0B')}")
     return Finding("FAIL", "redis eviction", f"{policy} would throw jobs away; set maxmemory-policy noeviction")
+
+
+def _neighbours(redis: Redis) -> Iterable[Finding]:
+    """Who else works in this database."""
+    found = find_neighbours(redis)
+    if (warning := describe_queue(found)) is not None:
+        yield Finding("warn", "redis neighbours", warning)
+    if found.elsewhere:
+        queues = ", ".join(sorted(found.elsewhere))[:200]
+        yield Finding(
+            "warn", "redis neighbours", f"RQ workers of other programs share this database; their queues: {queues}"
+        )
+    if warning is None and not found.elsewhere:
+        yield Finding("ok", "redis neighbours", "no workers but this deployment's")
 
 
 def check_port(name: str, host: str, port: int) -> Finding:

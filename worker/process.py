@@ -22,6 +22,7 @@ from shared.state.connections import connect, connect_async
 from shared.state.diagnosis import describe, probe
 from shared.state.gate_store import GateStore
 from shared.state.job_store import JobStore
+from shared.state.neighbours import settings_hash
 from shared.telemetry import sentry
 from shared.telemetry.logs import set_up_logging
 from worker import probes
@@ -149,6 +150,7 @@ class WorkerProcess:
             connection=self._rq_pool,
             lease_pool=self._lease_pool,
             name=self._name,
+            settings_hash=_settings_hash(self._settings),
             concurrency=self._settings.worker_concurrency,
             drain_seconds=self._settings.drain_seconds,
             shutdown=shutdown,
@@ -161,6 +163,13 @@ def _raise_file_limit(settings: WorkerSettings) -> None:
         log.warning(
             "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
         )
+
+
+def _settings_hash(settings: WorkerSettings) -> str:
+    """Returns what tells this deployment's workers from another's: the model, the key and the project that jobs get."""
+    return settings_hash(
+        (settings.models, settings.anthropic_api_key, settings.anthropic_base_url, settings.project_root)
+    )
 
 
 def _exit_now(code: int) -> NoReturn:

@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from shared.clock import now_ms
 from shared.state import gate_store, readiness
 from shared.state.gate_store import GateView
+from shared.state.neighbours import find_neighbours
 from shared.state.outages import log_failure
 from shared.state.queue_view import queue_size
 
@@ -34,6 +35,7 @@ class RedisCollector(Collector):
             clients = int(self._redis.info("clients")["connected_clients"])
             memory = self._redis.info("memory")
             state, _ = readiness.ask(self._redis)
+            settings = len(find_neighbours(self._redis).by_settings)
             seconds, microseconds = self._redis.time()
         except RedisError as error:
             log_failure("asking Redis for its metrics", error)
@@ -51,6 +53,11 @@ class RedisCollector(Collector):
             "planner_queue_oldest_seconds", "Age of the job that is next, since its creation.", seen.oldest_seconds
         )
         yield from _of_gates(gates)
+        yield GaugeMetricFamily(
+            "planner_worker_settings",
+            "Different settings among the workers of the queue; 1 in one deployment.",
+            settings,
+        )
         yield GaugeMetricFamily(
             "planner_workers", "Worker processes that sent a heartbeat in the last 10 s.", seen.workers
         )

@@ -1,13 +1,17 @@
 """A Redis that is not ours alone: two deployments in one database, and a user with the smallest rights."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
+from rq.worker import Worker
 
 from shared.state import rights
 from tests.api.server.test_strangers import AGENT, AGENT_BODY
-from tests.conftest import free_port, wait_until
+from tests.conftest import clean_environment, free_port, wait_until
 from tests.stack import JOBS, ROOT, Person, Stack, Watcher, stack
 
 OPERATIONS = ROOT / "docs/operations.md"
@@ -43,6 +47,37 @@ def test_two_deployments_in_one_database_neither_see_nor_run_each_others_jobs(sh
     blue.close()
     green.close()
     assert {f"blue:suggestion:{mine}", f"green:suggestion:{other}"} <= found
+
+
+def test_workers_that_are_not_this_deployments_are_named(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        system.start_sandbox()
+        system.start_web()
+        metrics = lambda: httpx.get(f"http://127.0.0.1:{system.web_port}/metrics").text  # noqa: E731
+        first = system.start_worker(REDIS_PREFIX="")
+        system.start_worker()
+        assert "planner_worker_settings 1.0" in metrics() and "ok   redis neighbours" in checked(system)
+        apart = system.start_worker(REDIS_PREFIX="green", ANTHROPIC_API_KEY="of-another")
+        assert "planner_worker_settings 1.0" in metrics() and "ok   redis neighbours" in checked(system)
+        other = system.start_worker(ANTHROPIC_API_KEY="of-another")
+        wait_until(lambda: other.has_said("different settings"))
+        assert "planner_worker_settings 2.0" in metrics()
+        assert "warn redis neighbours: workers of suggestions have different settings" in checked(system)
+        assert not any(worker.has_said("settings:") for worker in (first, apart))
+        assert other.stop() == 0
+        for queue in ("mails", "suggestions"):
+            Worker([queue], connection=system.redis, name=f"of-{queue}").register_birth()
+        said = checked(system)
+        assert "take jobs from suggestions: of-suggestions" in said and "their queues: mails" in said
+        assert "of-another" not in said
+        assert "planner_worker_settings 2.0" in metrics()
+
+
+def checked(system: Stack) -> str:
+    """What `--check` of a web process prints."""
+    command = [sys.executable, "-m", "api", "--check"]
+    environment = clean_environment(**system.settings, PORT=str(free_port()))
+    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
 
 
 def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_path: Path) -> None:

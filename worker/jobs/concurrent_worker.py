@@ -69,11 +69,14 @@ class ConcurrentWorker(RqBookkeeping):
         connection: Redis,
         lease_pool: Redis,
         name: str,
+        settings_hash: str,
         concurrency: int,
         drain_seconds: float,
         shutdown: Shutdown,
     ) -> None:
-        super().__init__(queue, runner, connection=connection, lease_pool=lease_pool, name=name)
+        super().__init__(
+            queue, runner, connection=connection, lease_pool=lease_pool, name=name, settings_hash=settings_hash
+        )
         self._concurrency = concurrency
         self._slots = threading.Semaphore(concurrency)
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="slot")

@@ -23,6 +23,7 @@ from rq.worker import BaseWorker
 from rq.worker.base import WorkerStatus
 from rq.worker_registration import clean_worker_registry, register
 
+from shared.state.neighbours import SETTINGS_FIELD, describe_queue, find_neighbours
 from shared.state.outages import log_failure, outages
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.queue_entry import BoundedJob
@@ -56,13 +57,30 @@ class RqBookkeeping(BaseWorker):
     job_class = BoundedJob
     log_result_lifespan = False
 
-    def __init__(self, queue: Queue, runner: JobRunner, *, connection: Redis, lease_pool: Redis, name: str) -> None:
-        """`connection` serves the bookkeeping of all slots; `lease_pool` serves what must never wait for that."""
+    def __init__(
+        self,
+        queue: Queue,
+        runner: JobRunner,
+        *,
+        connection: Redis,
+        lease_pool: Redis,
+        name: str,
+        settings_hash: str,
+    ) -> None:
+        """`connection` serves the bookkeeping of all slots; `lease_pool` serves what must never wait for that.
+
+        By `settings_hash` the workers of one deployment know each other.
+        """
         super().__init__(
             [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
         )
         self._runner = runner
         self._lease_pool = lease_pool
+        self._settings_hash = settings_hash
+
+    def serialize(self) -> dict[Any, Any]:
+        """Returns RQ's record of this worker, with a field of ours."""
+        return {**super().serialize(), SETTINGS_FIELD: self._settings_hash}
 
     def register_birth(self) -> None:
         """Registers the worker. Its name is unique, so no earlier registration has to be checked."""
@@ -125,12 +143,16 @@ class RqBookkeeping(BaseWorker):
             pipeline.execute()
 
     def run_maintenance_tasks(self) -> None:
-        """Removes workers that have gone from RQ's lists, and does nothing about jobs, which are the sweep's.
+        """Removes workers that have gone from RQ's lists, and warns of those that are not this deployment's.
+
+        It does nothing about jobs, which are the sweep's.
 
         RQ's own way would call what a forged entry of its registries names as a callback.
         """
         for queue in self.queues:
             clean_worker_registry(queue)
+        if (warning := describe_queue(find_neighbours(self._lease_pool))) is not None:
+            log.warning(warning)
         self.last_cleaned_at = now()  # type: ignore[assignment]  # RQ declares it by its first value, None
 
     @property

@@ -114,6 +114,7 @@ def worker(queue: JobQueue, rq_pool: Redis, redis: Redis, runner: Runner) -> Ite
         connection=rq_pool,
         lease_pool=redis,
         name="w1",
+        settings_hash="settings",
         concurrency=2,
         drain_seconds=0,
         shutdown=Shutdown(),

@@ -1,0 +1,70 @@
+"""Who else works in this Redis database: workers of another deployment on our queue, and RQ workers of others.
+
+A worker of ours writes down in RQ's record of it which settings it has, as a short hash. Workers of one deployment have
+the same, but for the minutes of a deploy.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import cast
+
+from redis import Redis
+
+from shared.state import keys
+
+SETTINGS_FIELD = "planner_settings"
+"""The field of RQ's record of a worker that holds the hash of its settings."""
+_WORKERS = "rq:workers"
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The workers that RQ knows in the database, by name."""
+
+    by_settings: dict[str, list[str]]
+    """Those on our queue; under '' those that are not ours at all, and would run our jobs without our rules."""
+    elsewhere: dict[str, list[str]]
+    """Those of other programs, by their queues. Deployments of ours with another prefix are not among them."""
+
+
+def settings_hash(values: Iterable[object]) -> str:
+    """Returns a short hash by which workers with equal settings are told from others."""
+    return sha256("\0".join(map(str, values)).encode()).hexdigest()[:12]
+
+
+def find_neighbours(redis: Redis) -> Neighbours:
+    """Asks RQ's list of workers. Raises redis.RedisError."""
+    names = sorted(cast(set[bytes], redis.smembers(_WORKERS)))
+    pipeline = redis.pipeline(transaction=False)
+    for name in names:
+        pipeline.hmget(name.decode(errors="replace"), "queues", SETTINGS_FIELD, "death")
+    found = Neighbours({}, {})
+    for name, record in zip(names, pipeline.execute(raise_on_error=False), strict=True):
+        if isinstance(record, Exception) or record[0] is None or record[2] is not None:
+            continue
+        queues, settings = (part.decode(errors="replace") if part else "" for part in record[:2])
+        shown = name.decode(errors="replace").removeprefix("rq:worker:")
+        if keys.QUEUE_NAME in queues.split(","):
+            found.by_settings.setdefault(settings, []).append(shown)
+        elif not settings:
+            found.elsewhere.setdefault(queues, []).append(shown)
+    return found
+
+
+def describe_queue(found: Neighbours) -> str | None:
+    """Says what is wrong with the workers of our queue, or None where they are one deployment's."""
+    if foreign := found.by_settings.get(""):
+        return f"workers that are not ours take jobs from {keys.QUEUE_NAME}: {_shown(foreign)}"
+    if len(found.by_settings) > 1:
+        groups = "; ".join(_shown(names) for names in found.by_settings.values())
+        return (
+            f"workers of {keys.QUEUE_NAME} have different settings: {groups}. Where this is no deploy, another"
+            " deployment shares the database: give each a REDIS_PREFIX"
+        )
+    return None
+
+
+def _shown(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(name[:100] for name in names[:3]) + more
