@@ -141,6 +141,22 @@ local function read(record, log, cursor, part)
   return {r[1], r[2], r[3], r[4], r[5], r[6], last, r[7] or '', r[8] or '', entries}
 end
 
+-- Reads a hash whole. Returns its fields, a reader of numbers with defaults, a writer, and the list that the writer
+-- fills, as HSET takes it: the script sends it once, at its end.
+local function open_hash(key)
+  local fields, changed = {}, {}
+  local all = redis.call('HGETALL', key)
+  for i = 1, #all, 2 do fields[all[i]] = all[i + 1] end
+  local function number(name, default) return tonumber(fields[name]) or default end
+  local function set(name, value)
+    -- As it is stored: tostring would cut milliseconds since 1970 to a tenth of one.
+    fields[name] = type(value) == 'number' and string.format('%.17g', value) or value
+    changed[#changed + 1] = name
+    changed[#changed + 1] = fields[name]
+  end
+  return fields, number, set, changed
+end
+
 -- Runs commands prepared by RQ, so that they happen together with ours or not at all:
 -- ARGV from `i` on holds each command as its length and its parts.
 local function run_commands(i)

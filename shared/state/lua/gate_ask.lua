@@ -11,15 +11,15 @@
 -- are there from the start, more come with time, and one with each response.
 -- KEYS gate, waiting, due, flight, needs
 -- ARGV request (its own id), job, created ms, input tokens it will need, now ms or '' for the server's time
--- Answers {0, 0, ''} to go, else {ms to wait, ms at which the gate opens or 0, the reason it is shut or ''}. The same
+-- Answers {0, 0, ''} to go, else {ms to wait, ms at which the gate opens or 0, the reason it is closed or ''}. The same
 -- request again is let go again.
 local gate, waiting, due, flight, needs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local request, job, created, tokens = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = ARGV[5] ~= '' and tonumber(ARGV[5]) or now_ms()
 
-local FORGET_MS = 60000       -- without news for so long, nothing is known of the limits
+local FORGET_MS = 60000       -- without a response for so long, the limits count as unknown
 local FLIGHT_MS = 120000      -- a request without a report for so long is lost with its worker
-local GRACE_MS = 1000         -- a job that comes so late to ask again has lost its place in the order
+local GRACE_MS = 1000         -- a job that asks again later than this has lost its position in the order
 local RECHECK_MS = 5000       -- a waiting job asks again at least so often, once the gate is open
 local CREDITS, CREDITS_A_MS = 4, 0.02
 local UNKNOWN_MS = 50         -- between two questions while nothing is known
@@ -29,24 +29,15 @@ local LIFE_MS = 3600000
 
 if redis.call('ZSCORE', flight, request) then return {0, 0, ''} end
 
-local g = {}
-local all = redis.call('HGETALL', gate)
-for i = 1, #all, 2 do g[all[i]] = all[i + 1] end
-local function number(name, default) return tonumber(g[name]) or default end
-local changed = {}
-local function set(name, value)
-  -- As it is stored: tostring would cut milliseconds since 1970 to a tenth of one.
-  g[name] = type(value) == 'number' and string.format('%.17g', value) or value
-  changed[#changed + 1] = name
-  changed[#changed + 1] = g[name]
-end
+local g, number, set, changed = open_hash(gate)
 
 -- Limits that nobody has confirmed for a minute are forgotten, a closing is not.
 local closed_until = number('closedUntil', 0)
 local last_news = math.max(number('heardAt', 0), number('creditsAt', 0), closed_until)
 if last_news > 0 and now - last_news > FORGET_MS then
   redis.call('DEL', gate)
-  g, closed_until = {}, 0
+  for name in pairs(g) do g[name] = nil end
+  closed_until = 0
 end
 for _, lost in ipairs(redis.call('ZRANGEBYSCORE', flight, '-inf', now - FLIGHT_MS, 'LIMIT', 0, 100)) do
   local lost_tokens = tonumber(string.match(redis.call('HGET', needs, lost) or '', ' (%d+)$')) or 0
@@ -97,7 +88,7 @@ elseif paced_by == 'credits' then
   end
 end
 
--- Nothing was accepted since the gate was shut: one after the other, so that few are refused if it is still too early.
+-- Nothing was accepted since the gate was closed: requests go one by one, so that few are refused if it is still too early.
 local is_probing = number('refusals', 0) > 0
 if is_probing then go_at = math.max(go_at, number('probeAt', 0) + PROBE_MS * rank) end
 
@@ -113,7 +104,7 @@ if go_at <= now then
       if g[limit .. 'PerMs'] and limit ~= 'output' then set(limit .. 'Left', number(limit .. 'Left', 0) - need) end
     end
   elseif paced_by == 'interval' then
-    -- A pace that was not used up tells nothing of the limit.
+    -- A pace that was not used up says nothing about the limit.
     if now > number('nextAt', 0) + interval + 500 then set('since', 0) end
     set('nextAt', now + interval)
   else

@@ -1,9 +1,9 @@
--- Tells the gate of a model what became of a request that it let go. See gate_ask.lua for the keys.
+-- Reports to the gate of a model what became of a request that it let go. See gate_ask.lua for the keys.
 -- KEYS gate, waiting, due, flight, needs
 -- ARGV request, job, outcome (accepted, refused, cut, unknown, left), retry-after ms or '', share added to it, reason,
 --      now ms or '' for the server's time, then for each limit of requests, input and output tokens: limit a minute,
---      what is left (both '' where the headers did not tell)
--- `refused` shuts the gate; without a retry-after for a time that doubles from refusal to refusal. `cut` is a refusal in
+--      what is left (both '' where the headers did not state them)
+-- `refused` closes the gate; without a retry-after for a time that doubles from refusal to refusal. `cut` is a refusal in
 -- the middle of a response, after `accepted`. `unknown`: the request says nothing about limits. `left`: the same, and
 -- the job does not wait any more. Answers the ms at which the gate opens, 0 where it is open.
 -- The same report again changes nothing but what is known of the limits.
@@ -13,8 +13,8 @@ local now = ARGV[7] ~= '' and tonumber(ARGV[7]) or now_ms()
 
 local MARGIN = 1.04           -- how much slower than measured requests go after a refusal
 local FIRST_GAIN, LEAST_GAIN = 0.15, 0.003 -- share by which the pace grows with each response, at first and at last
-local SURER = 0.4             -- what is left of the gain with each measurement
-local SLOWER = 1.5
+local GAIN_SHRINK = 0.4       -- what is left of the gain after each measurement
+local SLOWDOWN = 1.5          -- the interval grows by this where it cannot be measured
 local LEAST_INTERVAL_MS, LONGEST_INTERVAL_MS, FIRST_INTERVAL_MS = 10, 60000, 1000
 local UNUSUAL_MS = 20000      -- a longer retry-after says nothing about the pace
 local MOST_CREDITS = 32
@@ -26,17 +26,7 @@ if outcome == 'left' then
   redis.call('ZREM', due, job)
 end
 
-local g = {}
-local all = redis.call('HGETALL', gate)
-for i = 1, #all, 2 do g[all[i]] = all[i + 1] end
-local function number(name, default) return tonumber(g[name]) or default end
-local changed = {}
-local function set(name, value)
-  -- As it is stored: tostring would cut milliseconds since 1970 to a tenth of one.
-  g[name] = type(value) == 'number' and string.format('%.17g', value) or value
-  changed[#changed + 1] = name
-  changed[#changed + 1] = g[name]
-end
+local g, number, set, changed = open_hash(gate)
 
 local sequence, tokens = string.match(redis.call('HGET', needs, request) or '', '^(%d+) (%d+)$')
 local is_first = sequence ~= nil
@@ -49,7 +39,7 @@ end
 
 if outcome ~= 'unknown' and outcome ~= 'left' then
   set('heardAt', now)
-  -- What the headers tell of each limit. Our own figure holds the requests that are under way, theirs those of others:
+  -- What the headers state of each limit. Our own figure holds the requests that are under way, theirs those of others:
   -- ours is kept between what is left by them, and that less all that is under way.
   local own = {requests = 1, input = tokens, output = 0}
   local under_way = {requests = redis.call('ZCARD', flight), input = number('inFlightTokens', 0), output = 0}
@@ -94,7 +84,7 @@ if outcome ~= 'unknown' and outcome ~= 'left' then
 
   local closed_until = number('closedUntil', 0)
   if outcome == 'refused' and is_first or outcome == 'cut' then
-    -- Those that were under way when the gate was shut say the same once more, and count once.
+    -- Those that were under way when the gate was closed say the same once more, and count once.
     local is_new_closing = now >= closed_until
     local refusals = number('refusals', 0)
     if is_new_closing then
@@ -124,10 +114,10 @@ if outcome ~= 'unknown' and outcome ~= 'left' then
           measured = math.min(LONGEST_INTERVAL_MS, math.max(LEAST_INTERVAL_MS, measured))
           set('interval', measured)
           if taken >= 3 * math.min(1, 1000 / measured) then
-            set('gain', math.max(LEAST_GAIN, number('gain', FIRST_GAIN) * SURER))
+            set('gain', math.max(LEAST_GAIN, number('gain', FIRST_GAIN) * GAIN_SHRINK))
           end
         elseif interval > 0 then
-          set('interval', math.min(LONGEST_INTERVAL_MS, interval * SLOWER))
+          set('interval', math.min(LONGEST_INTERVAL_MS, interval * SLOWDOWN))
         else
           set('interval', math.min(wait, FIRST_INTERVAL_MS))
           set('gain', FIRST_GAIN)
