@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -184,6 +184,19 @@ def stack(folder: Path, *, is_quiet: bool = False, **settings: str) -> Iterator[
         for process in [] if is_quiet else it.processes:
             print(f"--- {process.name} [{process.pid}], code {process.popen.poll()}")
             print("\n".join(process.lines[-60:]))
+
+
+@contextmanager
+def running_stack(
+    folder: Path, settings: Mapping[str, str] | None = None, *, chars: int = 20, has_worker: bool = True
+) -> Iterator[Stack]:
+    """Yields a stack with a sandbox that writes that many characters at once, a web process and perhaps a worker."""
+    with stack(folder, is_quiet=False, **(settings or {})) as it:
+        it.start_sandbox(chars=chars)
+        it.start_web()
+        if has_worker:
+            it.start_worker()
+        yield it
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from api.http.negotiation import wants_stream
 from tests.conftest import wait_until
-from tests.stack import JOBS, Person, Process, Stack, stack
+from tests.stack import JOBS, Person, Process, Stack, running_stack
 
 STREAM, JSON = "text/event-stream", "application/json"
 AXIOS = "application/json, text/plain, */*"
@@ -19,10 +19,8 @@ CHANGING = re.compile(r"^\S+|duration_ms=\S+|request_id=\S+")
 
 @pytest.fixture(scope="module", params=["", FRIEND], ids=["same origin", "other origins"])
 def system(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("stack"), STREAMS_PER_USER="1", CORS_ORIGINS=request.param) as it:
-        it.start_sandbox()
-        it.start_web()
-        it.start_worker()
+    settings = {"STREAMS_PER_USER": "1", "CORS_ORIGINS": request.param}
+    with running_stack(tmp_path_factory.mktemp("stack"), settings) as it:
         yield it
 
 

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.stack import Person, Stack, stack
+from tests.stack import Person, Stack, running_stack
 
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Redis, the sandbox and a web process, for the tests of a module: starting them takes longer than most tests."""
-    with stack(tmp_path_factory.mktemp("stack")) as it:
-        it.start_sandbox(chars=8, interval_ms=10)
-        it.start_web()
+    with running_stack(tmp_path_factory.mktemp("stack"), chars=8, has_worker=False) as it:
         yield it
 
 

@@ -14,7 +14,7 @@ import pytest
 from shared.state import keys
 from tests.conftest import token, wait_until
 from tests.relay import Relay
-from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack, Watcher, stack
+from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack, Watcher, running_stack
 
 CLIENTS = ROOT / "docs/clients"
 NODE = str(ROOT / ".venv/bin/node")
@@ -70,9 +70,7 @@ class Refusing:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("stack")) as it:
-        it.start_sandbox(chars=8, interval_ms=10)
-        it.start_web()
+    with running_stack(tmp_path_factory.mktemp("stack"), chars=8, has_worker=False) as it:
         yield it
 
 

@@ -1,11 +1,10 @@
 """What a viewer sees of the agent at work: what it says, what it looks at, and which files its answer rests on."""
 
-from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
 
-from tests.stack import Event, Person, Stack, folded, own_events, stack
+from tests.stack import Event, Person, Stack, folded, own_events
 
 FILES = {
     "app/checkout/page.tsx": "export function CheckoutPage() {\n  return null\n}\n",
@@ -17,24 +16,13 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     project = tmp_path_factory.mktemp("project")
     for name, text in FILES.items():
         path = project / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    with stack(tmp_path_factory.mktemp("stack"), PROJECT_ROOT=str(project)) as it:
-        it.start_sandbox()
-        it.start_web()
-        it.start_worker()
-        yield it
-
-
-@pytest.fixture
-def alice(system: Stack) -> Iterator[Person]:
-    person = Person(system)
-    yield person
-    person.close()
+    return {"PROJECT_ROOT": str(project)}
 
 
 def files_in(events: list[Event]) -> list[str]:

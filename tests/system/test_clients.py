@@ -1,13 +1,11 @@
 """Clients of many kinds, byte for byte as they ask: which form of a job they get, and how the connection ends."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 
 from tests.conftest import wait_until
-from tests.stack import JOBS, Person, Stack, stack
+from tests.stack import JOBS, Person, Stack
 
 STREAM, JSON = "text/event-stream; charset=utf-8", "application/json"
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
@@ -40,18 +38,8 @@ CLIENTS = {
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("stack"), STREAMS_PER_USER="2") as it:
-        it.start_sandbox()
-        it.start_web()
-        it.start_worker()
-        yield it
-
-
-@pytest.fixture
-def alice(system: Stack) -> Iterator[Person]:
-    with closing(Person(system)) as person:
-        yield person
+def settings() -> dict[str, str]:
+    return {"STREAMS_PER_USER": "2"}
 
 
 def request(alice: Person, job_id: str, version: str, headers: list[str]) -> bytes:

@@ -4,7 +4,6 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
 
 import httpx
@@ -14,22 +13,6 @@ from tests.conftest import wait_until
 from tests.stack import BODY, JOBS, Person, Stack, Watcher, folded, own_events, stack
 
 RETRY = re.compile(rb"retry: (\d+)\n")
-
-
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with stack(tmp_path_factory.mktemp("stack")) as it:
-        it.start_sandbox()
-        it.start_web()
-        it.start_worker()
-        yield it
-
-
-@pytest.fixture
-def alice(system: Stack) -> Iterator[Person]:
-    person = Person(system)
-    yield person
-    person.close()
 
 
 def test_a_job_is_streamed_from_its_start_to_its_answer(alice: Person) -> None:

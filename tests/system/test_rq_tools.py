@@ -2,12 +2,13 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import clean_environment, wait_until
-from tests.stack import Person, Stack, Watcher, stack
+from tests.stack import Person, Stack, Watcher, running_stack
 
 
 def rq(system: Stack, *arguments: str) -> str:
@@ -20,10 +21,8 @@ def rq(system: Stack, *arguments: str) -> str:
 
 
 @pytest.fixture
-def system(tmp_path: Path) -> object:
-    with stack(tmp_path) as it:
-        it.start_sandbox()
-        it.start_web()
+def system(tmp_path: Path) -> Iterator[Stack]:
+    with running_stack(tmp_path, has_worker=False) as it:
         yield it
 
 

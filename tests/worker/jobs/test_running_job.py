@@ -1,72 +1,44 @@
-"""A running job with an agent that does as it is told: stops at every moment, failures, time-outs."""
+"""A running job with an agent that follows a script: stops at every moment, failures, time-outs."""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from shared.contract.schemas import (
     ErrorCode,
-    FeatureType,
-    JobInput,
-    PriorityLevel,
-    Suggestion,
-    SuggestionAgent,
     TokenUsage,
 )
 from shared.errors import AttemptFailed
-from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
+from shared.state.outcomes import AttemptStatus
+from tests.worker.jobs.builders import ANSWER, FakeAgent, wait_forever, run, running, until
 from tests.worker.publishing.recording_writer import RecordingWriter
-from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered
-from worker.agent.gate import Gate, OpenGate
-from worker.agent.request import Answer
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
-from worker.jobs.running_job import JobContext, Outcome, RunningJob, Stop
-from worker.publishing.publisher import Lifetimes, Publisher
+from worker.jobs.running_job import Outcome, Stop
 
-INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
-SUGGESTION = Suggestion(title="t", rationale="r", description="d", implementation_considerations=[])
-ANSWER = Answer(context=None, suggestions=[SUGGESTION] * 3)
 OVERLOADED = AttemptFailed(ErrorCode.MODEL_OVERLOADED, "busy", worth_retrying=True)
 
 
-class Agent:
+class Agent(FakeAgent):
     """Each attempt takes the next step of the script: an error to raise, or something to wait for."""
 
     def __init__(self, *script: Exception | Callable[[], Awaitable[object]] | None) -> None:
+        super().__init__()
         self.script = list(script)
-        self.asked = 0
-        self.is_closed = False
 
-    def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int:
-        return 0
-
-    async def suggest(
-        self,
-        job: JobInput,
-        model: str,
-        agent: SuggestionAgent | None,
-        conversation: Conversation,
-        gate: Gate | None = None,
-    ) -> AsyncGenerator[AgentEvent, None]:
-        step = self.script[self.asked]
-        self.asked += 1
-        try:
-            yield Spent(TokenUsage(input_tokens=1, total_tokens=1))
-            yield Wrote('{"context":"text')
-            await asyncio.sleep(0)
-            if isinstance(step, Exception):
-                raise step
-            if step is not None:
-                await step()
-            yield Answered(ANSWER)
-        finally:
-            self.is_closed = True
+    async def events(self) -> AsyncGenerator[AgentEvent, None]:
+        step = self.script[self.asked - 1]
+        yield Spent(TokenUsage(input_tokens=1, total_tokens=1))
+        yield Wrote('{"context":"text')
+        await asyncio.sleep(0)
+        if isinstance(step, Exception):
+            raise step
+        if step is not None:
+            await step()
+        yield Answered(ANSWER)
 
 
 @pytest.fixture(autouse=True)
@@ -74,64 +46,8 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 0.0)
 
 
-def running(
-    agent: running_job.Agent,
-    writer: RecordingWriter,
-    *,
-    timeout_seconds: float = 60,
-    is_ours: bool = True,
-    ran_ms: int = 0,
-) -> RunningJob:
-    def new_publisher(number: int, on_answer: Callable[[AttemptStatus], None]) -> Publisher:
-        lifetimes = Lifetimes(1, lambda status: 1)
-        return Publisher(
-            writer,  # type: ignore[arg-type]
-            "job",
-            number,
-            lifetimes=lifetimes,
-            interval_seconds=60,
-            on_answer=on_answer,
-        )
-
-    attempt = Attempt("job", 1, None, 0, "alice", INPUT, TokenUsage(), ran_ms=ran_ms)
-    context = JobContext(
-        agent=agent,
-        model="m",
-        model_label="m",
-        user_agent=None,
-        timeout_seconds=timeout_seconds,
-        max_attempts=3,
-        new_publisher=new_publisher,
-        gate=OpenGate(),
-        keep_turn=lambda attempt, number, turn: number + 1,
-        start_again=lambda last: (
-            replace(last, number=last.number + 1, failures=last.failures + 1) if is_ours else NotStarted.LOST
-        ),
-    )
-    return RunningJob(attempt, context)
-
-
-def run(job: RunningJob, *beside: Callable[[], Awaitable[object]]) -> Outcome:
-    async def both() -> Outcome:
-        task = asyncio.ensure_future(job.run())
-        for action in beside:
-            await action()
-        return await task
-
-    return asyncio.run(both())
-
-
-async def for_ever() -> None:
-    await asyncio.Event().wait()
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    while not condition():
-        await asyncio.sleep(0)
-
-
 def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
-    agent, writer = Agent(for_ever), RecordingWriter()
+    agent, writer = Agent(wait_forever), RecordingWriter()
     job = running(agent, writer)
     job.stop(Stop.CANCEL)
     assert run(job) is Outcome.ENDED
@@ -141,7 +57,7 @@ def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
 
 @pytest.mark.parametrize("reason", [Stop.DRAIN, Stop.LOST])
 def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
-    agent, writer = Agent(for_ever), RecordingWriter()
+    agent, writer = Agent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -155,7 +71,7 @@ def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
 
 
 def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
-    agent, writer = Agent(for_ever), RecordingWriter()
+    agent, writer = Agent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -169,7 +85,7 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
 
 
 def test_a_cancel_that_an_append_brings_is_heeded() -> None:
-    agent, writer = Agent(for_ever), RecordingWriter()
+    agent, writer = Agent(wait_forever), RecordingWriter()
     writer.answer = AttemptStatus.CANCEL_ASKED
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.published[-1].endswith("cancelled")
@@ -240,7 +156,7 @@ def test_what_is_not_worth_retrying_ends_at_once(step: Exception, code: bytes) -
 
 
 def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> None:
-    agent, writer = Agent(for_ever), RecordingWriter()
+    agent, writer = Agent(wait_forever), RecordingWriter()
     assert run(running(agent, writer, timeout_seconds=0.01)) is Outcome.ENDED
     assert b"TIMEOUT" in writer.appends[-1].data
     assert agent.is_closed
@@ -250,15 +166,8 @@ WHOLE = '{"title":"t","rationale":"r","description":"d","implementationConsidera
 
 
 def writes(*pieces: str, then: Callable[[], Awaitable[object]] | Exception) -> running_job.Agent:
-    class Writer(Agent):
-        async def suggest(
-            self,
-            job: JobInput,
-            model: str,
-            agent: SuggestionAgent | None,
-            conversation: Conversation,
-            gate: Gate | None = None,
-        ) -> AsyncGenerator[AgentEvent, None]:
+    class Writer(FakeAgent):
+        async def events(self) -> AsyncGenerator[AgentEvent, None]:
             for piece in pieces:
                 yield Wrote(piece)
             if isinstance(then, Exception):
@@ -271,7 +180,7 @@ def writes(*pieces: str, then: Callable[[], Awaitable[object]] | Exception) -> r
 CUT = AttemptFailed(ErrorCode.BAD_OUTPUT, "stopped by max_tokens", is_cut=True)
 
 
-@pytest.mark.parametrize("then", [CUT, for_ever], ids=["by its length", "by the time limit"])
+@pytest.mark.parametrize("then", [CUT, wait_forever], ids=["by its length", "by the time limit"])
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_what_is_whole_of_an_answer_that_was_cut_is_delivered_from_three_suggestions_on(
     count: int, then: Callable[[], Awaitable[object]] | Exception

@@ -7,45 +7,28 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from shared.clock import now_ms
-from shared.contract.schemas import JobInput, SuggestionAgent, WaitReason
-from tests.worker.jobs.test_running_job import ANSWER, for_ever, run, running, until
+from shared.contract.schemas import WaitReason
+from tests.worker.jobs.builders import ANSWER, FakeAgent, wait_forever, run, running, until
 from tests.worker.publishing.recording_writer import RecordingWriter
-from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered
-from worker.agent.gate import Gate
 from worker.agent.provider_waits import Resumes, Waits
 from worker.jobs.running_job import Outcome, Stop
 
 
-class WaitingAgent:
+class WaitingAgent(FakeAgent):
     """Waits until each of these times, in milliseconds from now, as long as `pause` takes."""
 
     def __init__(self, *waits_ms: int, pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)) -> None:
+        super().__init__()
         self.waits_ms = waits_ms
         self.pause = pause
-        self.asked = 0
-        self.is_closed = False
 
-    def turns_kept(self, model: str, agent: object, conversation: object) -> int:
-        return 0
-
-    async def suggest(
-        self,
-        job: JobInput,
-        model: str,
-        agent: SuggestionAgent | None,
-        conversation: Conversation,
-        gate: Gate | None = None,
-    ) -> AsyncGenerator[AgentEvent, None]:
-        self.asked += 1
-        try:
-            for wait_ms in self.waits_ms:
-                yield Waits(WaitReason.RATE_LIMITED, now_ms() + wait_ms)
-                await self.pause()
-            yield Resumes(1)
-            yield Answered(ANSWER)
-        finally:
-            self.is_closed = True
+    async def events(self) -> AsyncGenerator[AgentEvent, None]:
+        for wait_ms in self.waits_ms:
+            yield Waits(WaitReason.RATE_LIMITED, now_ms() + wait_ms)
+            await self.pause()
+        yield Resumes(1)
+        yield Answered(ANSWER)
 
 
 def test_a_wait_is_published_once_and_again_when_it_becomes_longer() -> None:
@@ -72,17 +55,10 @@ def test_the_time_limit_stands_still_meanwhile() -> None:
 
 def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
     class Slow(WaitingAgent):
-        async def suggest(
-            self,
-            job: JobInput,
-            model: str,
-            agent: SuggestionAgent | None,
-            conversation: Conversation,
-            gate: Gate | None = None,
-        ) -> AsyncGenerator[AgentEvent, None]:
-            async for event in super().suggest(job, model, agent, conversation, gate):
+        async def events(self) -> AsyncGenerator[AgentEvent, None]:
+            async for event in super().events():
                 if isinstance(event, Answered):
-                    await for_ever()
+                    await wait_forever()
                 yield event
 
     writer = RecordingWriter()
@@ -92,7 +68,7 @@ def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
 
 @pytest.mark.parametrize("reason", [Stop.CANCEL, Stop.DRAIN])
 def test_a_stop_in_a_wait_acts_at_once(reason: Stop) -> None:
-    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -105,7 +81,7 @@ def test_a_stop_in_a_wait_acts_at_once(reason: Stop) -> None:
 
 
 def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
-    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def give_back() -> None:
@@ -116,7 +92,7 @@ def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
 
 
 def test_it_gives_back_a_job_that_begins_to_wait_later_too() -> None:
-    agent, writer = WaitingAgent(60_000, pause=for_ever), RecordingWriter()
+    agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
     job.give_back_if_waiting()
     assert run(job) is Outcome.DRAINED
