@@ -12,7 +12,7 @@ from shared.contract.schemas import (
 )
 from shared.errors import AttemptFailed
 from shared.state.outcomes import AttemptStatus
-from tests.worker.jobs.builders import ANSWER, FakeAgent, wait_forever, run, running, until
+from tests.worker.jobs.builders import ANSWER, FakeAgent, run, running, until, wait_forever
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answered
 from worker.agent.turn import Spent, Wrote

@@ -8,7 +8,7 @@ import pytest
 
 from shared.clock import now_ms
 from shared.contract.schemas import WaitReason
-from tests.worker.jobs.builders import ANSWER, FakeAgent, wait_forever, run, running, until
+from tests.worker.jobs.builders import ANSWER, FakeAgent, run, running, until, wait_forever
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answered
 from worker.agent.provider_waits import Resumes, Waits
