@@ -8,33 +8,17 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema, models_json_schema
+from pydantic import TypeAdapter
+from pydantic.json_schema import models_json_schema
 
 from shared.contract import events, schemas
+from shared.contract.json_schemas import ANSWERS, BODIES, UntitledJsonSchema
 
 TARGET = Path(__file__).resolve().parent.parent / "api/web/src/client/types.gen.ts"
 
-BODIES: tuple[type[BaseModel], ...] = (schemas.SuggestFeatureRequest, schemas.SuggestionAgentBody)
-"""What the page sends; a field with a default may be left out."""
-ANSWERS: tuple[type[BaseModel], ...] = (
-    schemas.JobCreated,
-    schemas.JobList,
-    schemas.JobView,
-    schemas.Options,
-    schemas.Problem,
-    schemas.SuggestionAgent,
-)
 CHOICES = {"FEATURE_TYPES": "FeatureType", "PRIORITY_LEVELS": "PriorityLevel", "TOOL_NAMES": "ToolName"}
 """Lists of all values of a type, for what the page offers to choose from."""
 PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
-
-
-class _Schema(GenerateJsonSchema):
-    """Titles would only be noise here."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
 
 
 class Page:
@@ -46,7 +30,7 @@ class Page:
     def __init__(self) -> None:
         models = [(model, "validation") for model in BODIES]
         models += [(model, "serialization") for model in (*ANSWERS, *events.EVENTS.values())]
-        _, document = models_json_schema(models, schema_generator=_Schema)  # type: ignore[arg-type]
+        _, document = models_json_schema(models, schema_generator=UntitledJsonSchema)  # type: ignore[arg-type]
         self._schemas: dict[str, Any] = {name: document["$defs"][name] for name in sorted(document["$defs"])}
 
     def write(self) -> str:

@@ -7,42 +7,26 @@ from the pydantic models that validate and send them, all in one go, so that eac
 from typing import Any, cast
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from api.delivery.sse import MEDIA_TYPE
 from api.http.documented_headers import REQUEST_PARAMETERS, RESPONSE_HEADERS, header_references
 from api.resources.health import Health, Readiness
-from shared.contract import schemas
+from shared.contract import json_schemas
 from shared.contract.events import EVENTS
 from shared.contract.examples import EXAMPLES
+from shared.contract.json_schemas import UntitledJsonSchema
 
 Json = dict[str, Any]
 
 VERSION = "3.2.0"
-BODIES: tuple[type[BaseModel], ...] = (schemas.SuggestFeatureRequest, schemas.SuggestionAgentBody)
-ANSWERS: tuple[type[BaseModel], ...] = (
-    schemas.JobCreated,
-    schemas.JobList,
-    schemas.JobView,
-    schemas.Options,
-    schemas.Problem,
-    schemas.SuggestionAgent,
-    Health,
-    Readiness,
-)
+ANSWERS: tuple[type[BaseModel], ...] = (*json_schemas.ANSWERS, Health, Readiness)
 _PARAMETERS = {
     "createJob": ("RequestId", "IdempotencyKey"),
     "readJob": ("RequestId", "LastEventId", "LastEventIdQuery"),
 }
 """By operation; the others name the request alone."""
 _REFERENCE = "#/components/schemas/{model}"
-
-
-class _Schemas(GenerateJsonSchema):
-    """Titles would only repeat the names of the fields."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:
-        return False
 
 
 def completed(made: Json) -> Json:
@@ -60,9 +44,9 @@ def completed(made: Json) -> Json:
 
 def component_schemas() -> Json:
     """Returns the schema of each body, answer and event, with an example where there is one."""
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in BODIES]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in json_schemas.BODIES]
     models += [(model, "serialization") for model in (*ANSWERS, *EVENTS.values())]
-    _, document = models_json_schema(models, schema_generator=_Schemas, ref_template=_REFERENCE)
+    _, document = models_json_schema(models, schema_generator=UntitledJsonSchema, ref_template=_REFERENCE)
     made: Json = document["$defs"]
     for name, schema in made.items():
         for field in schema.get("required", ()):

@@ -85,11 +85,8 @@ class FeatureAgent:
         waits = ProviderWaits(gate or OpenGate(), conversation, self._max_wait_seconds)
         limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: waits.seconds)
         turns = TurnTaker(self._client, waits, self._estimates)
-        request = await self._first_request(job, model, agent, toolbox, conversation)
-        key = self._key(model, agent, toolbox)
-        conversation.turns_for(key)
+        request, key = await self._begin(job, model, agent, toolbox, conversation)
         can_keep = True  # until the model pauses: what it says then is no turn of its own
-        request["messages"] = conversation.messages(request["messages"][0]["content"])
         for number in count(2):
             used: list[UsedTool] = []
             async with aclosing(turns.take(request)) as events:
@@ -130,18 +127,25 @@ class FeatureAgent:
         for model in models:
             self._catalogue.begin(model)
 
-    async def _first_request(
+    async def _begin(
         self,
         job: JobInput,
         model: str,
         agent: SuggestionAgent | None,
         toolbox: Toolbox,
         conversation: Conversation,
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], str]:
+        """Returns the first request, which goes on from the kept turns, and the key of its conversation."""
         tools = toolbox.definitions
         card = await self._cards.card(conversation.project) if conversation.project is not None and tools else ""
         capabilities = await self._catalogue.capabilities(model)
-        return first_request(job, model, agent, tools=tools, card=card, capabilities=capabilities, effort=self._effort)
+        request = first_request(
+            job, model, agent, tools=tools, card=card, capabilities=capabilities, effort=self._effort
+        )
+        key = self._key(model, agent, toolbox)
+        conversation.turns_for(key)  # forgets turns of another model, prompt or set of tools
+        request["messages"] = conversation.messages(request["messages"][0]["content"])
+        return request, key
 
     def _toolbox(self, agent: SuggestionAgent | None, conversation: Conversation) -> Toolbox:
         if self._project is None:
