@@ -20,7 +20,7 @@ from worker.agent.input_estimates import InputEstimates
 from worker.agent.kept_turns import KeptTurn, key_of
 from worker.agent.limits import Limits, Urgency
 from worker.agent.project import Project
-from worker.agent.project_card import ProjectCards
+from worker.agent.project_overview import ProjectOverviews
 from worker.agent.provider_waits import ProviderWaits
 from worker.agent.request import Answer, first_request
 from worker.agent.tool_arguments import ALL_TOOLS
@@ -66,7 +66,7 @@ class FeatureAgent:
         self._max_wait_seconds = max_wait_seconds
         self._estimates = InputEstimates()
         self._catalogue = ModelCatalogue(client)
-        self._cards = ProjectCards()
+        self._overviews = ProjectOverviews()
 
     async def suggest(
         self,
@@ -123,7 +123,7 @@ class FeatureAgent:
     async def prepare(self, models: Iterable[str]) -> None:
         """Begins to ask what these models can do, and to read the project, without waiting for either."""
         if self._project is not None:
-            self._cards.begin(self._project.open())
+            self._overviews.begin(self._project.open())
         for model in models:
             self._catalogue.begin(model)
 
@@ -137,10 +137,12 @@ class FeatureAgent:
     ) -> tuple[dict[str, Any], str]:
         """Returns the first request, which goes on from the kept turns, and the key of its conversation."""
         tools = toolbox.definitions
-        card = await self._cards.card(conversation.project) if conversation.project is not None and tools else ""
+        overview = (
+            await self._overviews.overview(conversation.project) if conversation.project is not None and tools else ""
+        )
         capabilities = await self._catalogue.capabilities(model)
         request = first_request(
-            job, model, agent, tools=tools, card=card, capabilities=capabilities, effort=self._effort
+            job, model, agent, tools=tools, overview=overview, capabilities=capabilities, effort=self._effort
         )
         key = self._key(model, agent, toolbox)
         conversation.turns_for(key)  # forgets turns of another model, prompt or set of tools

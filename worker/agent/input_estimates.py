@@ -12,7 +12,7 @@ WEIGHT_OF_THE_LATEST = 0.3
 class InputEstimates:
     """Estimates for all jobs of a process.
 
-    The cache has most of a first request: instructions, tools and card. So only the job's words count until it is
+    The cache has most of a first request: instructions, tools and overview. So only the job's words count until it is
     known from earlier requests how much of one is not cached.
     """
 

@@ -2,8 +2,8 @@
 
 The agent reads what `rg --files` lists in the root, less hidden files, less those whose names say that they hold
 secrets (`secret_names`), less what is not a regular file with a single name (`file_access`). Ignore files apply
-whether or not there is a `.git`; none of them can open what is hidden or secret. Read, Grep, Glob and the card of the
-project all go by this module.
+whether or not there is a `.git`; none of them can open what is hidden or secret. Read, Grep, Glob and the overview of
+the project all use this module.
 """
 
 import asyncio

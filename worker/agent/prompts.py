@@ -53,9 +53,9 @@ def system_prompt(agent: SuggestionAgent | None, *, has_tools: bool) -> str:
     return "\n\n".join((frame, TASK, WITH_TOOLS if has_tools else WITHOUT_TOOLS, OUTPUT))
 
 
-def project_message(card: str) -> str:
+def project_message(overview: str) -> str:
     """Wraps the project's overview, in which every angle bracket has been escaped."""
-    return f"<project>\n{card}\n</project>"
+    return f"<project>\n{overview}\n</project>"
 
 
 def user_message(job: JobInput) -> str:

@@ -34,14 +34,14 @@ def first_request(
     agent: SuggestionAgent | None,
     *,
     tools: list[JsonObject],
-    card: str,
+    overview: str,
     capabilities: Capabilities,
     effort: str,
 ) -> dict[str, Any]:
     """Returns the parameters of the first call; later ones have a longer `messages`.
 
     Three places are marked for the cache: the end of tools and system prompt, the same for every job of an agent; the
-    project's card, the same until the project changes; and the end of the conversation so far.
+    project's overview, the same until the project changes; and the end of the conversation so far.
     """
     output: dict[str, Any] = {"format": {"type": "json_schema", "schema": ANSWER_SCHEMA}}
     if level := capabilities.effort(effort):
@@ -50,7 +50,7 @@ def first_request(
         "model": model,
         "max_tokens": min(MAX_TOKENS, capabilities.max_tokens or MAX_TOKENS),
         "tools": tools,
-        "messages": [{"role": "user", "content": _content(job, card)}],
+        "messages": [{"role": "user", "content": _content(job, overview)}],
         "system": [_text(prompts.system_prompt(agent, has_tools=bool(tools)), is_cached=True)],
         "cache_control": _CACHED,
         "output_config": output,
@@ -65,9 +65,9 @@ def first_request(
     return request
 
 
-def _content(job: JobInput, card: str) -> list[JsonObject]:
+def _content(job: JobInput, overview: str) -> list[JsonObject]:
     request = _text(prompts.user_message(job))
-    return [_text(prompts.project_message(card), is_cached=True), request] if card else [request]
+    return [_text(prompts.project_message(overview), is_cached=True), request] if overview else [request]
 
 
 def _text(text: str, *, is_cached: bool = False) -> JsonObject:

@@ -15,9 +15,9 @@ from worker.agent.project import OpenProject
 MAX_BYTES = 10_000
 """About 2,500 tokens."""
 REFRESH_SECONDS = 60.0
-"""The files are looked at again no sooner. The text changes only when the project does: it is read from the cache."""
+"""The files are listed again no sooner. The text changes only when the project does: it is read from the cache."""
 WAIT_SECONDS = 3.0
-"""A job waits no longer than this for the first card."""
+"""A job waits no longer than this for the first overview."""
 MAX_FOLDERS, MAX_PAGES = 60, 80
 HEADS = {"README.md": 2_500, "CLAUDE.md": 1_500, "AGENTS.md": 1_500}
 """Characters of the beginning of each."""
@@ -29,42 +29,42 @@ _PAGE = re.compile(
 _TESTS = re.compile(r"(^|/)(tests?|__tests__|specs?|fixtures?|node_modules|dist|build)(/|$)|\.(test|spec|stories)\.")
 
 
-class ProjectCards:
-    """Keeps the card of the project as it was last seen."""
+class ProjectOverviews:
+    """Keeps the overview of the project as it was last seen."""
 
     def __init__(self) -> None:
         self._root = ""
-        self._card = ""
+        self._overview = ""
         self._made_at = 0.0
         self._making: asyncio.Task[None] | None = None
 
-    async def card(self, project: OpenProject) -> str:
-        """Returns the card; one that is old is made anew for the next job.
+    async def overview(self, project: OpenProject) -> str:
+        """Returns the overview; one that is old is made anew for the next job.
 
         It is empty where the project shows nothing in time.
         """
         self.begin(project)
         if project.root != self._root and self._making is not None:
             await asyncio.wait({self._making}, timeout=WAIT_SECONDS)
-        return self._card if project.root == self._root else ""
+        return self._overview if project.root == self._root else ""
 
     def begin(self, project: OpenProject) -> None:
-        """Begins to make the card, where there is none of this root or it is old."""
+        """Begins to make the overview, where there is none of this root or it is old."""
         is_old = project.root != self._root or time.monotonic() - self._made_at > REFRESH_SECONDS
         if self._making is None and is_old:
             self._making = asyncio.create_task(self._make(project))
 
     async def _make(self, project: OpenProject) -> None:
         try:
-            card = await make_card(project)
+            overview = await make_overview(project)
         except ToolError:
-            card = ""
+            overview = ""
         finally:
             self._making = None
-        self._root, self._card, self._made_at = project.root, card, time.monotonic()
+        self._root, self._overview, self._made_at = project.root, overview, time.monotonic()
 
 
-async def make_card(project: OpenProject) -> str:
+async def make_overview(project: OpenProject) -> str:
     """Returns the text. Raises ToolError where the project cannot be listed."""
     files = sorted(await project.files())
     if not files:
