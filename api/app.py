@@ -26,6 +26,10 @@ RESOURCES = (suggestions, options, agents, health)
 """Modules whose `blueprint` is part of the OpenAPI document."""
 
 PROBE_TIMEOUT_SECONDS = 1.0
+PROBE_CONNECTIONS, FEW_PROBE_CONNECTIONS = 4, 2
+"""For readiness and metrics; the few where REDIS_MAX_CONNECTIONS leaves no more than MANY_CONNECTIONS."""
+MANY_CONNECTIONS = 15
+CHANNEL_CONNECTIONS = 1
 
 
 def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> OpenAPI:
@@ -39,9 +43,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
         doc_ui=False,
         static_folder=None,
     )
-    planner = _services(
-        settings, redis or connect(settings.redis_url, kind=AutoPipeliningRedis), static or pages.STATIC
-    )
+    planner = _services(settings, redis or _redis(settings), static or pages.STATIC)
     app.extensions["planner"] = planner
     problems.install(app)
     # The order is the order of the checks: who calls comes before what was sent.
@@ -60,12 +62,25 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     return app
 
 
+def _probe_connections(settings: ApiSettings) -> int:
+    return PROBE_CONNECTIONS if settings.redis_max_connections > MANY_CONNECTIONS else FEW_PROBE_CONNECTIONS
+
+
+def _redis(settings: ApiSettings) -> Redis:
+    """Returns the client of all requests; it has what readiness and the channel leave."""
+    others = CHANNEL_CONNECTIONS + _probe_connections(settings)
+    most = settings.redis_max_connections - others
+    return connect(settings.redis_url, max_connections=most, kind=AutoPipeliningRedis)
+
+
 def _services(settings: ApiSettings, redis: Redis, static: Path) -> Services:
     jobs = JobStore(redis, settings)
     return Services(
         settings=settings,
         redis=redis,
-        probe=connect(settings.redis_url, max_connections=4, timeout_seconds=PROBE_TIMEOUT_SECONDS),
+        probe=connect(
+            settings.redis_url, max_connections=_probe_connections(settings), timeout_seconds=PROBE_TIMEOUT_SECONDS
+        ),
         agents=AgentStore(redis),
         jobs=jobs,
         hub=Hub(jobs, Channel(settings.redis_url), settings.keepalive_seconds),

@@ -1,10 +1,21 @@
 """The checks of `python -m api --check`."""
 
+import io
+import shutil
 from collections.abc import Iterable
+from contextlib import redirect_stderr
+
+from gunicorn.config import Config
 
 from api.auth.jwks import KeyServer, KeyServerUnavailable
-from shared.checks import Finding, check_port, check_redis, run, shown_url
+from api.server import gunicorn_options
+from api.server.temp_folder import temp_folder
+from shared.checks import Finding, check_redis, run, shown_url
+from shared.errors import SettingsError
 from shared.settings import ApiSettings
+
+LEAST_TEMP_BYTES = 16 * 2**20
+"""A process keeps some 2 MB of metrics, and as much again for each time that it is started anew."""
 
 
 def check_auth(settings: ApiSettings) -> Iterable[Finding]:
@@ -37,8 +48,51 @@ def check_origins(settings: ApiSettings) -> Iterable[Finding]:
 
 
 def check_web_port(settings: ApiSettings) -> Iterable[Finding]:
-    yield check_port("PORT", "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0", settings.port)  # noqa: S104
+    """Yields whether the addresses can be listened on that gunicorn would take: PORT, or what its options name."""
+    is_demo = settings.auth_mode == "demo"
+    host = "127.0.0.1" if is_demo else "0.0.0.0"  # noqa: S104
+    try:
+        options = _gunicorn_options(f"{host}:{settings.port}")
+    except ValueError as error:
+        yield Finding("FAIL", "gunicorn", f"GUNICORN_CMD_ARGS {error}")
+        return
+    if problem := gunicorn_options.refusal(options, settings.max_connections):
+        yield Finding("FAIL", "gunicorn", f"GUNICORN_CMD_ARGS: {problem}")
+    for address in options.address:
+        problem = gunicorn_options.address_problem(address, is_demo=is_demo, shares_port=options.reuse_port)
+        where = ":".join(map(str, address)) if isinstance(address, tuple) else str(address)
+        yield Finding("FAIL" if problem else "ok", "port", problem or f"{where} is free")
+
+
+def _gunicorn_options(address: str) -> Config:
+    """Returns gunicorn's options as the process would have them. Raises ValueError where they are malformed."""
+    config = Config()
+    config.set("bind", address)
+    config.set("worker_class", gunicorn_options.WORKER_CLASS)
+    config.set("worker_connections", gunicorn_options.WORKER_CONNECTIONS)
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = config.parser().parse_args(config.get_cmd_args_from_env())
+    except SystemExit:
+        raise ValueError(said.getvalue().strip().rpartition("error: ")[2]) from None
+    for name, value in vars(given).items():
+        if value is not None and name in config.settings:
+            config.set(name, value)
+    return config
+
+
+def check_temp_folder(settings: ApiSettings) -> Iterable[Finding]:
+    """Yields whether the folder that the process keeps its metrics in takes files."""
+    try:
+        folder = temp_folder()
+    except SettingsError as error:
+        yield Finding("FAIL", "temp folder", str(error))
+        return
+    free = shutil.disk_usage(folder).free
+    is_small = free < LEAST_TEMP_BYTES
+    yield Finding("warn" if is_small else "ok", "temp folder", f"{folder}, {free // 2**20} MB free")
 
 
 def main() -> int:
-    return run(ApiSettings, [check_redis, check_auth, check_origins, check_web_port])
+    return run(ApiSettings, [check_redis, check_auth, check_origins, check_web_port, check_temp_folder])

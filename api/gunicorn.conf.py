@@ -15,6 +15,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.base import Worker
 
 from api.server import gunicorn_options
+from api.server.temp_folder import temp_folder
 from shared.errors import SettingsError
 from shared.file_limit import raise_file_limit
 from shared.settings import ApiSettings, load
@@ -57,17 +58,20 @@ def _metrics_folder() -> str:
     before = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
     if Path(before).name.startswith(prefix) and Path(before).is_dir():
         return before  # a reload (SIGHUP): the counts go on
-    return tempfile.mkdtemp(prefix=prefix)
+    return tempfile.mkdtemp(prefix=prefix, dir=temp_folder())
 
 
 # Before prometheus_client is imported, which reads the variable once.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
+try:
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
+except SettingsError as error:
+    _fail(str(error))
 
 _host = "127.0.0.1" if settings.auth_mode == "demo" else "0.0.0.0"  # noqa: S104
 
 bind = f"{_host}:{settings.port}"
 worker_class = gunicorn_options.WORKER_CLASS
-worker_connections = 10_000  # an open stream each; gunicorn's 1,000 would leave the next one waiting, silently
+worker_connections = gunicorn_options.WORKER_CONNECTIONS
 keepalive = 65  # seconds; longer than the usual 60 of a load balancer, which must be the one to hang up
 timeout = 60  # seconds without a sign of life from a worker's event loop
 graceful_timeout = 10  # seconds

@@ -95,6 +95,7 @@ def check_redis(settings: S) -> Iterable[Finding]:
         yield _persistence(info, redis)
         yield _eviction(info)
         yield from _neighbours(redis)
+        yield from _connections(info, redis, settings.redis_max_connections)
 
 
 def _rights(redis: Redis) -> Finding:
@@ -142,6 +143,20 @@ def _neighbours(redis: Redis) -> Iterable[Finding]:
         )
     if warning is None and not found.elsewhere:
         yield Finding("ok", "redis neighbours", "no workers but this deployment's")
+
+
+def _connections(info: dict[str, object], redis: Redis, needed: int) -> Iterable[Finding]:
+    """Yields whether the server lets this process open what it may come to need."""
+    try:
+        most = int(str(info.get("maxclients") or redis.config_get("maxclients")["maxclients"]))
+    except (RedisError, KeyError):  # hosted ones often forbid CONFIG, and old ones do not tell it otherwise
+        return
+    used = int(str(info.get("connected_clients", 0)))
+    said = f"{used} of {most} in use, REDIS_MAX_CONNECTIONS {needed}"
+    if needed > most:
+        yield Finding("FAIL", "redis connections", f"{said}: set it lower; all processes together share {most}")
+    else:
+        yield Finding("warn" if used + needed > most else "ok", "redis connections", said)
 
 
 def check_port(name: str, host: str, port: int) -> Finding:

@@ -15,6 +15,7 @@ from shared.errors import SettingsError
 
 NAMES_WITH_FILES = ("REDIS_URL", "AUTH_SECRET", "ANTHROPIC_API_KEY", "SENTRY_DSN")
 """For these, NAME_FILE may name a file that holds the value, as Docker and Kubernetes give secrets."""
+LEAST_REDIS_CONNECTIONS = 6
 YEAR_SECONDS = 31_536_000
 """More than any time that is meant, and less than Redis or a timer refuses."""
 LARGEST_COUNT = 1_000_000_000
@@ -59,6 +60,9 @@ class Settings(BaseModel):
     redis_url: Annotated[str, AfterValidator(setting_rules.redis_url)]
     """`redis://`, `rediss://` or `unix://`, with password and database as usual; `redis+sentinel://host:port,host:port/service/0`
     for a primary that Sentinels name."""
+    redis_max_connections: Annotated[int, Field(ge=LEAST_REDIS_CONNECTIONS, le=1000)] = 37
+    """The most connections to Redis that one process opens, at least 6, for plans that allow few. A worker opens 11 at
+    most, and needs 8 with METRICS_PORT; each process of gunicorn's `--workers` counts by itself."""
     redis_prefix: Annotated[str, AfterValidator(setting_rules.key_prefix)] = ""
     """All keys and channels, and the name of the queue, begin with it and a colon, so that several deployments can
     share a database. It must be the same for both processes."""
@@ -175,6 +179,12 @@ class WorkerSettings(Settings):
     """A worker serves Prometheus text, `/healthz` and `/readyz` on this port; without it, it serves none of them."""
     metrics_host: Annotated[str, AfterValidator(setting_rules.host)] = "127.0.0.1"
     """The address that METRICS_PORT is bound to."""
+
+    @model_validator(mode="after")
+    def _scrapes_have_connections(self) -> "WorkerSettings":
+        if self.metrics_port is not None and self.redis_max_connections < LEAST_REDIS_CONNECTIONS + 2:
+            raise ValueError(f"REDIS_MAX_CONNECTIONS must be {LEAST_REDIS_CONNECTIONS + 2} or more with METRICS_PORT")
+        return self
 
 
 S = TypeVar("S", bound=Settings)

@@ -27,6 +27,8 @@ from worker.jobs.health import Health
 from worker.jobs.job_runner import JobRunner
 
 SCRAPE_TIMEOUT_SECONDS = 1.0
+CONNECTIONS = 2
+"""To Redis, for scrapes."""
 CLIENT_SECONDS = 5
 """A client of the port that sends no request for so long is hung up on."""
 HEARTBEAT_SECONDS = 15
@@ -41,7 +43,7 @@ def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: 
     worker_metrics().slots_free.set_function(lambda: slots - runner.running_count)
     if settings.metrics_port is None:
         return
-    redis = connect(settings.redis_url, max_connections=2, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
+    redis = connect(settings.redis_url, max_connections=CONNECTIONS, timeout_seconds=SCRAPE_TIMEOUT_SECONDS)
     REGISTRY.register(RedisCollector(redis, store.queue.key, settings.models))
     server = _server(settings.metrics_host, settings.metrics_port, _app(health))
     Thread(target=server.serve_forever, name="probes", daemon=True).start()

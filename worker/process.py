@@ -41,10 +41,12 @@ from worker.warm_up import warm_up
 log = logging.getLogger("worker")
 
 RQ_CONNECTIONS = 5
-"""All slots share these for RQ's bookkeeping; no slot holds one while it waits for another. RQ's command listener keeps
-one of them."""
+"""At most, where REDIS_MAX_CONNECTIONS leaves so many. All slots share these for RQ's bookkeeping; no slot holds one
+while it waits for another. RQ's command listener keeps one of them."""
 LEASE_CONNECTIONS = 2
 """For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
+LOOP_CONNECTIONS = 2
+"""One for the log writer, and one for the gates of the models."""
 REDIS_TIMEOUT_SECONDS = 5.0
 GATE_TIMEOUT_SECONDS = 1.0
 """A request to the model waits no longer than this for a Redis that is silent."""
@@ -83,7 +85,10 @@ class WorkerProcess:
 
     def __init__(self, settings: WorkerSettings, shutdown: Shutdown) -> None:
         self._settings = settings
-        self._rq_pool, self._lease_pool = _redis(settings, RQ_CONNECTIONS), _redis(settings, LEASE_CONNECTIONS)
+        self._rq_pool, self._lease_pool = (
+            _redis(settings, _rq_connections(settings)),
+            _redis(settings, LEASE_CONNECTIONS),
+        )
         self._loop = LoopThread()
         self._loop.start()
         self._writer = self._loop.run(_writer(settings))
@@ -178,6 +183,12 @@ def _exit_now(code: int) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)
+
+
+def _rq_connections(settings: WorkerSettings) -> int:
+    """Returns how many connections the leases, the log writer, the gates and scrapes leave for RQ, two or more."""
+    scrapes = probes.CONNECTIONS if settings.metrics_port is not None else 0
+    return min(RQ_CONNECTIONS, settings.redis_max_connections - LEASE_CONNECTIONS - LOOP_CONNECTIONS - scrapes)
 
 
 def _redis(settings: WorkerSettings, connections: int) -> Redis:

@@ -9,6 +9,8 @@ from ipaddress import ip_address
 from typing import Any
 
 WORKER_CLASS = "api.server.gevent_worker.DrainingWorker"
+WORKER_CONNECTIONS = 10_000
+"""An open stream each; gunicorn's 1,000 would leave the next one waiting, silently."""
 LEAST_TIMEOUT_SECONDS = 10
 """A worker gives a sign of life once a second, and may have to wait for a core."""
 LEAST_GRACEFUL_SECONDS = 5

@@ -26,6 +26,13 @@ QUIET_SECONDS = 30.0
 full it takes some commands and refuses others."""
 
 
+_TOO_FEW = {
+    "max number of clients": "it takes no more connections; REDIS_MAX_CONNECTIONS bounds what each process opens",
+    "No connection available": "all connections that REDIS_MAX_CONNECTIONS gives this process are in use",
+}
+"""What is said in place of an error's kind, by what its text holds."""
+
+
 class _Reminders:
     """When the lines of one outage are due."""
 
@@ -124,4 +131,4 @@ def _is_refusal(error: BaseException) -> bool:
 
 def _reason(error: BaseException) -> str:
     """Returns the kind of an error; what Redis says may hold an address with a password."""
-    return type(error).__name__
+    return next((reason for text, reason in _TOO_FEW.items() if text in str(error)), type(error).__name__)

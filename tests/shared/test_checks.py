@@ -163,3 +163,74 @@ def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) ->
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 1 and done.stdout == ""
         assert done.stderr == f"{half}: {package} not installed: this needs pip install 'feature-planner[{half}]'\n"
+
+
+@pytest.mark.parametrize(
+    ("half", "variables", "said"),
+    [
+        ("api", {"REDIS_MAX_CONNECTIONS": "5"}, "REDIS_MAX_CONNECTIONS must be 6 or more"),
+        (
+            "worker",
+            {"REDIS_MAX_CONNECTIONS": "7", "METRICS_PORT": "9100"},
+            "REDIS_MAX_CONNECTIONS must be 8 or more with METRICS_PORT",
+        ),
+    ],
+)
+def test_too_few_connections_to_redis_are_refused_by_name(half: str, variables: dict[str, str], said: str) -> None:
+    needed = {"REDIS_URL": "redis://127.0.0.1:1", "AUTH_MODE": "demo", "ANTHROPIC_API_KEY": "none"}
+    code, verdicts, lines = check(half, **needed, **variables)
+    assert (code, verdicts["settings"]) == (1, "FAIL") and said in lines
+
+
+def test_more_connections_than_redis_allows_are_said(sandboxed: Stack) -> None:
+    allowed = str(sandboxed.redis.config_get("maxclients")["maxclients"])
+    sandboxed.redis.config_set("maxclients", 20)
+    code, verdicts, said = check("worker", **worker_environment(sandboxed))
+    few_code, few, _ = check("worker", **worker_environment(sandboxed, REDIS_MAX_CONNECTIONS="8"))
+    sandboxed.redis.config_set("maxclients", allowed)
+    assert (code, verdicts["redis connections"]) == (1, "FAIL")
+    assert "of 20 in use, REDIS_MAX_CONNECTIONS 37: set it lower" in said
+    assert (few_code, few["redis connections"]) == (0, "ok")
+
+
+def web_environment(redis_server: RedisServer, **variables: str) -> dict[str, str]:
+    return {"REDIS_URL": redis_server.url, "AUTH_MODE": "demo", "PORT": str(free_port()), **variables}
+
+
+@pytest.mark.parametrize("folder", ["/nonexistent", "/proc", __file__])
+def test_a_temp_folder_that_takes_no_files_is_named(redis_server: RedisServer, folder: str) -> None:
+    """`/proc` refuses root as well."""
+    code, verdicts, said = check("api", **web_environment(redis_server, TMPDIR=folder))
+    assert (code, verdicts["temp folder"]) == (1, "FAIL")
+    assert f"TMPDIR: {folder} cannot be written to" in said
+
+
+def test_the_temp_folder_of_the_web_process_is_shown(redis_server: RedisServer, tmp_path: Path) -> None:
+    code, verdicts, said = check("api", **web_environment(redis_server, TMPDIR=str(tmp_path)))
+    assert (code, verdicts["temp folder"]) == (0, "ok") and str(tmp_path) in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_address_that_gunicorn_would_take_is_checked_and_not_port(redis_server: RedisServer) -> None:
+    with socket.socket() as taken, socket.socket() as other:
+        for each in (taken, other):
+            each.bind(("127.0.0.1", 0))
+            each.listen()
+        port, free = str(taken.getsockname()[1]), free_port()
+        environment = web_environment(redis_server, PORT=port)
+        code, verdicts, said = check("api", **environment)
+        assert (code, verdicts["port"]) == (1, "FAIL") and f"PORT {port} is taken" in said
+        code, verdicts, said = check("api", **environment, GUNICORN_CMD_ARGS=f"--bind 127.0.0.1:{free}")
+        assert (code, verdicts["port"]) == (0, "ok"), said
+        bound = f"--bind 127.0.0.1:{other.getsockname()[1]}"
+        code, verdicts, said = check("api", **{**environment, "PORT": str(free)}, GUNICORN_CMD_ARGS=bound)
+        assert (code, verdicts["port"]) == (1, "FAIL"), said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [("--workers many", "invalid int value"), ("--no-such-option", "unrecognized"), ("--preload", "--preload is not")],
+)
+def test_options_of_gunicorn_that_cannot_be_are_said(redis_server: RedisServer, options: str, said: str) -> None:
+    code, verdicts, lines = check("api", **web_environment(redis_server, GUNICORN_CMD_ARGS=options))
+    assert (code, verdicts["gunicorn"]) == (1, "FAIL") and said in lines

@@ -13,6 +13,7 @@ from shared.settings import NAMES_WITH_FILES, ApiSettings, Settings, WorkerSetti
 URL = "redis://localhost:6379/0"
 SECRET = "0123456789abcdef0123456789abcdef"
 COMMON: dict[str, Any] = {
+    "redis_max_connections": 37,
     "redis_prefix": "",
     "claude_model": "claude-sonnet-5-5",
     "allowed_models": ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"),
@@ -62,6 +63,7 @@ NEEDED: dict[type[Settings], dict[str, str]] = {
 }
 WELL_FORMED = {
     "REDIS_URL": "rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none",
+    "REDIS_MAX_CONNECTIONS": "20",
     "REDIS_PREFIX": "staging-2",
     "CLAUDE_MODEL": "anthropic/claude-opus-5-5",
     "ALLOWED_MODELS": "claude-opus-5-5",

@@ -157,3 +157,8 @@ def _is_up(port: int) -> bool:
         return httpx.get(f"http://127.0.0.1:{port}/healthz").is_success
     except httpx.TransportError:
         return False
+
+
+def test_a_temp_folder_that_takes_no_files_ends_the_web_process_by_name(redis_server: RedisServer) -> None:
+    line = line_of(start("web", REDIS_URL=redis_server.url, TMPDIR="/proc"))
+    assert line.startswith("web: TMPDIR: /proc cannot be written to")
