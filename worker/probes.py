@@ -39,6 +39,7 @@ def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: 
     """Starts serving where a port is set. Raises OSError when the port cannot be used."""
     job_metrics()
     slots = settings.worker_concurrency
+    worker_metrics().unwritten_seconds.set_function(lambda: health.oldest_unwritten_seconds)
     worker_metrics().slots_used.set_function(lambda: runner.running_count)
     worker_metrics().slots_free.set_function(lambda: slots - runner.running_count)
     if settings.metrics_port is None:

@@ -39,9 +39,10 @@ class RedisCollector(Collector):
             seconds, microseconds = self._redis.time()
         except RedisError as error:
             log_failure("asking Redis for its metrics", error)
-            yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 0)
+            yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers, and as a primary does.", 0)
             return
-        yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers.", 1)
+        is_up = state in ("ok", "full")
+        yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers, and as a primary does.", float(is_up))
         yield GaugeMetricFamily("planner_redis_connections", "Connections to Redis, from all its clients.", clients)
         yield from _of_memory(memory, is_full=state == "full")
         ahead = now_ms() / 1000 - seconds - microseconds / 1_000_000

@@ -88,6 +88,9 @@ class WorkerMetrics:
             ("model", "reason"),
         )
         self.slots_used = Gauge("planner_slots_used", "Jobs running in this worker process.")
+        self.unwritten_seconds = Gauge(
+            "planner_unwritten_seconds", "Age of the oldest event of this worker process that Redis has not taken yet."
+        )
         self.slots_free = Gauge("planner_slots_free", "Jobs that this worker process could take.")
 
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -93,7 +94,10 @@ def _soak(system: Stack, servers: Servers, runs: int, seed: int) -> int:
         troubles.stop()
     print(f"seed {seed}: {runs} runs in {time.monotonic() - began:.0f} s; {dict(troubles.counts)}; {dict(result.ends)}")
     for error in (*troubles.errors, *result.failures):
-        print(f"FAIL {type(error).__name__}: {error}"[:2000])
+        print("FAIL", *traceback.format_exception(error)[-6:])
+    if troubles.errors or result.failures:
+        for process in system.processes:
+            print(f"--- {process.name} [{process.pid}], code {process.popen.poll()}", *process.lines[-12:], sep="\n")
     after = _settled(system, web, before)
     print(f"before: {before}\nafter:  {after}")
     return 1 if troubles.errors or result.failures else 0

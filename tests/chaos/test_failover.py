@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from redis import Redis
 
@@ -74,3 +75,22 @@ def test_a_failover_delivers_what_runs_and_takes_new_jobs_without_a_restart(
         finally:
             alice.close()
             pair.close()
+
+
+def test_a_primary_that_is_demoted_with_no_other_in_its_place_shows_in_probes_and_metrics(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        metrics_port = free_port()
+        system.start_sandbox()
+        system.start_web()
+        system.start_worker(METRICS_PORT=str(metrics_port))
+        web, worker = (f"http://127.0.0.1:{port}" for port in (system.web_port, metrics_port))
+        system.redis.replicaof("127.0.0.1", free_port())
+        for url in (web, worker):
+            wait_until(lambda: "planner_redis_up 0.0" in httpx.get(f"{url}/metrics").text)  # noqa: B023
+            wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503)  # noqa: B023
+        assert httpx.get(f"{web}/readyz").json()["redis"] == "replica"
+        assert httpx.get(f"{web}/healthz").status_code == httpx.get(f"{worker}/healthz").status_code == 200
+        system.redis.replicaof("NO", "ONE")
+        for url in (web, worker):
+            wait_until(lambda: "planner_redis_up 1.0" in httpx.get(f"{url}/metrics").text)  # noqa: B023
+            wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 200)  # noqa: B023

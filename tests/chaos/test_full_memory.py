@@ -76,6 +76,7 @@ def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_onc
         wait_until(lambda: is_renewed(system, cancelled.job_id, leases + 4000))
         wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").json()["problems"] == ["Redis is full"])
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").status_code == 200
+        assert float(metrics(port).partition("\nplanner_unwritten_seconds ")[2].partition("\n")[0]) > 1
     assert [watcher.join().status for watcher in (*running, late)] == ["completed"] * 3
     assert cancelled.join().status == "cancelled" and waiting[1].join().status == "completed"
     for number, watcher in enumerate(running):

@@ -22,6 +22,8 @@ LONGEST_FREEZE_SECONDS = 11.0
 DRAIN_SECONDS = "1"
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT, WAIT_ALL = 17, 0x4206, 0x4207, 0x40000000
 
+Action = Callable[[random.Random], None]
+
 
 class Servers:
     """A primary and its replica behind one address, whose roles change."""
@@ -94,8 +96,9 @@ class Troubles:
         self._servers = servers
         self._web = web
         self._stopping = threading.Event()
-        redis: list[Callable[[random.Random], None]] = [self._cut, self._cut, self._demote, self._rewind, self._fill]
-        others = [self._kill, self._stop, self._freeze, self._freeze_thread, self._kill_web]
+        # Few rewinds: what runs during one is judged less strictly.
+        redis: list[Action] = [self._cut, self._demote, self._fill, self._cut, self._demote, self._fill, self._rewind]
+        others: list[Action] = [self._kill, self._stop, self._freeze, self._freeze_thread, self._kill_web]
         self._threads = [
             threading.Thread(target=self._run, args=(actions, random.Random(f"{seed} {actions[0].__name__}")))
             for actions in (redis, others)
@@ -111,9 +114,8 @@ class Troubles:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, actions: list[Callable[[random.Random], None]], choice: random.Random) -> None:
+    def _run(self, actions: list[Action], choice: random.Random) -> None:
         try:
-            # Each kind comes as often as any other, in an order of its own.
             while True:
                 for action in choice.sample(actions, len(actions)):
                     if self._stopping.wait(choice.uniform(0.2, 2.0)):

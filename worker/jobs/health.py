@@ -22,6 +22,11 @@ class Health:
         self._heartbeat = heartbeat
         self._worker = worker
 
+    @property
+    def oldest_unwritten_seconds(self) -> float:
+        """The age of the oldest event that Redis has not taken yet, 0 where there is none."""
+        return self._writer.oldest_seconds
+
     def find_dead_part(self) -> str | None:
         """Returns the name of a part that has ended for good, without which no job can run."""
         parts = {
