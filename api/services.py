@@ -50,12 +50,12 @@ class Services:
         self.stopping.set()
 
     def start_draining(self) -> list[Viewer]:
-        """Sends away whoever joins from now on. Returns the streams that are open."""
+        """Ends streams that are opened from now on at once. Returns those that are open."""
         return self.hub.start_draining()
 
-    def send_away(self, viewer: Viewer) -> None:
+    def end_stream(self, viewer: Viewer) -> None:
         """Ends a stream whose job goes on, with a time to come back after."""
-        self.hub.send_away(viewer)
+        self.hub.end_stream(viewer)
 
     def count_refused_connection(self) -> None:
         """Counts a connection that the server refused because too many were open."""

@@ -76,7 +76,7 @@ class Processes:
                 raise Stopped(f"{name} ended with code {process.returncode}; stopping the rest")
 
     def stop(self) -> None:
-        """Stops the processes, the worker first, so that it can still say goodbye to Redis."""
+        """Stops the processes, the worker first, so that it can still unregister in Redis."""
         for name in reversed(self._running):
             _signal(self._running[name], signal.SIGTERM)
             if name == "web":

@@ -130,7 +130,7 @@ class ApiSettings(Settings):
     """How many jobs may wait in the queue; the next one is answered 503."""
     max_connections: Annotated[int, Field(gt=0, lt=10_000)] = 9500
     """How many connections a web process may have open; the next replaces one that is idle, else it gets a 503."""
-    # Fewer than gunicorn's own bound, which would leave the next one waiting, unseen.
+    # Fewer than gunicorn's own bound: beyond that one, connections would wait without an answer.
     request_seconds: PreciseSeconds = 15
     """A request has to arrive whole within this time of its first byte; else it gets a 408 or is cut off."""
     cors_origins: Origins = ()

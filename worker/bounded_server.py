@@ -8,7 +8,7 @@ from socketserver import ThreadingMixIn
 from typing import Any
 
 MAX_CONNECTIONS = 16
-"""Where all are taken, the oldest is hung up on: whoever asks for metrics is done within a second."""
+"""Where all are taken, the oldest connection is closed: a scrape takes less than a second."""
 
 
 class BoundedThreads(ThreadingMixIn):

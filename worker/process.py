@@ -117,7 +117,7 @@ class WorkerProcess:
         probes.serve(self._settings, self._runner, self._store, self._health)
 
     def run(self) -> None:
-        """Works until a stop is asked for. Ends the whole process, with exit code 1, where a part does not let go."""
+        """Works until a stop is asked for. Ends the whole process with exit code 1 where a part does not stop."""
         self._loop.run(self._agent.prepare((self._settings.claude_model,)))
         warm_up(self._rq_pool, self._lease_pool)
         try:
@@ -126,7 +126,7 @@ class WorkerProcess:
             log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
             _exit_now(1)
         if self._worker.is_busy:
-            log.critical("some jobs do not let go, so the process ends without them")
+            log.critical("some jobs do not stop, so the process ends without them")
             _exit_now(1)
         for closing in (self._writer.stop(), self._gates.close(), self._client.close()):
             self._loop.run(closing)

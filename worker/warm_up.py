@@ -42,6 +42,6 @@ def connect_all(*clients: Redis) -> None:
         finally:
             for connection in made:
                 pool.release(connection)
-    for client in clients[:1]:  # scripts are the server's, whoever has it know them
+    for client in clients[:1]:  # scripts belong to the server, not to the connection
         for name in SCRIPTS:
             client.script_load(script(name).text)

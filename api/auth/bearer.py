@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 SUBJECT_MAX_LENGTH = 255
 LEEWAY_SECONDS = 30
-"""The clocks of whoever signs the tokens and of this host may differ by this much."""
+"""The clock of the host that signs the tokens may differ from ours by this much."""
 
 _REASONS: dict[type[Exception], str] = {
     jwt.ExpiredSignatureError: "it has expired (exp)",

@@ -65,7 +65,7 @@ class KeyServer:
         return self._keys.get(key_id) if self._age() < lifespan_seconds else None
 
     def _refresh(self, key_id: str) -> None:
-        """Fetches the keys, once at a time; whoever has a stale key uses it rather than wait for another's fetch."""
+        """Fetches the keys, once at a time; a caller with a stale key uses it instead of waiting."""
         has_key = self._usable(key_id, STALE_SECONDS) is not None
         if self._lock.acquire(blocking=not has_key):
             try:

@@ -1,7 +1,7 @@
 """Admission: how many streams a user may have open at once, counted across all processes.
 
-A slot counts while its process sends heartbeats, so a process that is killed locks nobody out. It is also a lease that
-lapses by itself, where a slot could not be given back.
+A slot counts while its process sends heartbeats, so a killed process does not block slots for long. A slot is
+also a lease, which lapses by itself where it could not be released.
 """
 
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ _REFUSALS = {b"gone": JobGone, b"foreign": JobOfAnotherUser, b"seen": AlreadyCom
 
 
 class Admission:
-    """Taken and given back by requests, renewed by a timer: a busy stream never sends a keep-alive."""
+    """Requests take and release slots, a timer renews them: a busy stream never sends a keep-alive."""
 
     def __init__(self, redis: Redis, streams_per_user: int) -> None:
         self._redis = redis
@@ -120,7 +120,7 @@ class Admission:
         slots = list(renewed)
         for start in range(0, len(slots), MAX_BATCH):
             self._hold({slot: renewed[slot] for slot in slots[start : start + MAX_BATCH]})
-        # What was given back meanwhile may have been taken again by this.
+        # A slot that was released meanwhile may have been taken again by this.
         for slot in renewed.keys() - self._taken.keys():
             self._redis.zrem(keys.streams(renewed[slot]), slot)
 

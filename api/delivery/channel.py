@@ -199,7 +199,7 @@ class Channel(Generic[T]):
             try:
                 self._on_message(subscription.listener, reply[2])
             except Exception:
-                # One odd message is no reason to take the connection away from everybody else.
+                # One malformed message is no reason to drop the connection of all other jobs.
                 log.exception("a message could not be passed on")
         elif reply[0] == b"subscribe":
             subscription.is_there.set()

@@ -29,14 +29,14 @@ log = logging.getLogger(__name__)
 
 SUBSCRIBE_TIMEOUT_SECONDS = 3.0
 POLL_SECONDS = 1.0
-COME_BACK_MS = (500, 3000)
+RECONNECT_MS = (500, 3000)
 FORGET_ATTEMPTS, FORGET_SECONDS = 20, 0.1
 """Our own unsubscription travels on another connection, and may arrive after we ask who is subscribed."""
 QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
 OBSERVE_SECONDS = 0.01
-"""Metrics are files shared by processes, and dear: of the events that come closer together one is measured."""
+"""Metrics are files shared by processes, and expensive: of events that come closer together only one is measured."""
 
 
 NO_EVENT = EventId(0, 0)
@@ -57,14 +57,14 @@ class Hub:
         self.is_draining = False
 
     def start_draining(self) -> list[Viewer]:
-        """Returns the viewers to be sent away; viewers that join from now on are sent away at once."""
+        """Returns the viewers whose streams have to end; streams that are opened from now on end at once."""
         self.is_draining = True
         return [viewer for feed in self._feeds.values() for viewer in feed.viewers]
 
     @staticmethod
-    def send_away(viewer: Viewer) -> None:
-        """Ends a stream whose job goes on; the client comes back, elsewhere, with its cursor."""
-        viewer.send(sse.chunk(sse.retry(random.randint(*COME_BACK_MS)) + b"\n"))  # noqa: S311
+    def end_stream(viewer: Viewer) -> None:
+        """Ends a stream whose job goes on; the client reconnects, to another process, with its cursor."""
+        viewer.send(sse.chunk(sse.retry(random.randint(*RECONNECT_MS)) + b"\n"))  # noqa: S311
         viewer.end()
 
     def stop(self) -> None:
@@ -103,7 +103,7 @@ class Hub:
                 gevent.spawn(self._forget, feed.job_id)
 
     def _forget(self, job_id: str) -> None:
-        """Deletes the job when the last process has let go of it: that one comes by here last."""
+        """Deletes the job when the last process has closed its feed: that process calls this last."""
         try:
             for _ in range(FORGET_ATTEMPTS):
                 if self._store.forget_if_unwatched(job_id):
@@ -156,7 +156,7 @@ class Hub:
         if now - self._observed_at > OBSERVE_SECONDS:
             self._observed_at = now
             self._observe(parse_message(payload))
-        # While it is first read, whoever reads it sees to the hole.
+        # While it is first read, the reader of the log fills the hole.
         if feed.is_rewound or (feed.has_hole and feed.is_loaded):
             self._read_soon(feed)
 
@@ -216,7 +216,7 @@ class Hub:
         """
         history = feed.history
         if history.last_id:
-            # First: whoever comes back, to whatever process, must not go on from an event that was lost.
+            # First: a client that reconnects, to any process, must not go on from an event that was lost.
             self._store.note_rewind(feed.job_id, history.last_id)
         if feed.history is not history:
             return  # another attempt has begun meanwhile, of which clients show nothing yet
@@ -225,7 +225,7 @@ class Hub:
         log.warning("Redis has lost a part of a log; its viewers are sent away", extra=fields)
         for viewer in viewers:
             viewer.send(sse.chunk(sse.FORGET_CURSOR))
-            self.send_away(viewer)
+            self.end_stream(viewer)
 
     def _poll_all(self) -> None:
         """Polls the queue for every job that may be waiting."""

@@ -61,7 +61,7 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
         yield sse.retry(random.randint(*RETRY_MS)) + sse.encode_event(connected)  # noqa: S311
         feed.join(viewer, request.cursor)
         if hub.is_draining:
-            hub.send_away(viewer)
+            hub.end_stream(viewer)
         if isinstance(viewer, QueueViewer):
             yield from viewer
         elif client is not None:

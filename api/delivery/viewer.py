@@ -91,7 +91,7 @@ class SocketViewer:
         self._stuck: Any = None
         self.state = StreamState.OPEN
         self.when_over: list[Callable[[], object]] = []
-        """What is to be done once the stream has ended, whoever ended it: in this order, by a greenlet."""
+        """The calls to make, in this order and by a greenlet, once the stream has ended for whatever reason."""
 
     def start(self, sock: Any) -> None:
         """Hijacks the socket, one of the standard library's that does not block, from the request that ends now.
@@ -205,12 +205,12 @@ class SocketViewer:
         if is_gone:
             self._finish(StreamState.LEFT)
         else:
-            # It would be called again at once, for as long as nobody reads what the client has sent.
+            # It would be called again at once, for as long as what the client has sent is not read.
             self._readable.stop()
 
     def _finish(self, state: StreamState) -> None:
         self.state = state
-        # Before `start` the request still has the socket; the stream is over when that lets go of it.
+        # Before `start` the request still has the socket; the stream is over when the request releases it.
         if self._sock is not None:
             self._release()
 

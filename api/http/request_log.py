@@ -13,7 +13,7 @@ from shared.telemetry.metrics import api_metrics
 log = logging.getLogger(__name__)
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-"""Asked every few seconds by machines: only of interest to who looks for trouble with them."""
+"""Paths that machines request every few seconds; logged only at level DEBUG."""
 
 
 def install(app: Flask) -> None:

@@ -162,7 +162,7 @@ def cancel_job(path: JobPath) -> Response:
             job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
         case CancelAsked(holder):
             breadcrumbs.add(Crumb.CANCEL_ASKED)
-            _tell_worker(services(), holder, job_id)
+            _send_stop(services(), holder, job_id)
     view = job_view(jobs, job_id, _owned(jobs.read(job_id)))
     return json_response(view, 200 if view.status.is_final else 202)
 
@@ -185,7 +185,7 @@ def _rate_limited(outcome: RateLimited, limit: int) -> ApiProblem:
 
 
 def _seconds(milliseconds: int) -> int:
-    """Returns the seconds, rounded up, so that whoever waits this long has waited long enough."""
+    """Returns the seconds, rounded up, so that waiting this long is enough."""
     return max(1, -(-milliseconds // 1000))
 
 
@@ -217,7 +217,7 @@ def _owned(job: Snapshot | None) -> Snapshot:
     return job
 
 
-def _tell_worker(planner: Services, worker: str, job_id: str) -> None:
+def _send_stop(planner: Services, worker: str, job_id: str) -> None:
     """Sends RQ's stop command, so that the cancel arrives at once; without it that takes some seconds."""
     try:
         send_command(planner.redis, worker, "stop-job", job_id=job_id)

@@ -19,9 +19,9 @@ SEND_SECONDS = 60.0
 MAX_REQUEST_BYTES = 256 * 1024
 """A request may have this many bytes as they come: the head, a body of 16 KiB and what says where its chunks end."""
 QUICK_READS, READ_PAUSE_SECONDS = 16, 0.01
-"""Further reads of one request wait a moment each, so that who sends byte by byte wakes the process seldom."""
-GOODBYE_SECONDS, GOODBYE_BYTES = 1.0, 256 * 1024
-"""A client that still sends may take this long to read why it was refused, and send this much."""
+"""Further reads of one request wait a moment each, so that a client that sends single bytes seldom wakes us."""
+LINGER_SECONDS, LINGER_BYTES = 1.0, 256 * 1024
+"""A client that still sends has this long to read why it was refused, and may send this much meanwhile."""
 
 
 class ClientSocket(gevent.socket.socket):
@@ -52,7 +52,7 @@ class ClientSocket(gevent.socket.socket):
         self.may_still_send = False
         """The client has sent more than was read: closing has to wait until it has our answer."""
         self.viewer: ServedStream | None = None
-        """Who writes to the connection from now on; what the server would still write is dropped."""
+        """The stream that writes to the connection from now on; what gunicorn would still write is dropped."""
         self.settimeout(SEND_SECONDS)
 
     def set_deadline(self, seconds: float) -> None:
@@ -66,15 +66,15 @@ class ClientSocket(gevent.socket.socket):
 
     def recv(self, *args: Any) -> bytes:
         """Returns what has come; no bytes, as if the client had closed, when its time or its bytes are used up."""
-        self._give_others_a_turn()
+        self._yield_to_others()
         seconds = self._idle_seconds if self._deadline is None else self._deadline - time.monotonic()
         if self.timed_out or seconds <= 0:
-            return self._too_late()
+            return self._time_out()
         self.settimeout(seconds)
         try:
             received: bytes = super().recv(*args)
         except TimeoutError:
-            return self._too_late()
+            return self._time_out()
         finally:
             self.settimeout(SEND_SECONDS)
         if self._deadline is None:
@@ -85,7 +85,7 @@ class ClientSocket(gevent.socket.socket):
             return b""
         return received
 
-    def _give_others_a_turn(self) -> None:
+    def _yield_to_others(self) -> None:
         """Lets other greenlets run: reads that never wait would give a client that sends fast the whole process."""
         self._reads += 1
         if self._reads > 1:
@@ -114,21 +114,21 @@ class ClientSocket(gevent.socket.socket):
         if self.may_still_send or self._has_unread():
             self.may_still_send = False
             with suppress(OSError):
-                self._take_leave()
+                self._linger()
         super().close()
 
     def _has_unread(self) -> bool:
-        """Returns whether something has come that nobody has asked for, such as a body without a length."""
+        """Returns whether the client has sent something that was not read, such as a body without a length."""
         try:
             # gevent's own `recv` would wait.
             return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))  # type: ignore[attr-defined]
         except OSError:  # nothing is there, or the connection is gone
             return False
 
-    def _take_leave(self) -> None:
+    def _linger(self) -> None:
         """Reads what is left before it closes: a reset would take our answer away from the client."""
         self.shutdown(socket.SHUT_WR)
-        deadline, left = time.monotonic() + GOODBYE_SECONDS, GOODBYE_BYTES
+        deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         while left > 0 and (seconds := deadline - time.monotonic()) > 0:
             self.settimeout(seconds)
             received = super().recv(65_536)
@@ -137,6 +137,6 @@ class ClientSocket(gevent.socket.socket):
             left -= len(received)
             gevent.sleep(READ_PAUSE_SECONDS)
 
-    def _too_late(self) -> bytes:
+    def _time_out(self) -> bytes:
         self.timed_out = True
         return b""

@@ -37,8 +37,8 @@ SAME_SIGNAL_SECONDS = 1.0
 """Signals that are this close together are one."""
 
 ACCEPTS_AT_ONCE = 8
-"""Connections taken in one turn of the loop. With gevent's hundred, those of a storm that have begun wait for ever more
-that begin; with one or two little would travel to Redis together."""
+"""Connections accepted in one turn of the loop. With gevent's hundred, requests that have begun would wait for more and
+more that begin; with one or two little would travel to Redis together."""
 
 
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
@@ -202,20 +202,20 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         steps = min(len(viewers), SPREAD_STEPS)
         for step in range(steps):
             for viewer in viewers[step::steps]:
-                self._planner.send_away(viewer)
+                self._planner.end_stream(viewer)
             gevent.sleep(SPREAD_SECONDS / steps)
         self._has_drained = True
 
 
 def _hang_up(client: ClientSocket) -> None:
     """Ends what the client's greenlet waits for, as if the client had hung up."""
-    # Over a descriptor of its own: through gevent's socket it would look like an error to who waits there.
+    # Over a descriptor of its own: through gevent's socket it would look like an error to a greenlet that waits there.
     with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
         twin.shutdown(socket.SHUT_RD)
 
 
 def _has_unread(raw: _socket.socket) -> bool:
-    """Returns whether the client has sent something that nobody has read."""
+    """Returns whether the client has sent something that was not read."""
     try:
         return bool(raw.recv(1, socket.MSG_PEEK))
     except OSError:

@@ -33,9 +33,9 @@ class ServedApp(Protocol):
         """Answers readiness probes with 503 from now on."""
 
     def start_draining(self) -> list[ServedStream]:
-        """Sends away whoever joins from now on. Returns the streams that are open."""
+        """Ends streams that are opened from now on at once. Returns those that are open."""
 
-    def send_away(self, stream: ServedStream) -> None:
+    def end_stream(self, stream: ServedStream) -> None:
         """Ends a stream whose job goes on, with a time to come back after."""
 
     def count_refused_connection(self) -> None: ...

@@ -117,7 +117,7 @@ class Complete(Event):
     token_usage: TokenUsage
     model: str
     execution_time_ms: Count = Field(description="Milliseconds since the first attempt began.")
-    retry_count: Count = Field(description="How many attempts failed before; those given back by a stop do not count.")
+    retry_count: Count = Field(description="How many attempts failed before, not those of workers that were stopped.")
 
 
 class Failed(Event):

@@ -92,7 +92,17 @@ CANCELLED = events.Cancelled(token_usage=USAGE, timestamp=CREATED_AT + 30_000)
 STARTED_AGAIN = STARTED.model_copy(update={"attempt": 2, "cause": Cause.WORKER_LOST, "turns_kept": 1})
 """Another example of `started`: the attempt after a worker was lost."""
 
-STORY: tuple[events.Event, ...] = (CONNECTED, QUEUED, STARTED, WAITING, NOTE, TOOL, DELTA, SUGGESTION, COMPLETE)
+JOB_EVENTS: tuple[events.Event, ...] = (
+    CONNECTED,
+    QUEUED,
+    STARTED,
+    WAITING,
+    NOTE,
+    TOOL,
+    DELTA,
+    SUGGESTION,
+    COMPLETE,
+)
 """What a client sees of a job that goes well, in order; real answers have many deltas."""
 _INPUT = JobInput.model_validate(REQUEST, from_attributes=True)
 JOB = JobView(
@@ -143,7 +153,7 @@ _MODELS: tuple[BaseModel, ...] = (
         detail="Not valid: pageOrComponent.",
         errors=[FieldProblem(field="pageOrComponent", message="must have at least 1 character")],
     ),
-    *STORY,
+    *JOB_EVENTS,
     FAILED,
     CANCELLED,
 )

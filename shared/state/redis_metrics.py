@@ -1,4 +1,4 @@
-"""What Redis knows about the queue and its clients, asked when somebody scrapes."""
+"""Metrics that are read from Redis at each scrape: the queue, its clients, the gates, memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

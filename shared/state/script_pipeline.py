@@ -68,6 +68,6 @@ class ScriptPipeline:
 
 
 def _seen(future: asyncio.Future[Any]) -> None:
-    """Takes note of an exception that nobody awaits."""
+    """Retrieves an exception that no caller awaits, so that asyncio does not log it."""
     if not future.cancelled():
         future.exception()

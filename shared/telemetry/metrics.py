@@ -18,7 +18,7 @@ _OUTCOME_LABELS = ("status", "code")
 
 
 class JobMetrics:
-    """How jobs end. Most end in a worker; those that wait, or whose worker is gone, are ended by whoever finds them."""
+    """How jobs end. Most end in a worker; any process may end those that wait or whose worker is gone."""
 
     def __init__(self) -> None:
         self.ended = Counter(

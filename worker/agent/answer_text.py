@@ -10,7 +10,7 @@ _LONGEST_PREFACE = 4_000
 
 
 class AnswerText:
-    """Takes a block of text in pieces, cut anywhere, and gives back what of each belongs to the answer's object."""
+    """Takes a block of text in pieces, cut anywhere, and returns what of each belongs to the answer's object."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 MAX_PROCESSES = 16
 """Most processes at once, for all jobs of this worker."""
 KILL_SECONDS = 1.0
-"""A process that hangs in the kernel does not die; after this long nobody waits for it any more."""
+"""A process that hangs in the kernel does not die; after this long the caller goes on without it."""
 _MAX_PROBLEM_BYTES = 4096
 _PIECE_BYTES = 65_536
 
@@ -55,7 +55,7 @@ async def run(
         data, is_late = bytearray(), False
         try:
             async with asyncio.timeout(seconds):
-                problem, _ = await asyncio.gather(_collect(process, data, max_bytes), _give(process, given))
+                problem, _ = await asyncio.gather(_collect(process, data, max_bytes), _feed(process, given))
         except TimeoutError:
             problem, is_late = "", True
         finally:
@@ -66,7 +66,7 @@ async def run(
         return Output(bytes(data[:max_bytes]), problem, None if is_cut or is_late else code, is_cut, is_late)
 
 
-async def _give(process: asyncio.subprocess.Process, given: bytes) -> None:
+async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
     assert process.stdin is not None
     with suppress(BrokenPipeError, ConnectionResetError):
         process.stdin.write(given)

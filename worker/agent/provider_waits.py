@@ -16,7 +16,7 @@ from worker.agent.gate import Gate, limits_of
 from worker.agent.model_errors import ProviderRefused
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-"""Between two requests where nobody says how long; doubled from one failure to the next."""
+"""The pause between two requests where the provider names none; it doubles from one failure to the next."""
 LONGEST_SLEEP_SECONDS = 30.0
 """A waiting job asks the gate again at least so often: it may have been opened, or forgotten with Redis' data."""
 
@@ -71,7 +71,7 @@ class ProviderWaits:
         """Reports that the response has begun."""
         self._gate.report(self._request, Report("accepted", limits=limits_of(headers)))
 
-    def went_well(self) -> None:
+    def succeeded(self) -> None:
         """Notes that a turn is whole."""
         self._failures = 0
 

@@ -102,7 +102,7 @@ class TurnTaker:
         return later(request["messages"][self._sent :], self._last)
 
     def _note(self, request: dict[str, Any]) -> None:
-        self._waits.went_well()
+        self._waits.succeeded()
         if not self._sent:
             self._estimates.learn(request, self.turn.usage)
         self._sent, self._last = len(request["messages"]), self.turn.usage

@@ -44,8 +44,8 @@ true, another worker can take them, and no MAX_WAIT_SECONDS run. A share of the 
 may hold jobs for another model behind those."""
 HELD_SECONDS = 0.01
 """Whether there are still so many is looked up again after this time."""
-GIVE_BACK_SECONDS = 10.0
-"""Jobs that are given back, and then those that are left to others, have this long to let go."""
+RELEASE_SECONDS = 10.0
+"""Jobs that are released, and then those that are abandoned, have this long to stop."""
 
 
 class PartDied(Exception):
@@ -91,7 +91,7 @@ class ConcurrentWorker(RqBookkeeping):
     def run(self, heartbeat: Heartbeat, find_dead_part: Callable[[], str | None]) -> None:
         """Works until a stop is asked for, then lets the running jobs finish or gives them back.
 
-        The heartbeat runs from when the worker is registered until its last job is given back; later it would register
+        The heartbeat runs from when the worker is registered until its last job is released; later it would register
         the worker anew. Raises PartDied when `find_dead_part` names something.
         """
         self._register()
@@ -103,7 +103,7 @@ class ConcurrentWorker(RqBookkeeping):
         self._drain(find_dead_part)
         self._threads.shutdown(wait=False)
         heartbeat.stop()
-        self._say_goodbye()
+        self._unregister()
 
     @property
     def is_stopping(self) -> bool:
@@ -230,21 +230,21 @@ class ConcurrentWorker(RqBookkeeping):
             self._slots.release()
 
     def _drain(self, find_dead_part: Callable[[], str | None]) -> None:
-        """Waits for the running jobs, then gives back those that are left; no attempt is spent on that.
+        """Waits for the running jobs, then releases those that are left, which spends no attempt.
 
-        What cannot be given back, since Redis is away, is left to others: its lease lapses.
+        A job that cannot be released while Redis is away is abandoned: its lease lapses, and another worker runs it.
         """
         if not self._taken:
             return
         log.info("draining", extra={"running": len(self._taken), "seconds": self._drain_seconds})
-        self._runner.give_back_waiting()
+        self._runner.release_waiting()
         self._wait_for_jobs(self._drain_seconds, find_dead_part, is_patient=True)
         self._runner.drain()
-        self._wait_for_jobs(GIVE_BACK_SECONDS, find_dead_part)
+        self._wait_for_jobs(RELEASE_SECONDS, find_dead_part)
         if self._taken:
-            log.error("%d jobs could not be given back; others will find them", len(self._taken))
+            log.error("%d jobs could not be released; other workers run them when their leases lapse", len(self._taken))
             self._runner.abandon()
-            self._wait_for_jobs(GIVE_BACK_SECONDS, find_dead_part)
+            self._wait_for_jobs(RELEASE_SECONDS, find_dead_part)
 
     def _wait_for_jobs(
         self, seconds: float, find_dead_part: Callable[[], str | None], *, is_patient: bool = False
@@ -255,9 +255,9 @@ class ConcurrentWorker(RqBookkeeping):
             self._take_turn(find_dead_part)
             wait(tuple(self._taken), timeout=0.1)
 
-    def _say_goodbye(self) -> None:
+    def _unregister(self) -> None:
         try:
             self.connection.zrem(keys.WORKERS, self.name)
             self.teardown()
         except RedisError as error:
-            log_failure("saying goodbye", error)
+            log_failure("unregistering the worker", error)

@@ -82,7 +82,7 @@ class JobRunner:
         return None
 
     def abandon(self) -> None:
-        """Lets go of the jobs that are left while Redis is away: their leases lapse, and others run them."""
+        """Abandons the jobs that are left while Redis is away: their leases lapse, and other workers run them."""
         for job in list(self._running.values()):
             self._stop(job, Stop.LOST)
         self._loop.call(self._writer.give_up)
@@ -93,16 +93,16 @@ class JobRunner:
             if job.attempt.job_id == job_id:
                 self._stop(job, reason)
 
-    def give_back_waiting(self) -> None:
-        """Gives back the jobs that wait for the provider, now or from now on: a stopping worker need not see it out."""
+    def release_waiting(self) -> None:
+        """Releases the jobs that wait for the provider, now or later: a stopping worker does not wait with them."""
         with self._lock:
             self._is_stopping = True
             running = list(self._running.values())
         for job in running:
-            self._loop.call(job.give_back_if_waiting)
+            self._loop.call(job.release_if_waiting)
 
     def drain(self) -> None:
-        """Gives every job back, those included that are just starting."""
+        """Releases every job, those included that are just starting."""
         with self._lock:
             self._is_draining = True
             running = list(self._running.values())
@@ -110,7 +110,7 @@ class JobRunner:
             self._stop(job, Stop.DRAIN)
 
     def renew(self, store: JobStore) -> None:
-        """Renews the leases by a store that waits for nobody, and stops what was cancelled or lost.
+        """Renews the leases over a store with connections of its own, and stops jobs that were cancelled or lost.
 
         Raises redis.RedisError.
         """
@@ -133,13 +133,13 @@ class JobRunner:
         return sum(job.is_held for job in list(self._running.values()))
 
     def _run(self, job: RunningJob) -> Outcome:
-        """Runs the job on the loop. A run of the same job that this process was late to give up is stopped as lost."""
+        """Runs the job on the loop. An earlier run of the same job in this process is stopped as lost."""
         execution = job.attempt.execution
         with self._lock:
             earlier = [other for other in self._running.values() if other.attempt.job_id == job.attempt.job_id]
             self._running[execution] = job
             if self._is_stopping:
-                job.give_back_if_waiting()
+                job.release_if_waiting()
             if self._is_draining:
                 job.stop(Stop.DRAIN)
         for other in earlier:

@@ -1,6 +1,6 @@
 """Which entries of RQ's queue are run: those that ask for our function, with the job that they are named after.
 
-RQ calls whatever function an entry names, and as its callbacks whatever else it names. Without this check everybody who
+RQ calls whatever function an entry names, and as its callbacks whatever else it names. Without this check, anybody who
 can write to Redis could run any code here, with the model's key in its environment.
 """
 

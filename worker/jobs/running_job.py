@@ -131,7 +131,7 @@ class RunningJob:
         if self._step is not None:
             self._step.cancel()
 
-    def give_back_if_waiting(self) -> None:
+    def release_if_waiting(self) -> None:
         """Gives the job back as soon as it waits for its provider: the worker is about to stop."""
         self._may_wait = False
         if self.is_waiting:

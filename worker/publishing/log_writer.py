@@ -1,6 +1,6 @@
 """Appends the events of all jobs of a process over one connection.
 
-What comes while a batch is on its way goes out together with the next: one round trip serves whoever waits. A batch
+What comes while a batch is on its way goes out together with the next: one round trip serves all that wait. A batch
 whose answer was lost is sent again; the script takes the same event twice as one.
 """
 

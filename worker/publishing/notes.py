@@ -38,11 +38,11 @@ class NoteWriter:
             return
         loop = asyncio.get_running_loop()
         if self._next_at <= loop.time() and self._sentences():
-            self._tell()
+            self._publish_note()
         elif self._timer is None:
             # A first sentence has as long as a later one to come to its end.
             due = self._next_at if self._sentences() else max(self._next_at, loop.time() + INTERVAL_SECONDS)
-            self._timer = loop.call_at(due, self._tell)
+            self._timer = loop.call_at(due, self._publish_note)
 
     def stop(self) -> None:
         """Discards what has not been published: the answer begins, or the attempt is over."""
@@ -50,7 +50,7 @@ class NoteWriter:
             self._timer.cancel()
         self._timer, self._pending, self._is_ended = None, "", False
 
-    def _tell(self) -> None:
+    def _publish_note(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -12,7 +12,7 @@ HABITS = {
     "whole input": "a tool's input stands whole in `content_block_start`, without deltas",
     "fenced answer": "the answer stands in a Markdown fence, with a sentence before it",
     "crlf lines": "lines end with CR LF",
-    "no pings": "pings are swallowed",
+    "no pings": "no ping is passed on",
     "no limit headers": "the anthropic-ratelimit headers are left out",
 }
 _COMMENT = b": PROCESSING\n\n"
@@ -25,7 +25,7 @@ def fenced(answer: str) -> str:
 
 
 def ping(habits: frozenset[str]) -> bytes:
-    """Returns a ping as this gateway sends it: nothing where it swallows them."""
+    """Returns a ping as this gateway sends it: nothing where it drops them."""
     return b"" if "no pings" in habits else dress(PING, habits)
 
 

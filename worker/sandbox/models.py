@@ -1,4 +1,4 @@
-"""The models the sandbox plays, as `GET /v1/models` tells of them, and what requests each of them refuses."""
+"""The models the sandbox plays, as `GET /v1/models` describes them, and what requests each of them refuses."""
 
 import re
 from dataclasses import dataclass
@@ -110,7 +110,7 @@ def rules_for(name: str) -> Model:
 
 
 def described(model: Model) -> dict[str, Any]:
-    """Returns the model as the Models API tells of it."""
+    """Returns the model as the Models API describes it."""
     return {
         "type": "model",
         "id": model.id,

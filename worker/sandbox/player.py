@@ -97,7 +97,7 @@ async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> No
         if frame.is_text:
             exchange.wrote_piece()
         is_last = number == len(written) - 1
-        if is_last:  # before it is sent, so that who has read it finds it written down
+        if is_last:  # before it is sent, so that a client that has read it finds it in the journal
             exchange.end(_outcome(reply))
         if frame.data:
             await clock.send(frame.data, more_body=not is_last)

@@ -96,7 +96,7 @@ def files_seen(task: Task) -> list[str]:
                 path = found["path"] if found else line.strip()
                 if found or _PATH_LINE.fullmatch(path):
                     hits[path] = hits.get(path, 0) + bool(found)
-    worth = [path for path in hits if _is_worth_a_look(path)]
+    worth = [path for path in hits if _is_relevant(path)]
     return sorted(worth, key=lambda path: (-_score(path, hits[path], task.keyword), len(path), path))
 
 
@@ -119,7 +119,7 @@ def short_path(path: str) -> str:
     return "/".join(PurePosixPath(path).parts[-3:]) if path.startswith("/") else path.removeprefix("./")
 
 
-def _is_worth_a_look(path: str) -> bool:
+def _is_relevant(path: str) -> bool:
     pure = PurePosixPath(path)
     is_hidden = any(part.startswith(".") and part not in (".", "..") for part in pure.parts)
     return not is_hidden and not _SKIPPED_PARTS & set(pure.parts) and _suffix(path) not in _SKIPPED_SUFFIXES

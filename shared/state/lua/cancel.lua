@@ -1,4 +1,4 @@
--- Cancels a job: at once where nobody runs it, else by a flag that the worker gets with its next append or
+-- Cancels a job: at once where no worker runs it, else by a flag that the worker gets with its next append or
 -- renewal, and by RQ's stop command.
 -- KEYS record, log, channel, leases, queue, RQ's job
 -- ARGV job, user, cancelled ttl ms

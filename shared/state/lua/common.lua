@@ -4,9 +4,9 @@
 --   suggestion:<id>:live     channel "<id> <name> <JSON>"
 -- and firstStart (when its first attempt began, ms), waited (how long it has waited for its model's provider on workers
 -- that gave it back, ms), run (which start of the job the attempt belongs to), starts (how many attempts there were),
--- server (whose data it was when an attempt began), rewound (the last id that somebody saw before the log was found
+-- server (whose data it was when an attempt began), rewound (the last id that a viewer saw before the log was found
 -- shorter).
--- `holder` names the worker that runs the job now and is empty while nobody does.
+-- `holder` names the worker that runs the job now and is empty while none does.
 
 -- What all keys of this deployment begin with (REDIS_PREFIX), found in one of them that ends like this.
 local function prefix_of(key, ending)

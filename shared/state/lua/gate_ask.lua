@@ -4,7 +4,7 @@
 --                                        credits creditsAt | interval nextAt gain gone since | probeAt
 --   planner:gate:<model>:waiting   zset  job -> when it was created, ms
 --   planner:gate:<model>:due       zset  job -> when it will ask again, ms
---   planner:gate:<model>:flight    zset  request without a report so far -> when it was let go, ms
+--   planner:gate:<model>:flight    zset  request without a report so far -> when it was sent, ms
 --   planner:gate:<model>:needs     hash  the same request -> "<sequence> <input tokens>"
 -- Three ways of pacing: by the limits in the provider's headers; without them, after a refusal, by an
 -- interval that is found from what was accepted between refusals; while nothing is known, by credits, of which a few
@@ -12,7 +12,7 @@
 -- KEYS gate, waiting, due, flight, needs
 -- ARGV request (its own id), job, created ms, input tokens it will need, now ms or '' for the server's time
 -- Answers {0, 0, ''} to go, else {ms to wait, ms at which the gate opens or 0, the reason it is closed or ''}. The same
--- request again is let go again.
+-- request again gets the same answer again.
 local gate, waiting, due, flight, needs = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local request, job, created, tokens = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local now = ARGV[5] ~= '' and tonumber(ARGV[5]) or now_ms()
@@ -31,7 +31,7 @@ if redis.call('ZSCORE', flight, request) then return {0, 0, ''} end
 
 local g, number, set, changed = open_hash(gate)
 
--- Limits that nobody has confirmed for a minute are forgotten, a closing is not.
+-- Limits that no response has confirmed for a minute are forgotten; a closing is not.
 local closed_until = number('closedUntil', 0)
 local last_news = math.max(number('heardAt', 0), number('creditsAt', 0), closed_until)
 if last_news > 0 and now - last_news > FORGET_MS then

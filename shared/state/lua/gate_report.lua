@@ -1,4 +1,4 @@
--- Reports to the gate of a model what became of a request that it let go. See gate_ask.lua for the keys.
+-- Reports to the gate of a model what became of a request that it admitted. See gate_ask.lua for the keys.
 -- KEYS gate, waiting, due, flight, needs
 -- ARGV request, job, outcome (accepted, refused, cut, unknown, left), retry-after ms or '', share added to it, reason,
 --      now ms or '' for the server's time, then for each limit of requests, input and output tokens: limit a minute,

@@ -1,4 +1,4 @@
--- Notes that the log is shorter than, or other than, what somebody has seen of it: no id up to there is given again,
+-- Notes that the log is shorter than, or other than, what a viewer has seen of it: no id up to there is given again,
 -- and a cursor up to there gets the whole current attempt.
 -- KEYS record, leases
 -- ARGV the last id that was seen

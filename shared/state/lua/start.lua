@@ -1,5 +1,5 @@
--- Starts the next attempt of a job for one worker, or says why not. The attempt's number is the fence: whoever ran
--- an earlier one can no longer write.
+-- Starts the next attempt of a job for one worker, or says why not. The attempt's number is the fence: a worker that
+-- ran an earlier one can no longer write.
 -- KEYS record, log, channel, leases
 -- ARGV job, holder, execution, lease ms, ttl ms, max failures, max attempts, data of the loss, failed ttl ms,
 --      cancelled ttl ms
@@ -9,7 +9,7 @@ local r = redis.call('HMGET', record, 'status', 'attempt', 'failures', 'holder',
   'usage', 'execution', 'startCause', 'server', 'rewound', 'starts', 'createdAt', 'firstStart', 'waited')
 local status, attempt, failures, cause = r[1], tonumber(r[2]), tonumber(r[3]), r[6]
 local now = now_ms()
--- How long the job has run already: from the start of its first attempt, whoever ran that.
+-- How long the job has run already: from the start of its first attempt, on whatever worker.
 local ran_ms = now - tonumber(r[16] or now)
 
 if not status then return {'gone'} end

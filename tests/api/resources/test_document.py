@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from shared.contract.events import EVENTS, Event, Transcript, fold
-from shared.contract.examples import EXAMPLES, JOB, STORY
+from shared.contract.examples import EXAMPLES, JOB, JOB_EVENTS
 from tests.document import check_answer, check_event, check_schema, document
 
 OPERATIONS = {
@@ -105,7 +105,7 @@ def test_every_body_answer_and_event_has_an_example() -> None:
 
 def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
     job, sequence = Transcript(), 0
-    for event in STORY:
+    for event in JOB_EVENTS:
         is_of_connection = event.event in ("connected", "queued")
         sequence += not is_of_connection
         job = fold(job, event, None if is_of_connection else f"1-{sequence}")
@@ -124,7 +124,7 @@ def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
     assert list(job.suggestions or ()) == JOB.suggestions
 
 
-@pytest.mark.parametrize("event", STORY, ids=lambda event: str(event.event))
+@pytest.mark.parametrize("event", JOB_EVENTS, ids=lambda event: str(event.event))
 def test_what_is_not_as_the_document_says_is_found(event: Event) -> None:
     """The judge of the suite would be worth nothing if it took everything."""
     data = event.encode().decode()

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.server.bounded_request import MAX_HEAD_BYTES
-from api.server.client_socket import GOODBYE_BYTES, MAX_REQUEST_BYTES
+from api.server.client_socket import LINGER_BYTES, MAX_REQUEST_BYTES
 from tests.api.resources.test_limits import connect, open_stream, rest_of
 from tests.conftest import token, wait_until
 from tests.stack import JOBS, LIFETIME_SECONDS, Person, Stack, measured, stack
@@ -94,7 +94,7 @@ def test_who_sends_without_end_is_hung_up_on_and_others_are_answered_meanwhile(w
         wait_until(lambda: attacker.is_hung_up_on)
     finally:
         attacker.stop()
-    assert attacker.sent < MAX_REQUEST_BYTES + GOODBYE_BYTES + IN_FLIGHT_BYTES
+    assert attacker.sent < MAX_REQUEST_BYTES + LINGER_BYTES + IN_FLIGHT_BYTES
 
 
 @pytest.mark.parametrize("reads", [True, False])

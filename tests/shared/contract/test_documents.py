@@ -37,7 +37,7 @@ def test_a_body_is_the_example_of_the_openapi_document(name: str, example: str) 
 
 def test_every_event_is_shown_as_it_is_sent() -> None:
     shown = re.findall(r"^event: (\w+)\ndata: (.*)$", "".join(STREAMS), re.MULTILINE)
-    sent = [*examples.STORY, examples.STARTED_AGAIN, examples.FAILED, examples.CANCELLED]
+    sent = [*examples.JOB_EVENTS, examples.STARTED_AGAIN, examples.FAILED, examples.CANCELLED]
     assert shown == [(event.event, event.model_dump_json()) for event in sent]
     assert {name for name, _ in shown} == set(EVENTS)
 

@@ -84,16 +84,16 @@ def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
     agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
 
-    async def give_back() -> None:
+    async def release() -> None:
         await until(lambda: len(writer.published) > 1)
-        job.give_back_if_waiting()
+        job.release_if_waiting()
 
-    assert run(job, give_back) is Outcome.DRAINED
+    assert run(job, release) is Outcome.DRAINED
 
 
 def test_it_gives_back_a_job_that_begins_to_wait_later_too() -> None:
     agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
-    job.give_back_if_waiting()
+    job.release_if_waiting()
     assert run(job) is Outcome.DRAINED
     assert writer.published == ["1-1 started"]
