@@ -1,17 +1,21 @@
 """Growth: what one more viewer, one more event in a log, one more byte of text costs, at several sizes."""
 
+import asyncio
 import http.client
 import tempfile
 import time
 from pathlib import Path
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
 
+from shared.gate import Report
+from shared.state.gate_store import GateStore
 from tests.bench import load, servers
 from tests.bench.delivery import options
 from tests.bench.jobs_in_redis import append, deltas, running_jobs
-from tests.bench.measures import cpu_seconds, median
-from tests.bench.report import Part, Table
+from tests.bench.measures import cpu_seconds, median, percentile
+from tests.bench.report import Part, Table, at_most
 from tests.stack import stack
 
 VIEWERS = (1, 10, 100, 1000)
@@ -24,6 +28,7 @@ JOBS_WATCHED_TOGETHER = 1000
 SECONDS = 5
 APPENDS = 500
 JOINS = 40
+GATE_ASKS = 500
 
 
 def measure(rounds: int) -> Part:
@@ -35,6 +40,7 @@ def measure(rounds: int) -> Part:
             ids.write_text("\n".join(running_jobs(redis, url, JOBS_WATCHED_TOGETHER)))
             fans = [[_per_event(server, viewers, ids) for _ in range(rounds)] for viewers in VIEWERS]
             appends = [median(_append_us(redis, url, events) for _ in range(rounds)) for events in LOG_EVENTS]
+            gate = asyncio.run(_gate_ms(url))
             by_events = [_joining(redis, url, server, events, LOG_BYTES // events) for events in LOG_EVENTS]
             by_bytes = [_joining(redis, url, server, 100, size // 100) for size in REPLAY_BYTES]
     return Part(
@@ -58,9 +64,16 @@ def measure(rounds: int) -> Part:
                 [(us,) for us in appends],
                 ".1f",
             ),
+            Table(
+                "Asking the gate before a request to the model, where nothing holds requests back",
+                ("", "p50 ms", "p99 ms"),
+                [("a request", f"{median(gate):.2f}", f"{percentile(gate, 99):.2f}")],
+                f"{GATE_ASKS} requests, one after the other; the report that follows each is not waited for.",
+            ),
             _joining_table("Joining late, the same 40 kB of text", "deltas in the log", LOG_EVENTS, by_events),
             _joining_table("Joining late, a hundred deltas", "bytes of text", REPLAY_BYTES, by_bytes),
         ],
+        [at_most("asking the gate in free flow, p50", 0.5, median(gate), " ms")],
     )
 
 
@@ -76,6 +89,20 @@ def _per_event(server: servers.Server, viewers: int, ids: Path) -> float:
         generator.wait_for("end")
         cpu = cpu_seconds(server.pids) - cpu
         return cpu / max(1, int(generator.figures()["received_in_time"])) * 1e6
+
+
+async def _gate_ms(url: str) -> list[float]:
+    """Returns how long each of many requests waits for the gate's answer, in ms; nothing limits them."""
+    store, took = GateStore(AsyncRedis.from_url(url)), []
+    free = Report("accepted", limits={"requests": (1e6, 1e6)})
+    for number in range(GATE_ASKS):
+        began = time.perf_counter()
+        delay = await store.ask("free", f"request-{number}", f"job-{number}", number, 1000)
+        took.append((time.perf_counter() - began) * 1000)
+        assert delay is None
+        await store.report("free", f"request-{number}", f"job-{number}", free)
+    await store.close()
+    return took
 
 
 def _append_us(redis: Redis, url: str, events: int) -> float:
