@@ -25,7 +25,7 @@ class Services:
     settings: ApiSettings
     redis: Redis
     probe: Redis
-    """A connection of its own for readiness, less patient than the others."""
+    """A connection for readiness alone, with a shorter time-out than the others."""
     agents: AgentStore
     jobs: JobStore
     hub: Hub

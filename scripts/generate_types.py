@@ -17,7 +17,7 @@ from shared.contract.json_schemas import ANSWERS, BODIES, UntitledJsonSchema
 TARGET = Path(__file__).resolve().parent.parent / "api/web/src/client/types.gen.ts"
 
 CHOICES = {"FEATURE_TYPES": "FeatureType", "PRIORITY_LEVELS": "PriorityLevel", "TOOL_NAMES": "ToolName"}
-"""Lists of all values of a type, for what the page offers to choose from."""
+"""The page offers these types' values to choose from, so their lists are exported."""
 PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "boolean": "boolean", "null": "null"}
 
 

@@ -16,7 +16,7 @@ class SentinelUrl(NamedTuple):
     """The parts of such an address."""
 
     nodes: tuple[str, ...]
-    """An ordinary Redis URL for each Sentinel."""
+    """Each Sentinel has an ordinary Redis URL here."""
     service: str
     """The name under which the Sentinels watch the primary."""
     primary: str

@@ -28,7 +28,7 @@ from worker.jobs.job_runner import JobRunner
 
 SCRAPE_TIMEOUT_SECONDS = 1.0
 CONNECTIONS = 2
-"""To Redis, for scrapes."""
+"""A scrape waits no longer than this for Redis."""
 CLIENT_SECONDS = 5
 """A client of the port that sends no request for so long is hung up on."""
 HEARTBEAT_SECONDS = 15

@@ -18,7 +18,7 @@ from shared.state.scripts import script
 log = logging.getLogger(__name__)
 
 SCRIPTS = ("start", "append", "renew", "again", "release", "keep", "suspects", "requeue", "gate_ask", "gate_report")
-"""Those a worker calls."""
+"""The scripts that a worker calls."""
 
 
 def warm_up(*clients: Redis) -> None:

@@ -13,7 +13,7 @@ from api.auth.key_fetch import FetchFailed, fetch
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
-"""Longest time of a whole fetch, in seconds."""
+"""A whole fetch may take this long."""
 LIFESPAN_SECONDS = 300
 """Keys older than this are fetched anew, so that a withdrawn one goes."""
 REFRESH_SECONDS = 60

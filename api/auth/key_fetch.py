@@ -15,7 +15,7 @@ from shared import __version__
 MAX_BYTES = 256 * 1024
 """A document of keys has a few KB."""
 USER_AGENT = f"feature-planner/{__version__}"
-"""Some providers refuse the default of Python's library."""
+"""Sent because some providers refuse the default of Python's library."""
 
 
 class FetchFailed(Exception):

@@ -61,7 +61,7 @@ class TooManyStreams(Refused):
 
 
 _REFUSALS = {b"gone": JobGone, b"foreign": JobOfAnotherUser, b"seen": AlreadyComplete, b"full": TooManyStreams}
-"""The exceptions, by the word that enter.lua answers."""
+"""Maps what enter.lua answers to the exception that is raised."""
 
 
 class Admission:
@@ -71,7 +71,7 @@ class Admission:
         self._redis = redis
         self._streams_per_user = streams_per_user
         self._taken: dict[str, str] = {}
-        """The user of each slot."""
+        """Maps each slot to its user."""
         self._timers: list[gevent.Greenlet[..., None]] = []
 
     def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:

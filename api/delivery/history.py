@@ -13,7 +13,7 @@ from shared.contract.events import Delta
 from shared.state.event_log import Entry, EventId
 
 _TEXT_BEGINS, _TEXT_ENDS = b'"text":"', b'","totalLength":'
-"""Around a delta's text in its JSON. Neither can occur within it: a quote in a text is escaped."""
+"""They stand around a delta's text in its JSON, and cannot occur within it: a quote in a text is escaped."""
 _DELTA = Delta.event.encode()
 _PENDING_DELTAS = 64
 """So many are kept as they came before they are joined: together that costs less than one by one."""

@@ -40,7 +40,7 @@ OBSERVE_SECONDS = 0.01
 
 
 NO_EVENT = EventId(0, 0)
-"""Before every event."""
+"""An id that comes before every event."""
 
 
 class Hub:

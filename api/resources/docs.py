@@ -30,7 +30,7 @@ Times are milliseconds since the Unix epoch, lengths count Unicode code points. 
 414, 417, 431 or 501.""",
 )
 _DOCUMENT = "planner.openapi"
-"""Among the app's extensions: the document as text."""
+"""The app's extensions hold the document, as text, under this name."""
 _SWAGGER_UI = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 _PAGE = """<!doctype html>

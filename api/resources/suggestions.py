@@ -46,7 +46,7 @@ _OUTCOME_LABELS: dict[object, str] = {
     NotCreated.KEY_REUSED: "key_reused",
     NotCreated.QUEUE_FULL: "queue_full",
 }
-"""The label of each outcome in the metrics."""
+"""Maps each outcome to its label in the metrics."""
 
 blueprint = APIBlueprint(
     "suggestions",

@@ -45,7 +45,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._open: set[ClientSocket | ServedStream] = set()
-        """A connection each: at a request, or a stream."""
+        """The open connections: each has a request under way, a stream, or is idle."""
         self._idle: dict[ClientSocket, None] = {}
         """Connections without a request, the one that has been so for longest first."""
         self._drain_began: float | None = None

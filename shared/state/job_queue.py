@@ -17,7 +17,7 @@ from shared.state import keys
 from shared.state.scripts import Argument
 
 FUNCTION = "worker.jobs.suggest_features"
-"""What RQ calls for a job. A name, so that the API does not import the worker."""
+"""RQ calls this function for a job. It is a name, so that the API does not import the worker."""
 NO_TIMEOUT = -1
 """RQ's time-outs work by signals, in the main thread only; the worker's loop has its own."""
 

@@ -162,4 +162,4 @@ class AsyncUnixConnection(_AsyncPrimaryConnection, asynchronous.UnixDomainSocket
 
 KINDS: dict[str, Any] = {"redis": TcpConnection, "rediss": TlsConnection, "unix": UnixConnection}
 ASYNC_KINDS: dict[str, Any] = {"redis": AsyncTcpConnection, "rediss": AsyncTlsConnection, "unix": AsyncUnixConnection}
-"""By the scheme of an address."""
+"""Maps the scheme of an address to its connections."""

@@ -71,4 +71,4 @@ class AsyncLocatedTlsConnection(_AsyncLocated, AsyncTlsConnection):
 
 KINDS: dict[str, Any] = {"redis": LocatedTcpConnection, "rediss": LocatedTlsConnection}
 ASYNC_KINDS: dict[str, Any] = {"redis": AsyncLocatedTcpConnection, "rediss": AsyncLocatedTlsConnection}
-"""By the scheme of an address."""
+"""Maps the scheme of an address to its connections."""

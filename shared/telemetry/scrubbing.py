@@ -29,7 +29,7 @@ _QUOTING_MODULES = ("anthropic", "httpcore2", "httpx2", "json", "jwt", "pydantic
 """Their exceptions may repeat what they were given."""
 _KEPT_HEADERS = ("accept", "content-length", "content-type", "last-event-id", "user-agent", "x-request-id")
 _OUR_CRUMBS = ("agent", "attempt", "job", "stream")
-"""Categories of `shared.telemetry.breadcrumbs`."""
+"""The categories that `shared.telemetry.breadcrumbs` uses."""
 
 
 def scrub_event(event: Any, _hint: Any = None) -> Any:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 
 MAX_CHARACTERS = 30_000
-"""Of the text in one answer."""
+"""The text in one answer has no more characters."""
 MAX_LINE_CHARACTERS = 2_000
 BLOCK_BYTES = 1 << 20
 SNIFFED_BYTES = 8_192
@@ -102,7 +102,7 @@ class _Lines:
         self.length = 0
         self.pieces: list[str] = []
         self.kept = 0
-        """Characters of that line in `pieces`."""
+        """How many characters of that line are in `pieces`."""
         self.dropped = 0
         self.cut_lines = 0
         self.is_full = False

@@ -21,7 +21,7 @@ class KeptTurn:
     assistant: list[JsonObject]
     user: list[JsonObject]
     first: list[JsonObject] = field(default_factory=list)
-    """What the conversation began with; in its first turn alone."""
+    """The messages that the conversation began with; only its first turn has them."""
     seen: list[str] = field(default_factory=list)
     """The files that the answers of this turn have shown to the model."""
     tools: list[JsonObject] = field(default_factory=list)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 MAX_PROCESSES = 16
-"""Most processes at once, for all jobs of this worker."""
+"""All jobs of this worker together run no more processes at once."""
 KILL_SECONDS = 1.0
 """A process that hangs in the kernel does not die; after this long the caller goes on without it."""
 _MAX_PROBLEM_BYTES = 4096
@@ -27,7 +27,7 @@ class Output:
 
     data: bytes
     problem: str
-    """The beginning of its standard error."""
+    """What its standard error begins with."""
     exit_code: int | None
     """None where it was killed before its end."""
     is_cut: bool = False

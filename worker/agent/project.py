@@ -25,7 +25,7 @@ LISTING_SECONDS = 10.0
 MAX_LISTING_BYTES = 40_000_000
 KEEP_SECONDS = 5.0
 MAX_READ_BYTES = 12 * file_access.MAX_CHARACTERS
-"""Of what is said of a file. A literal may take ten characters for one."""
+"""`file_access` writes no more about a file: its literals may take ten bytes for one character."""
 MAX_PATH_CHARACTERS = 1_000
 MAX_NEIGHBOURS = 5
 
@@ -107,8 +107,8 @@ class OpenProject:
         """Returns what ripgrep says when it walks the project by the rule, no further than into `inside`.
 
         The walk begins at the root, so that every ignore file on the way counts; an ignore file of the least weight
-        keeps it from turning aside. It is no bound: an ignore file of the project may outweigh it, so whoever calls
-        this has to look at each path with `is_readable`.
+        keeps it out of other folders. It is no bound: an ignore file of the project may outweigh it, so the caller
+        has to check each path with `is_readable`.
         """
         given, flags = _way_to(inside), list[str]()
         if given:
@@ -126,7 +126,7 @@ class OpenProject:
         return [path for path in paths if path in kept]
 
     async def read(self, path: str, first: int, last: int | None) -> dict[str, Any] | None:
-        """Returns what `file_access` says of this file; whoever calls this has found the path in `files`.
+        """Returns what `file_access` says of this file, whose path the caller has found in `files`.
 
         None where it took too long.
         """

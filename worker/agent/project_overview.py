@@ -12,14 +12,14 @@ from anthropic.lib.tools import ToolError
 from worker.agent.project import OpenProject
 
 MAX_BYTES = 10_000
-"""About 2,500 tokens."""
+"""The overview is no longer than this: about 2,500 tokens."""
 REFRESH_SECONDS = 60.0
 """The files are listed again no sooner. The text changes only when the project does: it is read from the cache."""
 WAIT_SECONDS = 3.0
 """A job waits no longer than this for the first overview."""
 MAX_FOLDERS, MAX_PAGES = 60, 80
 HEADS = {"README.md": 2_500, "CLAUDE.md": 1_500, "AGENTS.md": 1_500}
-"""Characters of the beginning of each."""
+"""The overview quotes this many characters of the beginning of each file."""
 _PAGE = re.compile(
     r"(^|/)(pages?|routes?|views?|screens?|urls|router|controllers?)(/|\.[a-z]+$)|"
     r"(^|/)(page|route|layout|\+page|\+layout)\.[a-z]+$|(page|screen|view|route)s?\.(tsx?|jsx?|vue|svelte|py|rb|php)$",

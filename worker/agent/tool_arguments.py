@@ -37,7 +37,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     other_names: ClassVar[dict[str, str]] = {}
-    """Names that models give to an argument, in small letters and digits, and the argument."""
+    """Maps the names that models give to an argument, in small letters and digits, to the argument."""
 
     @classmethod
     def canonical(cls, given: JsonObject) -> JsonObject:

@@ -20,7 +20,7 @@ from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 4
-"""Most requests for one turn. Refusals of the provider do not count: waiting for it is bounded by time."""
+"""One turn takes no more requests. The provider's refusals do not count: waiting for it is bounded by time."""
 
 TurnEvent = Wrote | Said | UsedTool | Spent | Waits | Resumes
 

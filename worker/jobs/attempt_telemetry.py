@@ -31,7 +31,7 @@ _NEXT = {
     "lost": "it runs elsewhere, or is gone: nothing is to be done here",
     "refused": "it is ended as failed, by a write of its own",
 }
-"""What follows for the job, by what ended the attempt without ending the job."""
+"""Maps what ended the attempt without ending the job to what happens to the job next."""
 
 
 class AttemptTelemetry:

@@ -1,4 +1,4 @@
-"""The thread that keeps a worker's claims alive: its presence, its leases, and the sweep for others' lapsed ones."""
+"""The thread that keeps a worker alive in Redis: it renews its presence and its leases, and sweeps for lapsed ones."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ LOOP_STALL_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Renews every 2 s for 8 s, and only while the event loop runs: a worker that hangs loses its jobs to others."""
+    """Renews leases of 8 s every 2 s while the event loop runs, so a worker that hangs loses its jobs to others."""
 
     def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, show_presence: Callable[[], None]) -> None:
         """`store` and `show_presence` must not share connections with the slots, for which a lease could not wait."""

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 AWAY_SECONDS = 0.5
 WORKER_TTL_SECONDS = 60
 EXECUTION_TTL_SECONDS = 7200
-"""RQ's own lease, longer than any job: ours decides."""
+"""RQ's own lease is longer than any job: our lease decides."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 

@@ -8,7 +8,7 @@ from shared.contract.events import Note
 
 INTERVAL_SECONDS = 2.0
 MAX_CHARACTERS = 500
-"""Both by the contract."""
+"""The contract states both."""
 _SENTENCE_END = re.compile(r"[.!?:](?=\s)|[。！？]|\n")  # noqa: RUF001
 _BLANKS = re.compile(r"\s+")
 

@@ -54,7 +54,7 @@ class Publisher:
         self._sender: asyncio.Task[None] | None = None
         self.on_first_text: Callable[[], None] = lambda: None
         self.proven: Callable[[Suggestion], Suggestion] = lambda suggestion: suggestion.model_copy(update={"files": []})
-        """Leaves out the files of a suggestion that nothing proves, before anybody sees it."""
+        """Removes files that no tool has shown from a suggestion, before it is published."""
 
     @property
     def context(self) -> str | None:

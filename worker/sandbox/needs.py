@@ -19,7 +19,7 @@ _README = "README.md"
 _CONTEXT_LINES = 8
 _MOST_LINES = 300
 _FILES = 4
-"""Files that matter."""
+"""So many files are read."""
 _ENOUGH_LINES = 25
 """Lines of a file that tell what the model wants to know of it."""
 

@@ -58,7 +58,7 @@ _HELP = {
 
 
 def read_options() -> Options:
-    """The options of this process. Ends it with a message where one is malformed."""
+    """Returns the options of this process. Ends it with a message where one is malformed."""
     parser = argparse.ArgumentParser(
         prog="python -m worker.sandbox", description="A local stand-in for the Anthropic Messages API."
     )

@@ -1,4 +1,4 @@
-"""The author: a deterministic stand-in for the model, which calls tools before it writes."""
+"""Decides what the stand-in for the model does in each turn, deterministically: tools first, then the answer."""
 
 import re
 from itertools import islice
@@ -72,7 +72,7 @@ def _usual_look(task: Task, offered: dict[str, JsonObject]) -> Turn | None:
 
 
 def _scripted_look(task: Task, offered: dict[str, JsonObject], calls: int) -> Turn | None:
-    """Returns so many calls of the endless list of what could be looked at, from where the conversation has come to."""
+    """Returns so many calls of the endless list of possible calls, from where the conversation stands."""
     done = len(task.looks)
     return _looking(*islice(_endless_looks(task, offered), done, done + calls))
 

@@ -53,7 +53,7 @@ export const agentProblemsOf = (draft: AgentDraft): FieldProblem[] => {
   return isSane ? found : [...found, { field: 'temperature', message: `must be a number from ${least} to ${greatest}` }]
 }
 
-/** With a comma as well, as many people write it; not a number when it is none. */
+/** Reads a number, with a comma as well as a point, as many people write it; NaN when it is none. */
 const numberOf = (text: string): number => Number(text.trim().replace(',', '.'))
 
 type Preset = Pick<AgentDraft, 'name' | 'role' | 'focus' | 'systemPrompt'>

@@ -4,7 +4,7 @@ import { ApiError } from './client/api-error.ts'
 import { pause } from './client/timing.ts'
 import type { JobView } from './client/types.gen.ts'
 
-/** The server ends a late job itself; its word for that may be on the way. */
+/** The server ends a late job itself; its answer may be on the way. */
 const GRACE_MS = 2_000
 const UNREACHABLE_PAUSE_MS = 5_000
 

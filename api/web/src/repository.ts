@@ -39,7 +39,7 @@ export interface IssueLink {
   url: string
 }
 
-/** A form for a new issue, filled in; null where the address does not tell how. */
+/** A form for a new issue, filled in; null where the address is of no known kind. */
 export const issueLink = (repository: string | null | undefined, suggestion: Suggestion, page: string | null): IssueLink | null => {
   const tracker = trackerOf(repository)
   if (tracker === null) {

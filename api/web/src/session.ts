@@ -135,11 +135,11 @@ const afterEvent = (session: Session, { event, eventId, receivedAt }: Received):
   }
 }
 
-/** Nothing is counted while the provider lets us wait. */
+/** No time is counted while the job waits for the provider. */
 const countedFrom = ({ started, waiting, waitedMs }: Job, clockOffsetMs: number): number | null =>
   started === null || waiting !== null ? null : started.timestamp - clockOffsetMs + waitedMs
 
-/** By the event, not by the job's status: `connected` tells how the job ended before it tells what led there. */
+/** By the event, not by the job's status: `connected` says how the job ended before the events that led there have come. */
 const phaseAfter = ({ event }: JobEvent, { started, queuePosition }: Job): Phase => {
   if (event === 'complete') {
     return 'complete'

@@ -1,4 +1,4 @@
-/** The way to where people sign in, and back. */
+/** Leads to the sign-in page, and back to the job that was open. */
 
 import { webUrl } from './repository.ts'
 import { remember, remembered } from './storage.ts'
@@ -12,7 +12,7 @@ const isOwnPath = (address: string): boolean => /^\/(?![/\\])/u.test(address)
 /** For refusals that do not say where to sign in, as those of a proxy in front of the server. */
 export const rememberSignIn = (address: string | null): void => remember(ADDRESS, address)
 
-/** What a link may lead to; null where nobody has said, or where it is no place for a browser. */
+/** What a link may lead to; null where there is no address, or none that a browser may follow. */
 export const signInLink = (given: string | null): string | null => {
   const address = given ?? remembered(ADDRESS)
   return typeof address === 'string' && (isOwnPath(address) || webUrl(address) !== null) ? address : null

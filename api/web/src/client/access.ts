@@ -1,4 +1,4 @@
-/** Where the API is, and who asks. A page that the API serves itself sets nothing: it has a cookie, and one origin. */
+/** The address of the API, and the token of the user. A page that the API serves itself sets nothing: it has a cookie, and one origin. */
 
 export interface Access {
   /** The origin of the API, such as `https://planner.example.com`; empty where it is the page's own. */
@@ -15,7 +15,7 @@ export const configure = (given: Partial<Access>): void => {
 
 type Init = RequestInit & { headers: Record<string, string> }
 
-/** `fetch` of a path of the API. */
+/** Fetches a path of the API. */
 export const send = async (path: string, init: Init): Promise<Response> => {
   if (access.token === null) {
     return fetch(access.origin + path, init)

@@ -6,7 +6,7 @@ export class ApiError extends Error {
   override name = 'ApiError'
   readonly status: number
   readonly errors: readonly FieldProblem[]
-  /** How long the server asks us to wait. */
+  /** How long the server asks clients to wait, in milliseconds. */
   readonly retryAfterMs: number | null
   /** Where to sign in, where a 401 says so. */
   readonly signInUrl: string | null

@@ -1,4 +1,4 @@
-/** The HTTP API, one function a call. Every error is an ApiError, or what `fetch` throws when nobody answers in time. */
+/** The HTTP API, one function a call. Every error is an ApiError, or what `fetch` throws when no answer comes in time. */
 
 import { send } from './access.ts'
 import { ApiError } from './api-error.ts'
@@ -14,7 +14,7 @@ import type {
 } from './types.gen.ts'
 
 const ROOT = '/api/feature-planner'
-/** Nobody answers for this long: the call has failed. */
+/** A call without an answer for this long has failed. */
 const CALL_MS = 15_000
 
 export interface Creation {

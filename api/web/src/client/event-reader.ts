@@ -1,4 +1,4 @@
-/** From bytes to events. */
+/** Parses the bytes of a stream into events. */
 
 import { createParser } from 'eventsource-parser'
 import { DEFAULT_RETRY_MS } from './reconnect.ts'

@@ -1,13 +1,13 @@
-/** When to come back to a stream that broke, and when to stop trying. Pure. */
+/** Decides when to reconnect to a stream that broke, and when to stop trying. Pure. */
 
-/** Until the server says otherwise with `retry:`. */
+/** Used until the server sends `retry:`. */
 export const DEFAULT_RETRY_MS = 1_000
 export const LONGEST_WAIT_MS = 15_000
-/** Three keep-alives missed: the connection is dead, although nobody said so. */
+/** Three keep-alives are missing: the connection is dead, although it was not closed. */
 export const STALL_MS = 45_000
 /** After waking up, a connection that has been silent for longer than a keep-alive is not trusted. */
 export const DOUBTFUL_MS = 20_000
-/** So many tries in a row that nobody answered are about ten minutes: as long as the server keeps an answer. */
+/** So many tries without an answer take about ten minutes: as long as the server keeps a job's answer. */
 export const MOST_FAILURES = 40
 /** A token may have expired a second before the next one is there: a 401 ends the watch at the third time only. */
 export const SIGN_IN_TRIES = 3

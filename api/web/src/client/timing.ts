@@ -1,4 +1,4 @@
-/** Timers, and what tells that a computer has woken up. No dependency, no DOM needed. */
+/** Timers, and the detection that a computer has woken up. They need no dependency and no DOM. */
 
 /** One timer that is set again and again. */
 export class Alarm {
@@ -32,12 +32,12 @@ export const boundedBy = async <Result>(milliseconds: number, action: (signal: A
 }
 
 const TICK_MS = 5_000
-/** A tick that comes this much too late has slept. */
+/** A tick that comes this much too late means that the computer has slept. */
 const SLEEP_MS = 15_000
 
 /**
  * Calls back when the network is back, the page is visible again, or the computer has slept: then a connection that
- * seems alive may be dead, and time that went by was nobody's waiting. Returns what ends it.
+ * seems alive may be dead, and the time that went by does not count as waiting. Returns what ends it.
  */
 export const onWake = (callback: () => void): (() => void) => {
   let tickedAt = Date.now()

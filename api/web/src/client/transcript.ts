@@ -13,7 +13,7 @@ import type {
   Wait,
 } from './types.gen.ts'
 
-/** What Python folds as well, field by field. */
+/** The fields that Python folds as well. */
 export interface Transcript {
   status: JobStatus
   attempt: number | null

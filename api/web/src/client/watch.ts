@@ -15,13 +15,13 @@ export type Connection =
 
 export interface Watch {
   url: string
-  /** Aborted when nobody watches any more; then `watch` resolves without another call. */
+  /** Aborted when the caller stops watching; then `watch` resolves without another call. */
   signal: AbortSignal
   onEvent: (event: JobEvent, eventId: string | null) => void
   onConnection: (connection: Connection) => void
 }
 
-/** Nobody has answered for some ten minutes. */
+/** No answer has come for some ten minutes. */
 export class GaveUp extends Error {
   override name = 'GaveUp'
 }
@@ -31,7 +31,7 @@ const LASTING = new Set([400, 403, 404, 405, 406])
 
 /**
  * Resolves when the job's final event has come. Throws ApiError when the server will not show the job, GaveUp when
- * nobody answers. All other trouble is a reason to wait a little and come back with the last id.
+ * no answer comes. After any other failure it waits a little and reconnects with the last id.
  */
 export const watch = async (options: Watch): Promise<void> => {
   const watcher = new Watcher(options)
@@ -81,7 +81,7 @@ class Watcher {
     }
   }
 
-  /** The computer has slept, or the network was away: a connection that has been silent meanwhile is made anew. */
+  /** The computer has slept, or the network was away: a connection that has been silent meanwhile is replaced. */
   wake(): void {
     this.#unanswered = 0
     if (Date.now() - this.#lastReceivedAt > DOUBTFUL_MS) {

@@ -35,7 +35,7 @@ export const JobPanel = ({ feature, usualMs, repositoryUrl, onRefine, onStartOve
   const _agent = job.started === null || job.started.agent === 'default' ? null : job.started.agent
   const _actions = useMemo(() => ({ repositoryUrl, page: _page, onRefine }), [repositoryUrl, _page, onRefine])
 
-  // Where a job begins, is opened or fails, there the reader should be; but nobody is torn out of a text.
+  // The view moves to a job that begins, is opened or fails, unless the person is typing.
   useEffect(() => {
     if (isTyping()) {
       return
