@@ -62,6 +62,7 @@ lock: $(INSTALLED) ## Pin all packages anew: make lock UPGRADE=--upgrade
 	sed -n 's/^\([a-z0-9-]*\)==\([^ ]*\).*/\1==\2/p' requirements.lock > .venv/pins.txt
 	$(LOCK) --extra api -c .venv/pins.txt -o requirements-web.lock
 	$(LOCK) --extra worker -c .venv/pins.txt -o requirements-worker.lock
+	$(LOCK) --extra otel -c .venv/pins.txt -o requirements-otel.lock
 	$(LOCK) --extra sandbox -c .venv/pins.txt -o requirements-sandbox.lock
 	$(BIN)/uv $(LOCKED_AS) --group build -c .venv/pins.txt -o requirements-build.lock
 

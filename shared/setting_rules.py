@@ -7,6 +7,7 @@ hold one. Nothing here opens a connection, and nothing here may import what uses
 import ipaddress
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -76,6 +77,13 @@ def http_url(value: str) -> str:
     """Accepts an absolute http or https URL."""
     _http_parts(value)
     return value
+
+
+def collector(value: str) -> str:
+    """Accepts a base URL where the packages that send to it are installed. Imports none of them."""
+    if find_spec("opentelemetry") is None or find_spec("opentelemetry.sdk") is None:
+        raise ValueError("needs pip install 'feature-planner[otel]'")
+    return base_url(value)
 
 
 def base_url(value: str) -> str:

@@ -89,6 +89,9 @@ class Settings(BaseModel):
     """The name of the environment in these reports."""
     sentry_traces_sample_rate: Annotated[float, Field(ge=0, le=1)] = 0
     """The share of requests that are traced, 0 to 1."""
+    otel_exporter_otlp_endpoint: Annotated[str, AfterValidator(setting_rules.collector)] | None = None
+    """The OpenTelemetry collector (OTLP over HTTP), such as `http://collector:4318`, that traces are sent to; needs the
+    extra `otel`. The SDK reads other variables of its own, for its headers and its sampler."""
     log_level: LogLevel = "INFO"
     """`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`."""
     log_format: Literal["json", "console"] = "json"

@@ -23,7 +23,7 @@ from shared.state.diagnosis import describe, probe
 from shared.state.gate_store import GateStore
 from shared.state.job_store import JobStore
 from shared.state.neighbours import settings_hash
-from shared.telemetry import sentry
+from shared.telemetry import sentry, tracing
 from shared.telemetry.logs import set_up_logging
 from worker import probes
 from worker.agent.feature_agent import FeatureAgent
@@ -61,6 +61,7 @@ def main() -> int:
         keys.use_prefix(settings.redis_prefix)
         set_up_logging(settings)
         sentry.start(settings, trusts_parent_sampling=True)
+        tracing.start(settings, "worker")
         shutdown = Shutdown()
         shutdown.install()
         _raise_file_limit(settings)

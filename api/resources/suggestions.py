@@ -35,6 +35,7 @@ from shared.state.user_jobs import jobs_of
 from shared.telemetry import breadcrumbs
 from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics, job_metrics
+from shared.telemetry.tracing import Span
 
 RETRY_WHEN_FULL_SECONDS = 5
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -86,7 +87,8 @@ def create_job(body: SuggestFeatureRequest) -> Response:
     limits = CreateLimits(settings.jobs_per_minute, settings.max_queued_jobs)
     job = JobInput.model_validate(body, from_attributes=True)
     began = time.perf_counter()
-    outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
+    with Span(f"POST {JOBS}", "SERVER", http__request__method="POST", http__route=JOBS).current():
+        outcome = services().jobs.create(g.user_id, job, _idempotency_key(), limits, request_id=request_id())
     label = _OUTCOME_LABELS[outcome if isinstance(outcome, NotCreated) else type(outcome)]
     api_metrics().creation_seconds.labels(label).observe(time.perf_counter() - began)
     match outcome:

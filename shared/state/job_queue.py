@@ -15,6 +15,7 @@ from rq.serializers import JSONSerializer
 
 from shared.state import keys
 from shared.state.scripts import Argument
+from shared.telemetry.tracing import carrier
 
 FUNCTION = "worker.jobs.suggest_features"
 """RQ calls this function for a job. It is a name, so that the API does not import the worker."""
@@ -38,8 +39,9 @@ class JobQueue:
     def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[Argument]:
         """Returns what RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
 
-        `request_id` is for the worker's log. Sentry adds its trace here. A job that is put back keeps both.
+        `request_id` is for the worker's log. A trace adds its context here. A job that is put back keeps both.
         """
+        notes = ({"request_id": request_id} if request_id else {}) | carrier()
         job = self.queue.create_job(
             FUNCTION,
             args=(job_id,),
@@ -48,7 +50,7 @@ class JobQueue:
             timeout=NO_TIMEOUT,
             result_ttl=0,
             failure_ttl=self._failure_ttl_seconds,
-            meta={"request_id": request_id} if request_id else None,
+            meta=notes or None,
         )
         pipeline = self._redis.pipeline()
         self.queue.enqueue_job(job, pipeline=pipeline, at_front=at_front)

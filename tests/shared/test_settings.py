@@ -14,6 +14,7 @@ URL = "redis://localhost:6379/0"
 SECRET = "0123456789abcdef0123456789abcdef"
 COMMON: dict[str, Any] = {
     "redis_max_connections": 37,
+    "otel_exporter_otlp_endpoint": None,
     "redis_prefix": "",
     "claude_model": "claude-sonnet-5-5",
     "allowed_models": ("claude-sonnet-5-5", "claude-opus-5-5", "claude-haiku-5-5"),
@@ -64,6 +65,7 @@ NEEDED: dict[type[Settings], dict[str, str]] = {
 WELL_FORMED = {
     "REDIS_URL": "rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none",
     "REDIS_MAX_CONNECTIONS": "20",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
     "REDIS_PREFIX": "staging-2",
     "CLAUDE_MODEL": "anthropic/claude-opus-5-5",
     "ALLOWED_MODELS": "claude-opus-5-5",

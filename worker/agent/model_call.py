@@ -4,6 +4,7 @@ from types import TracebackType
 
 import sentry_sdk
 
+from shared.telemetry.tracing import Span
 from worker.agent.turn import Turn
 
 
@@ -16,6 +17,13 @@ class ModelCall:
         self._span.set_data("gen_ai.operation.name", "chat")
         self._span.set_data("gen_ai.system", "anthropic")
         self._span.set_data("gen_ai.request.model", model)
+        self._otel_span = Span(
+            f"chat {model}",
+            "CLIENT",
+            gen_ai__operation__name="chat",
+            gen_ai__provider__name="anthropic",
+            gen_ai__request__model=model,
+        )
 
     def __enter__(self) -> None:
         pass
@@ -32,3 +40,7 @@ class ModelCall:
         self._span.set_data("gen_ai.usage.total_tokens", usage.total_tokens)
         self._span.set_status("ok" if error is None else "internal_error")
         self._span.finish()
+        self._otel_span.set(
+            gen_ai__usage__input_tokens=usage.input_tokens + cached, gen_ai__usage__output_tokens=usage.output_tokens
+        )
+        self._otel_span.end(error)

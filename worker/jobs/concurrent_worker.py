@@ -25,6 +25,7 @@ from shared.state import keys
 from shared.state.connections import is_outage
 from shared.state.outages import log_failure
 from shared.telemetry import breadcrumbs, logs
+from shared.telemetry.tracing import TRACEPARENT, Span
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.queue_entry import refusal
 from worker.jobs.rq_bookkeeping import AWAY_SECONDS, RqBookkeeping
@@ -218,7 +219,8 @@ class ConcurrentWorker(RqBookkeeping):
                 # A slot's thread serves one job after the other; what Sentry knows of one is not the next one's.
                 with sentry_sdk.isolation_scope() if sentry_sdk.is_initialized() else nullcontext():
                     breadcrumbs.tag(job=job.id)
-                    self.perform_job(job, queue, execution)
+                    with Span("job", "CONSUMER", job.meta.get(TRACEPARENT), planner__job=job.id).current():
+                        self.perform_job(job, queue, execution)
             finally:
                 current_slot.reset(token)
         except RedisError as error:
