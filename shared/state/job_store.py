@@ -8,6 +8,8 @@ from uuid import uuid4
 
 from redis import Redis
 
+from shared import __version__
+from shared.clock import now_ms
 from shared.contract.schemas import Cause, ErrorCode, JobInput, JobStatus, TokenUsage
 from shared.settings import Settings
 from shared.state import event_log, keys
@@ -26,6 +28,7 @@ from shared.state.outcomes import (
     Replayed,
     RequeueOutcome,
     Suspect,
+    UnreadAttempt,
 )
 from shared.state.scripts import Argument, script
 from shared.state.user_jobs import MAX_INDEXED
@@ -104,6 +107,7 @@ class JobStore:
         args += [
             TokenUsage().model_dump_json(),
             MAX_INDEXED,
+            __version__,
             *self.queue.enqueue_commands(job_id, request_id=request_id),
         ]
         where = [keys.record(job_id), keys.creates(user_id), self.queue.key, keys.jobs(user_id)]
@@ -149,27 +153,18 @@ class JobStore:
                 return CancelOutcome(word.decode())
         raise AssertionError("cancel.lua gave an unknown answer")
 
-    def start(self, job_id: str, holder: str, execution: str) -> Attempt | NotStarted:
-        """Starts the next attempt, leased to `holder` in RQ's `execution`."""
+    def start(self, job_id: str, holder: str, execution: str) -> Attempt | UnreadAttempt | NotStarted:
+        """Starts the next attempt, leased to `holder` in RQ's `execution`; one that cannot be read must be released."""
         args: list[Argument] = [job_id, holder, execution, LEASE_MS, self.ttl_ms]
         args += [self._settings.max_attempts, MAX_STARTS, *self._ends()]
         reply = script("start").call(self.redis, self.job_keys(job_id), args)
         if reply[0] != b"started":
             return NotStarted(reply[0].decode())
-        number, cause, failures, user, job_input, usage, created_at, ran_ms, waited_ms = reply[1:]
-        return Attempt(
-            job_id=job_id,
-            number=number,
-            cause=Cause(cause.decode()) if cause else None,
-            failures=failures,
-            user_id=user.decode(),
-            input=JobInput.model_validate_json(job_input),
-            usage=TokenUsage.model_validate_json(usage),
-            execution=execution,
-            created_at=int(created_at or 0),
-            ran_ms=int(ran_ms),
-            waited_ms=int(waited_ms or 0),
-        )
+        try:
+            return _attempt(job_id, execution, reply[1:10])
+        except ValueError:
+            age_ms = now_ms() - int(reply[7] or now_ms())
+            return UnreadAttempt(job_id, int(reply[1]), (reply[10] or b"an unknown version").decode(), age_ms)
 
     def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:
         """Starts the attempt after one that failed, in the same execution and with the same lease."""
@@ -203,15 +198,19 @@ class JobStore:
         """The turns that earlier attempts have kept, in their order."""
         return cast(list[bytes], self.redis.lrange(keys.turns(job_id), 0, -1))
 
-    def fail(self, attempt: Attempt, holder: str, code: ErrorCode) -> AttemptStatus:
+    def fail(self, attempt: Attempt | UnreadAttempt, holder: str, code: ErrorCode) -> AttemptStatus:
         """Ends a job whose log takes no events of its attempt; a log that is none makes way for the final event."""
         data = f'"message":"{code.message}","code":"{code.value}","retryable":{str(code.is_retryable).lower()}'
         args = (attempt.job_id, attempt.number, holder, data, self.retention_ms(JobStatus.FAILED))
         return AttemptStatus(script("fail").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
-    def release(self, attempt: Attempt, holder: str, waited_ms: int = 0) -> ReleaseOutcome:
-        """Gives an attempt back without counting a failure. The job has waited so long for its provider, in all."""
-        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED), waited_ms)
+    def release(self, attempt: Attempt | UnreadAttempt, holder: str, waited_ms: int = 0) -> ReleaseOutcome:
+        """Gives an attempt back without counting a failure. The job has waited so long for its provider, in all.
+
+        One that could not be read does not count among those that a job may have in all.
+        """
+        counts = int(isinstance(attempt, Attempt))
+        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED), waited_ms, counts)
         return ReleaseOutcome(script("release").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     @property
@@ -262,3 +261,21 @@ class JobStore:
     @staticmethod
     def job_keys(job_id: str) -> tuple[str, str, str, str]:
         return keys.record(job_id), keys.log(job_id), keys.channel(job_id), keys.LEASES
+
+
+def _attempt(job_id: str, execution: str, started: Sequence[bytes]) -> Attempt:
+    """Builds an attempt of what start.lua answers. Raises ValueError where a part has a value that is unknown here."""
+    number, cause, failures, user, job_input, usage, created_at, ran_ms, waited_ms = started
+    return Attempt(
+        job_id=job_id,
+        number=cast(int, number),
+        cause=Cause(cause.decode()) if cause else None,
+        failures=cast(int, failures),
+        user_id=user.decode(),
+        input=JobInput.model_validate_json(job_input),
+        usage=TokenUsage.model_validate_json(usage),
+        execution=execution,
+        created_at=int(created_at or 0),
+        ran_ms=int(ran_ms),
+        waited_ms=int(waited_ms or 0),
+    )

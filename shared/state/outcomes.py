@@ -70,6 +70,18 @@ class Attempt:
         return self.execution.rpartition(":")[2]
 
 
+@dataclass(frozen=True)
+class UnreadAttempt:
+    """An attempt that has been started of a job that this version cannot read: a newer one has written it."""
+
+    job_id: str
+    number: int
+    version: str
+    """The version that wrote the record."""
+    age_ms: int
+    """How long ago the job was created, by this host's clock."""
+
+
 class NotStarted(StrEnum):
     """Why an attempt was not started."""
 

@@ -18,7 +18,7 @@ from shared.settings import Settings
 from shared.state import keys
 from shared.state.event_log import EventId
 from shared.state.job_store import CreateLimits, JobStore
-from shared.state.outcomes import Attempt, NotStarted
+from shared.state.outcomes import Attempt, NotStarted, UnreadAttempt
 from shared.state.outcomes import Created as CreatedJob
 from shared.state.scripts import script
 from tests.conftest import RedisServer
@@ -273,7 +273,7 @@ def test_two_workers_that_get_the_same_job_do_not_both_run_it(redis: Redis, redi
     store = JobStore(redis, Settings(redis_url=redis_server.url))
     created = store.create("alice", INPUT, None, CreateLimits(10, 10))
     assert isinstance(created, CreatedJob)
-    outcomes: list[Attempt | NotStarted] = []
+    outcomes: list[Attempt | UnreadAttempt | NotStarted] = []
     barrier = threading.Barrier(8)
 
     def start(name: str) -> None:

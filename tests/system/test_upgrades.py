@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from shared import __version__
 from shared.contract.events import decode
+from shared.state import keys
+from tests.conftest import wait_until
 from tests.document import check_event
 from tests.stack import Person, Stack, Watcher, stack
 from tests.system.record_state import USER, fill
@@ -78,3 +81,47 @@ def test_what_ran_and_what_waited_is_brought_to_its_end_with_its_viewers_there(
         job = person.read(older["jobs"][name])
         assert (job["status"], len(job["suggestions"]) > 0) == ("completed", True)
     person.close()
+
+
+def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worker(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        system.start_sandbox(interval_ms=1)
+        system.start_web()
+        person = Person(system)
+        job_id = person.ask()
+        record = keys.record(job_id)
+        assert system.redis.hget(record, "version") == __version__.encode()
+        asked = system.redis.hget(record, "input") or b""
+        newer = {**json.loads(asked), "featureType": "of_the_next_version"}
+        system.redis.hset(record, mapping={"input": json.dumps(newer), "version": "9.0.0"})
+        worker = system.start_worker(WORKER_CONCURRENCY="4")
+        wait_until(lambda: worker.has_said("left to a newer worker"))
+        others = [person.ask(f"page {number}") for number in range(3)]
+        assert [Watcher(system, each).join().status for each in others] == ["completed"] * 3
+        # Several more tries: more than the attempts that may fail, and none that counts.
+        before = int(system.redis.hget(record, "attempt") or 0)
+        wait_until(lambda: int(system.redis.hget(record, "attempt") or 0) >= before + 4)
+        assert system.redis.hget(record, "failures") == b"0"
+        assert int(system.redis.hget(record, "starts") or 0) <= 1
+        # The newer worker comes, for which this one stands in.
+        system.redis.hset(record, "input", asked)
+        job = Watcher(system, job_id).join()
+        assert job.status == "completed" and len(system.requests_for("Checkout page")) == 1
+        said = [line for line in worker.lines if "left to a newer worker" in line]
+        assert len(said) == 1 and "written_by=9.0.0" in said[0] and job_id in said[0]
+        assert not worker.has_said("Traceback")
+        person.close()
+
+
+def test_a_job_that_no_worker_can_read_fails_when_its_time_is_over(tmp_path: Path) -> None:
+    with stack(tmp_path) as system:
+        system.start_sandbox(interval_ms=1)
+        system.start_web()
+        person = Person(system)
+        record = keys.record(person.ask())
+        asked = json.loads(system.redis.hget(record, "input") or b"")
+        system.redis.hset(record, "input", json.dumps({**asked, "priorityLevel": "of_the_next_version"}))
+        system.start_worker(JOB_TTL_SECONDS="1")
+        wait_until(lambda: system.redis.hget(record, "status") == b"failed")
+        assert system.redis.hget(record, "failures") == b"0"
+        person.close()

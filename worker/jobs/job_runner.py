@@ -1,15 +1,17 @@
 """Runs the jobs of a worker process, each for its slot."""
 
+import logging
 import threading
 import time
 
 from rq.job import Retry
 
+from shared import __version__
 from shared.contract.schemas import ErrorCode, JobStatus
 from shared.state.agent_store import AgentStore
 from shared.state.gate_store import GateStore
 from shared.state.job_store import MAX_STARTS, JobStore
-from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome
+from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome, UnreadAttempt
 from shared.telemetry import breadcrumbs
 from shared.telemetry.metrics import job_metrics, worker_metrics
 from worker.jobs.loop_thread import LoopThread
@@ -18,6 +20,13 @@ from worker.jobs.running_job import Agent, JobContext, Outcome, RunningJob, Stop
 from worker.jobs.slot import Slot
 from worker.publishing.log_writer import LogWriter
 from worker.publishing.publisher import Lifetimes, Publisher
+
+log = logging.getLogger(__name__)
+
+UNREAD_SECONDS = 1.0
+"""Between two tries with a job that this version cannot read, well below a lease."""
+MOST_RETRIES = 1_000_000
+"""RQ wants a bound; ours is the job's age."""
 
 
 class JobRunner:
@@ -48,6 +57,7 @@ class JobRunner:
         self._timeout_seconds = timeout_seconds
         self._interval_seconds = interval_seconds
         self._lifetimes = Lifetimes(store.ttl_ms, store.retention_ms)
+        self._last_unread = ""
         self._running: dict[str, RunningJob] = {}
         """By RQ's execution: a job that was taken from this worker may come back to it while its first run goes on."""
         self._lock = threading.Lock()
@@ -60,6 +70,8 @@ class JobRunner:
         Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
         """
         attempt = self._store.start(job_id, self._name, slot.execution)
+        if isinstance(attempt, UnreadAttempt):
+            return self._leave_to_newer(attempt, slot)
         if not isinstance(attempt, Attempt):
             # RQ forgets a job that is gone or has ended. One that runs elsewhere is left to whoever runs it.
             slot.is_lost = attempt is NotStarted.TAKEN
@@ -80,6 +92,28 @@ class JobRunner:
             return None
         slot.is_lost = outcome is Outcome.LOST
         return None
+
+    def _leave_to_newer(self, unread: UnreadAttempt, slot: Slot) -> Retry | None:
+        """Gives back a job with a value that this version does not know, for a worker that does.
+
+        Each try takes a slot for a moment and costs the job nothing. Where no such worker comes in the time that a
+        job waits, it fails.
+        """
+        if unread.age_ms > self._store.ttl_ms:
+            log.error("the job has a value that this version does not know, and no newer worker came: it has failed")
+            slot.is_lost = self._store.fail(unread, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
+            job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.INTERNAL).inc()
+            return None
+        if unread.job_id != self._last_unread:
+            self._last_unread = unread.job_id
+            log.warning(
+                "the job has a value that this version does not know: it is left to a newer worker",
+                extra={"written_by": unread.version, "version": __version__},
+            )
+        time.sleep(UNREAD_SECONDS)
+        released = self._store.release(unread, self._name)
+        slot.is_lost = released is ReleaseOutcome.LOST
+        return Retry(max=MOST_RETRIES) if released is ReleaseOutcome.RELEASED else None
 
     def abandon(self) -> None:
         """Abandons the jobs that are left while Redis is away: their leases lapse, and other workers run them."""

@@ -2,7 +2,7 @@
 -- and the entry in RQ's queue are one step.
 -- KEYS record, creates, queue, the user's index of jobs, and the idempotency key where there is one
 -- ARGV job, body hash, user, input, limit, window ms, max queued, ttl ms, longest life ms, usage,
---      most jobs in the index, commands of RQ...
+--      most jobs in the index, version that writes the record, commands of RQ...
 local record, creates, queue, index, idempotency = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local job, body, user, input = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local limit, window, max_queued = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
@@ -33,7 +33,7 @@ if redis.call('LLEN', queue) >= max_queued then return {'full'} end
 -- This has to be the first write: without memory Redis refuses it, and with it all that follows.
 redis.call('HSET', record, 'user', user, 'status', 'pending', 'createdAt', now, 'input', input,
   'attempt', 0, 'failures', 0, 'holder', '', 'execution', '', 'cause', '', 'usage', ARGV[10],
-  'server', server_id(), 'starts', 0)
+  'server', server_id(), 'starts', 0, 'version', ARGV[12])
 redis.call('ZREMRANGEBYSCORE', creates, '-inf', now - window)
 redis.call('PEXPIRE', record, ARGV[8])
 redis.call('ZADD', creates, now, job)
@@ -48,5 +48,5 @@ if idempotency then
   redis.call('HSET', idempotency, 'job', job, 'body', body)
   redis.call('PEXPIRE', idempotency, ARGV[9])
 end
-run_commands(12)
+run_commands(13)
 return {'created', now, limit - used - 1, reset}

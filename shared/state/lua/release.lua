@@ -1,6 +1,7 @@
 -- A stopping worker gives an attempt back. RQ puts the job into its queue after this.
 -- KEYS record, log, channel, leases
--- ARGV job, attempt, holder, cancelled ttl ms, how long the job has waited for its provider so far, ms
+-- ARGV job, attempt, holder, cancelled ttl ms, how long the job has waited for its provider so far, ms,
+--      1 where the start counts, 0 where nothing was begun
 -- Answers released; over where the job has ended or is gone; lost where it waits or runs as another attempt.
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'holder', 'cancel', 'cause')
@@ -14,6 +15,7 @@ if r[4] then
   return 'over'
 end
 redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain', 'waited', ARGV[5])
+if ARGV[6] == '0' then redis.call('HINCRBY', record, 'starts', -1) end
 redis.call('ZREM', leases, ARGV[1])
 redis.call('ZADD', waiting_of(record, ARGV[1]), now_ms() * 1000, ARGV[1])
 return 'released'

@@ -6,7 +6,8 @@
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local job, holder = ARGV[1], ARGV[2]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'failures', 'holder', 'cancel', 'cause', 'user', 'input',
-  'usage', 'execution', 'startCause', 'server', 'rewound', 'starts', 'createdAt', 'firstStart', 'waited')
+  'usage', 'execution', 'startCause', 'server', 'rewound', 'starts', 'createdAt', 'firstStart', 'waited',
+  'version')
 local status, attempt, failures, cause = r[1], tonumber(r[2]), tonumber(r[3]), r[6]
 local now = now_ms()
 -- How long the job has run already: from the start of its first attempt, on whatever worker.
@@ -16,7 +17,7 @@ if not status then return {'gone'} end
 if is_final(status) then return {'ended'} end
 if r[4] == holder and r[10] == ARGV[3] then
   -- Asked again because the answer was lost.
-  return {'started', attempt, r[11], failures, r[7], r[8], r[9], r[15], ran_ms, r[17]}
+  return {'started', attempt, r[11], failures, r[7], r[8], r[9], r[15], ran_ms, r[17], r[18]}
 end
 if r[4] ~= '' then
   local lease = redis.call('ZSCORE', leases, job)
@@ -43,4 +44,4 @@ redis.call('PEXPIRE', record, ARGV[5])
 redis.call('PEXPIRE', log, ARGV[5])
 redis.call('ZADD', leases, now + tonumber(ARGV[4]), job)
 redis.call('ZREM', waiting_of(record, job), job)
-return {'started', attempt, cause, failures, r[7], r[8], r[9], r[15], ran_ms, r[17]}
+return {'started', attempt, cause, failures, r[7], r[8], r[9], r[15], ran_ms, r[17], r[18]}
