@@ -84,7 +84,7 @@ def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: AutoPipelinin
     assert {each.get() for each in asking} == {b"v"}
 
 
-def test_an_outage_is_everybodys_error_and_its_end_nobodys() -> None:
+def test_an_outage_is_an_error_for_every_caller_and_its_end_for_none() -> None:
     with connect("redis://127.0.0.1:1", kind=AutoPipeliningRedis) as nowhere:
         for _ in range(2):
             asking = [gevent.spawn(nowhere.get, "k") for _ in range(5)]
@@ -108,7 +108,7 @@ def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp
     server.process.wait()
 
 
-def test_one_who_stops_waiting_keeps_nobody_waiting(joint: AutoPipeliningRedis) -> None:
+def test_a_caller_that_stops_waiting_delays_no_other(joint: AutoPipeliningRedis) -> None:
     asking = [gevent.spawn(joint.incr, "k") for _ in range(5)]
     gevent.sleep(0)
     asking[0].kill()

@@ -136,7 +136,9 @@ def test_the_methods_of_a_job_are_the_same_whatever_is_accepted(alice: Person, j
         (";;,,=", True),
     ],
 )
-def test_a_type_that_is_named_goes_before_one_that_only_a_wildcard_covers(accept: str | None, is_stream: bool) -> None:
+def test_a_named_type_takes_precedence_over_one_that_only_a_wildcard_covers(
+    accept: str | None, is_stream: bool
+) -> None:
     assert wants_stream(accept) is is_stream
 
 

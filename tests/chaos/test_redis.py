@@ -67,7 +67,7 @@ def test_cut_connections_lose_nothing(system: Stack, alice: Person, kind: str) -
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_worker_hears_stop_commands_again_after_a_cut(system: Stack, alice: Person) -> None:
+def test_a_worker_receives_stop_commands_again_after_a_cut(system: Stack, alice: Person) -> None:
     job_id = alice.ask("stall fast")
     with Redis(port=system.redis_server.port) as redis:
         redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")

@@ -197,7 +197,7 @@ def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None
         alice.close()
 
 
-def test_a_killed_web_process_locks_nobody_out(tmp_path: Path) -> None:
+def test_a_killed_web_process_does_not_hold_its_users_stream_slots(tmp_path: Path) -> None:
     """Not for as long as the leases of its slots, which is 45 s."""
     with stack(tmp_path, STREAMS_PER_USER="2") as system:
         web = system.start_web(WEB_CONCURRENCY="1")

@@ -123,7 +123,7 @@ def test_three_suggestions_that_were_whole_when_the_time_was_over_are_delivered(
     assert (job.status, job.is_partial, len(job.suggestions or ())) == ("completed", True, 3)
 
 
-def test_a_job_that_nobody_takes_expires_and_its_viewers_get_that_event(tmp_path: Path) -> None:
+def test_a_job_that_no_worker_takes_expires_and_its_viewers_get_that_event(tmp_path: Path) -> None:
     with stack(tmp_path, JOB_TTL_SECONDS="2") as system:
         system.start_web()
         alice = Person(system)

@@ -112,7 +112,7 @@ def test_reloading_again_and_again_is_never_too_many_streams(system: Stack, alic
     wait_until(lambda: alice.read(job_id)["status"] == "cancelled")
 
 
-def test_a_cursor_may_come_in_the_query_and_the_header_goes_before_it(alice: Person) -> None:
+def test_a_cursor_may_come_in_the_query_and_the_header_takes_precedence(alice: Person) -> None:
     job_id = alice.ask("fast")
     ids = [event.id for event in alice.watch(job_id) if event.id]
     resumed, header = ids[2], {"Last-Event-ID": ids[4]}

@@ -75,7 +75,7 @@ def test_the_same_with_a_limit_of_input_tokens(tmp_path: Path) -> None:
         assert seconds_taken(system) <= 1.25 * (needed - 3000) / 1000
 
 
-def test_nobody_asks_before_a_retry_after_is_over_and_the_wait_is_published(tmp_path: Path) -> None:
+def test_no_request_is_sent_before_a_retry_after_is_over_and_the_wait_is_published(tmp_path: Path) -> None:
     with limited(tmp_path) as system:
         httpx.post(f"{system.sandbox_url}/sandbox/refusals", json={"count": 1, "retryAfter": 4}).raise_for_status()
         watchers = asked_together(system)

@@ -42,7 +42,7 @@ def test_without_a_token_the_answer_is_401_that_says_how_to_sign_in(app: OpenAPI
 @pytest.mark.parametrize("url", ["/sign-in?next=planner", "https://accounts.example/sign-in"])
 @pytest.mark.parametrize("headers", [{}, bearer("x"), {"Cookie": f"__session={token(lifetime_seconds=-60)}"}])
 @pytest.mark.parametrize("path", [OPTIONS, JOB])
-def test_whoever_is_not_signed_in_learns_where_to_sign_in(
+def test_a_401_says_where_to_sign_in_to_any_user_who_is_signed_out(
     api_settings: ApiSettingsFactory, path: str, headers: dict[str, str], url: str
 ) -> None:
     app = create_app(api_settings(auth_mode="jwt", auth_secret=SECRET, sign_in_url=url))
@@ -245,7 +245,7 @@ def test_a_key_server_that_is_down_is_503_and_is_not_asked_by_every_request(
     assert key_source.fetches == 1
 
 
-def test_known_keys_outlast_a_key_server_that_goes_down(
+def test_known_keys_stay_in_use_when_the_key_server_is_down(
     jwks_client: FlaskClient, key_source: KeySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 200
@@ -281,7 +281,7 @@ def body(document: bytes, status: int = 200) -> Callable[[BaseHTTPRequestHandler
 
 
 @pytest.mark.parametrize("answer", [drip, drip_head])
-def test_a_key_server_that_answers_drop_by_drop_holds_nobody_for_longer_than_the_time_out(
+def test_a_key_server_that_answers_byte_by_byte_delays_a_request_no_longer_than_the_time_out(
     jwks_client: FlaskClient,
     key_source: KeySource,
     monkeypatch: pytest.MonkeyPatch,
@@ -347,7 +347,7 @@ def test_a_strange_key_is_left_out_and_the_others_serve(
     assert key_source.fetches == 1
 
 
-def test_the_key_server_hears_who_asks(jwks_client: FlaskClient, key_source: KeySource) -> None:
+def test_requests_to_the_key_server_have_a_user_agent(jwks_client: FlaskClient, key_source: KeySource) -> None:
     jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa"))
     assert key_source.user_agents == [USER_AGENT]
 

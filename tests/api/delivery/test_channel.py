@@ -96,7 +96,7 @@ def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecti
         channel.stop()
 
 
-def test_a_message_that_cannot_be_passed_on_costs_nobody_the_connection(
+def test_a_message_that_cannot_be_passed_on_does_not_end_the_connection(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     received: list[bytes] = []

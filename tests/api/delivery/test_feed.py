@@ -184,7 +184,7 @@ def test_a_position_is_sent_when_it_changes_and_on_joining_and_no_longer_once_th
         (False, JobStatus.FAILED, False),
     ],
 )
-def test_a_job_waits_while_nobody_runs_it(is_running: bool, status: JobStatus, is_waiting: bool) -> None:
+def test_a_job_waits_while_no_worker_runs_it(is_running: bool, status: JobStatus, is_waiting: bool) -> None:
     feed = Feed("job")
     feed.catch_up(snapshot([], is_running=is_running, status=status))
     assert feed.is_loaded and feed.is_waiting is is_waiting
@@ -359,7 +359,7 @@ def test_who_is_not_let_in_leaves_nothing_open_and_the_next_one_reads_the_log() 
         hub.stop()
 
 
-def test_a_feed_that_lags_behind_the_log_catches_up_when_somebody_joins() -> None:
+def test_a_feed_that_lags_behind_the_log_catches_up_when_a_viewer_joins() -> None:
     store = PlainStore()
     hub = a_hub(store)
     try:

@@ -93,7 +93,7 @@ def test_a_cursor_from_before_the_loss_gets_all_of_the_attempt_and_one_from_afte
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])
-def test_another_process_goes_by_what_was_noted(is_loaded: bool) -> None:
+def test_another_process_follows_the_note_in_the_record(is_loaded: bool) -> None:
     process = Process(*(entry(1, number) for number in range(1, 9)))
     if is_loaded:
         assert process.join(EventId(1, 4))[1].ids[0] == "1-5"
@@ -102,7 +102,7 @@ def test_another_process_goes_by_what_was_noted(is_loaded: bool) -> None:
     assert process.join(EventId(1, 6))[1].ids == ["1-7", "1-8"]
 
 
-def test_a_log_that_is_as_it_was_disturbs_nobody() -> None:
+def test_a_log_that_is_as_it_was_ends_no_stream() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     for _ in range(3):
@@ -131,7 +131,7 @@ def test_what_the_channel_brings_may_show_it_before_any_reading(message: Entry) 
     assert viewer.ids[-1] == "1-5" and viewer.ends == 1
 
 
-def test_nobody_is_sent_away_before_it_is_noted() -> None:
+def test_no_stream_is_ended_before_the_loss_is_noted() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     process.store.log[2:] = []

@@ -96,7 +96,7 @@ def test_a_client_that_goes_away_is_noticed_at_once(sockets: tuple[socket.socket
     assert stream.is_over() and stream.viewer.state is StreamState.LEFT
 
 
-def test_a_client_that_has_gone_before_the_request_lets_go_is_noticed_too(
+def test_a_client_that_has_gone_before_the_request_ends_is_noticed_too(
     sockets: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = sockets
@@ -183,7 +183,7 @@ def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socke
     assert theirs.recv(1) == b"" and got == expected
 
 
-def test_a_viewer_whose_socket_was_closed_before_it_could_take_it_over_writes_to_nobody(
+def test_a_viewer_whose_socket_was_closed_before_the_hijack_writes_nothing(
     sockets: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = sockets

@@ -51,7 +51,7 @@ def test_delete_is_204_whether_or_not_there_was_one(client: FlaskClient) -> None
     assert client.get(AGENT).status_code == 404
 
 
-def test_whoever_asks_so_gets_204_for_no_agent_and_the_agent_where_there_is_one(client: FlaskClient) -> None:
+def test_a_request_with_none_204_gets_204_for_no_agent_and_the_agent_where_there_is_one(client: FlaskClient) -> None:
     response = client.get(f"{AGENT}?none=204")
     assert (response.status_code, response.data) == (204, b"")
     put = client.put(AGENT, json=BODY).get_json()

@@ -179,7 +179,7 @@ def test_without_redis_the_other_metrics_are_still_served(tmp_path_factory: pyte
         assert ("planner_queue_jobs", frozenset()) not in samples
 
 
-def test_the_folder_of_the_metrics_goes_with_the_process(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_folder_of_the_metrics_is_deleted_with_the_process(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("tmp")
     with stack(tmp_path_factory.mktemp("stack"), TMPDIR=str(folder)) as it:
         web = it.start_web()

@@ -152,7 +152,7 @@ def test_an_answer_whose_body_was_not_read_says_that_it_closes_and_arrives(web: 
     assert answer.startswith(b"HTTP/1.1 ") and b"\r\nConnection: close\r\n" in answer and answer.endswith(b"}")
 
 
-def test_an_answer_arrives_whole_where_bytes_follow_that_nobody_asked_for(web: Stack) -> None:
+def test_an_answer_arrives_whole_where_the_client_sends_more_than_is_read(web: Stack) -> None:
     for _ in range(20):
         with connect(web) as sock:
             sock.sendall(head("POST /metrics", b"Connection: close\r\n") + b"x" * 100_000)

@@ -142,7 +142,7 @@ def test_events_of_the_connection_never_touch_the_cursor_or_the_text(events: lis
     assert (after.last_event_id, after.text, after.suggestions) == (job.last_event_id, job.text, job.suggestions)
 
 
-def test_a_place_in_the_queue_is_shown_until_the_next_other_event() -> None:
+def test_a_position_in_the_queue_is_shown_until_the_next_other_event() -> None:
     job = fold(Transcript(), Queued(position=3, workers=1, timestamp=0))
     assert (job.queue_position, job.status) == (3, JobStatus.PENDING)
     started = Started(attempt=1, model="m", agent="default", cause=None, timestamp=0)

@@ -77,7 +77,7 @@ def test_a_job_that_waits_for_its_next_attempt_is_cancelled_with_what_it_has_cos
 
 
 @pytest.mark.parametrize("by", ["start", "sweep", "release"])
-def test_a_cancel_whose_worker_is_lost_or_drains_is_carried_out_by_whoever_comes_next(store: JobStore, by: str) -> None:
+def test_a_cancel_whose_worker_is_lost_or_drains_is_carried_out_by_the_next_process(store: JobStore, by: str) -> None:
     job_id = running_job(store)
     append(store, job_id, 1, name="started")
     assert store.cancel(job_id, "alice") == CancelAsked("w1")

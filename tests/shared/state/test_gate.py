@@ -160,7 +160,7 @@ def test_those_who_wait_go_in_the_order_in_which_their_jobs_were_created(clock: 
 
 
 @pytest.mark.parametrize(("says_so", "most"), [(True, 0.2), (False, 1.6)])
-def test_a_waiting_job_that_is_gone_holds_up_the_others_for_a_second_at_most(
+def test_a_waiting_job_that_is_gone_delays_the_others_for_a_second_at_most(
     clock: Clock, says_so: bool, most: float
 ) -> None:
     async def use(gate: Gate) -> float:
@@ -217,7 +217,7 @@ def test_a_request_that_was_never_reported_stops_counting_after_a_while(clock: C
     clock.run(use)
 
 
-def test_the_metrics_see_whether_it_is_shut_who_waits_and_the_pace(clock: Clock, redis: Redis) -> None:
+def test_the_metrics_show_whether_it_is_closed_how_many_wait_and_the_pace(clock: Clock, redis: Redis) -> None:
     async def use(gate: Gate) -> None:
         await gate.report(0, await gate.ask(0), WITH_LIMITS)
         assert gate_store.view(redis, MODEL, START_MS) == gate_store.GateView(True, 0, 0, 1.0)
@@ -382,7 +382,7 @@ def test_a_load_is_done_in_little_more_than_the_limit_takes_and_few_requests_are
         assert first_turns == sorted(first_turns)
 
 
-def test_nobody_asks_before_a_retry_after_is_over_and_all_complete(clock: Clock) -> None:
+def test_no_request_is_sent_before_a_retry_after_is_over_and_all_complete(clock: Clock) -> None:
     refusals = iter([45.0])
     load = Load(at_once(40), (600, 50), refuses=lambda now: next(refusals, None))
     result = clock.run(lambda gate: Simulation(gate, load, has_headers=True).run())

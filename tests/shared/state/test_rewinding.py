@@ -61,7 +61,7 @@ def begin(store: JobStore, job_id: str, holder: str, events: int) -> tuple[int, 
     return attempt.number, attempt.run
 
 
-def test_a_cancel_after_events_were_lost_gets_an_id_that_nobody_has_seen(older: OlderData) -> None:
+def test_a_cancel_after_events_were_lost_gets_an_id_that_no_viewer_has_seen(older: OlderData) -> None:
     store = older.store
     job_id = new_job(store)
     take(store)

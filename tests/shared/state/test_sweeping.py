@@ -152,7 +152,7 @@ def test_a_job_that_was_given_back_is_put_back_too(store: JobStore) -> None:
     assert queue_of(store) == [job_id] and field(store, job_id, "failures") == "0"
 
 
-def test_what_has_ended_or_gone_is_not_put_back(store: JobStore, redis: Redis) -> None:
+def test_a_job_that_has_ended_or_is_gone_is_not_requeued(store: JobStore, redis: Redis) -> None:
     cancelled, gone = new_job(store), new_job(store)
     store.cancel(cancelled, "alice")
     redis.delete(keys.record(gone))
@@ -165,7 +165,7 @@ NAMES = [b"\xff\xfe", b"", b":", b"a:b", b":x:", b"not-a-job", b"x" * 10_000, b"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:12]))
-def test_an_entry_that_nobody_can_handle_stops_no_sweep(
+def test_an_entry_that_cannot_be_handled_stops_no_sweep(
     store: JobStore, redis: Redis, name: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     abandoned = running_job(store)

@@ -14,9 +14,10 @@ import pytest
 from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, SuggestionAgent, TokenUsage
+from shared.contract.schemas import ErrorCode, SuggestionAgent, TokenUsage
 from shared.errors import AttemptFailed
 from tests.sandboxes import Sandbox
+from tests.worker.agent.builders import custom, job
 from worker.agent import limits, provider_waits
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered, FeatureAgent
@@ -69,31 +70,6 @@ def project(tmp_path: Path) -> Project:
     (tmp_path / "src" / "Checkout.tsx").write_text("export function CheckoutPage() {\n  return null\n}\n")
     (tmp_path / "src" / "cart.ts").write_text("import { CheckoutPage } from './Checkout'\n")
     return Project(str(tmp_path))
-
-
-def job(page: str, context: str | None = None) -> JobInput:
-    return JobInput(
-        page_or_component=page,
-        feature_type=FeatureType.ENHANCEMENT,
-        priority_level=PriorityLevel.HIGH,
-        additional_context=context,
-    )
-
-
-def custom(**fields: Any) -> SuggestionAgent:
-    given = {
-        "agent_id": "1",
-        "name": "Ada",
-        "role": "Accessibility expert",
-        "focus": "What people with low vision need",
-        "system_prompt": "You look at every page as somebody who uses a screen reader would.",
-        "temperature": None,
-        "tools": ["Read", "Grep", "Glob"],
-        "is_active": True,
-        "created_at": 0,
-        "updated_at": 0,
-    }
-    return SuggestionAgent.model_validate({**given, **fields})
 
 
 @pytest.fixture(autouse=True)
@@ -361,7 +337,7 @@ def test_a_run_cancelled_inside_a_tool_ends_at_once(
                         pass
 
             task = asyncio.create_task(consume())
-            while not mark.exists():
+            while not mark.exists() and not task.done():
                 await asyncio.sleep(0.01)
             began = time.monotonic()
             task.cancel()

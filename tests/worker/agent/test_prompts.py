@@ -2,14 +2,13 @@
 
 import json
 import re
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, SuggestionAgent
 from tests import strategies
+from tests.worker.agent.builders import custom, job
 from worker.agent import prompts
 
 HOSTILE = (
@@ -28,31 +27,6 @@ HOSTILE = (
 hostile = st.lists(st.one_of(st.sampled_from(HOSTILE), strategies.text), max_size=4).map("".join)
 
 
-def job(page: str, context: str | None = None) -> JobInput:
-    return JobInput(
-        page_or_component=page,
-        feature_type=FeatureType.OPTIMIZATION,
-        priority_level=PriorityLevel.HIGH,
-        additional_context=context,
-    )
-
-
-def agent(**fields: Any) -> SuggestionAgent:
-    given = {
-        "agent_id": "1",
-        "name": "Ada",
-        "role": "Accessibility expert",
-        "focus": "What people with low vision need",
-        "system_prompt": "You look at every page as somebody who uses a screen reader would.",
-        "temperature": None,
-        "tools": ["Read"],
-        "is_active": True,
-        "created_at": 0,
-        "updated_at": 0,
-    }
-    return SuggestionAgent.model_validate({**given, **fields})
-
-
 @given(hostile, st.none() | hostile)
 def test_no_input_can_leave_its_block(page: str, context: str | None) -> None:
     message = prompts.user_message(job(page, context))
@@ -62,7 +36,7 @@ def test_no_input_can_leave_its_block(page: str, context: str | None) -> None:
     inner = re.fullmatch(r"<request>\n(.*)\n</request>", message, re.DOTALL)
     assert inner and json.loads(inner[1]) == {
         "pageOrComponent": page,
-        "featureType": "optimization",
+        "featureType": "enhancement",
         "priorityLevel": "high",
         "additionalContext": context,
     }
@@ -80,7 +54,7 @@ def test_text_is_sent_as_it_was_written() -> None:
 @pytest.mark.parametrize("has_tools", [True, False])
 @given(system_prompt=hostile)
 def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, has_tools: bool) -> None:
-    prompt = prompts.system_prompt(agent(system_prompt=system_prompt), has_tools=has_tools)
+    prompt = prompts.system_prompt(custom(system_prompt=system_prompt), has_tools=has_tools)
     ours = prompts.system_prompt(None, has_tools=has_tools)
     rules = ours.removeprefix(prompts.DEFAULT_FRAME)
     assert prompt.startswith(system_prompt) and prompt.endswith(rules)
@@ -89,10 +63,10 @@ def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, has_tools: 
 
 
 def test_a_users_agent_takes_the_place_of_ours_with_its_role_and_focus() -> None:
-    prompt = prompts.system_prompt(agent(), has_tools=True)
+    prompt = prompts.system_prompt(custom(), has_tools=True)
     assert prompts.DEFAULT_FRAME not in prompt
     assert "Accessibility expert" in prompt and "What people with low vision need" in prompt
 
 
 def test_the_prompt_is_the_same_each_time_so_that_it_can_be_cached() -> None:
-    assert prompts.system_prompt(agent(), has_tools=True) == prompts.system_prompt(agent(), has_tools=True)
+    assert prompts.system_prompt(custom(), has_tools=True) == prompts.system_prompt(custom(), has_tools=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.schemas import ErrorCode, FeatureType, JobInput, PriorityLevel, WaitReason
+from shared.contract.schemas import ErrorCode, WaitReason
 from shared.errors import AttemptFailed
 from shared.gate import Delay, Report
 from tests.sandboxes import Sandbox
+from tests.worker.agent.builders import job
 from worker.agent import provider_waits
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered, FeatureAgent
@@ -61,10 +62,6 @@ class Recording(OpenGate):
         return [report.outcome for _, report in self.reports]
 
 
-def job_about(page: str) -> JobInput:
-    return JobInput(page_or_component=page, feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.HIGH)
-
-
 def asked(
     sandbox: Sandbox,
     page: str,
@@ -82,7 +79,7 @@ def asked(
         async with model_client("any", sandbox.url, silence) as client:
             agent = FeatureAgent(client, project, max_wait_seconds=max_wait_seconds)
             async for event in agent.suggest(
-                job_about(page), "sandbox", None, conversation or Conversation(), gate or OpenGate()
+                job(page), "sandbox", None, conversation or Conversation(), gate or OpenGate()
             ):
                 events.append(event)
 
@@ -224,7 +221,7 @@ def test_a_job_that_is_stopped_says_that_it_waits_no_more(sandbox: Sandbox) -> N
             await asyncio.wait({task})
 
     async def consume(agent: FeatureAgent) -> None:
-        async for _ in agent.suggest(job_about("Left page"), "sandbox", None, Conversation(), gate):
+        async for _ in agent.suggest(job("Left page"), "sandbox", None, Conversation(), gate):
             pass
 
     asyncio.run(run())

@@ -6,7 +6,6 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import anthropic
@@ -55,21 +54,6 @@ RAISES: dict[str, tuple[type[Exception], str]] = {
 }
 QUIET = ("stall", "stall after three", "silent")
 STOPS = {"refusal": "refusal", "cut off": "max_tokens", "context window": "model_context_window_exceeded"}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """Provides a sandbox in a hurry."""
-    running = Sandbox("--chars", "40", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Anthropic]:
-    """Provides the SDK, pointed at the sandbox."""
-    with client_of(sandbox) as pointed:
-        yield pointed
 
 
 def test_a_plain_request_gets_an_answer_about_its_page(client: Anthropic) -> None:

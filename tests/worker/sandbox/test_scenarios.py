@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from anthropic import Anthropic
 
-from tests.sandboxes import JsonObject, Sandbox, ask, calls_of, client_of, file_tools, run_tools, streamed, text_of
+from tests.sandboxes import JsonObject, Sandbox, ask, calls_of, file_tools, run_tools, streamed, text_of
 from worker.sandbox.faults import FAULTS, SCENARIOS, without_words
 from worker.sandbox.habits import HABITS
 from worker.sandbox.models import MODELS
@@ -41,12 +41,6 @@ def sandbox() -> Iterator[Sandbox]:
     running = Sandbox("--chars", "100", "--interval-ms", "1")
     yield running
     assert running.stop() == 0
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Anthropic]:
-    with client_of(sandbox) as pointed:
-        yield pointed
 
 
 @pytest.fixture

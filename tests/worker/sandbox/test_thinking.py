@@ -1,7 +1,6 @@
 """How the sandbox thinks, and what it checks of thinking that comes back."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,6 @@ from tests.sandboxes import JsonObject, Sandbox, ask, client_of, file_tools, run
 
 ADAPTIVE: JsonObject = {"type": "adaptive"}
 TOOL = {"name": "Glob", "input_schema": {"type": "object", "properties": {"pattern": {"type": "string"}}}}
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    running = Sandbox("--chars", "40", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
-
-
-@pytest.fixture
-def client(sandbox: Sandbox) -> Iterator[Anthropic]:
-    with client_of(sandbox) as pointed:
-        yield pointed
 
 
 @pytest.fixture
