@@ -15,11 +15,17 @@ def main() -> int:
     arguments = parser.parse_args()
     require_half("worker")
     # Not before it is known that the packages of this half are here.
-    from worker import checks, probes, process
-
     if arguments.alive:
-        return probes.is_alive()
-    return checks.main() if arguments.check else process.main()
+        from worker.alive import is_alive
+
+        return is_alive()
+    if arguments.check:
+        from worker import checks
+
+        return checks.main()
+    from worker import process
+
+    return process.main()
 
 
 if __name__ == "__main__":

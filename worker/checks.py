@@ -5,13 +5,13 @@ import subprocess
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-
-import anthropic
-from anthropic.types import ModelInfo
+from typing import TYPE_CHECKING
 
 from shared.checks import Finding, Verdict, check_port, check_redis, run, shown_url
 from shared.settings import WorkerSettings
-from worker.agent.project import RULE, ripgrep_path
+
+if TYPE_CHECKING:
+    from anthropic.types import ModelInfo
 
 TIMEOUT_SECONDS = 10.0
 SAMPLED_FILES = 100
@@ -19,6 +19,8 @@ SAMPLED_FILES = 100
 
 def check_key(settings: WorkerSettings) -> Iterable[Finding]:
     """Yields the key and the models, by a call that costs nothing."""
+    import anthropic  # takes seconds, and is not needed to name a wrong setting
+
     client = anthropic.Anthropic(
         api_key=settings.anthropic_api_key,
         base_url=settings.anthropic_base_url,
@@ -41,7 +43,7 @@ def check_key(settings: WorkerSettings) -> Iterable[Finding]:
         yield _model(model, known, is_needed=model == settings.claude_model)
 
 
-def _model(name: str, known: Mapping[str, ModelInfo], *, is_needed: bool) -> Finding:
+def _model(name: str, known: "Mapping[str, ModelInfo]", *, is_needed: bool) -> Finding:
     setting = "CLAUDE_MODEL" if is_needed else "ALLOWED_MODELS"
     verdict: Verdict = "FAIL" if is_needed else "warn"
     # Names without a date are aliases, which the list does not hold; the latest of that name is meant.
@@ -63,6 +65,8 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
     if settings.project_root is None:
         yield Finding("ok", "project", "PROJECT_ROOT is not set: the agent has no tools")
         return
+    from worker.agent.project import RULE, ripgrep_path
+
     ripgrep = ripgrep_path()
     if ripgrep is None:
         yield Finding("FAIL", "ripgrep", "not found")

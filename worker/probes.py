@@ -1,25 +1,18 @@
-"""How a worker process reports its state: metrics and probes over HTTP on METRICS_PORT, and a probe to be executed."""
+"""How a worker process reports its state: metrics and probes over HTTP on METRICS_PORT."""
 
 import json
 import socket
-import sys
 from collections.abc import Callable, Iterable
-from http.client import HTTPConnection, HTTPException
 from threading import Thread
-from typing import cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import REGISTRY, make_wsgi_app
-from redis.exceptions import RedisError
 
 from shared import __version__
-from shared.errors import SettingsError
-from shared.settings import WorkerSettings, load
-from shared.state import keys
+from shared.settings import WorkerSettings
 from shared.state.connections import connect
 from shared.state.job_store import JobStore
-from shared.state.outages import outages
 from shared.state.redis_metrics import RedisCollector
 from shared.telemetry.metrics import job_metrics, worker_metrics
 from worker.bounded_server import BoundedThreads
@@ -31,8 +24,6 @@ CONNECTIONS = 2
 """A scrape waits no longer than this for Redis."""
 CLIENT_SECONDS = 5
 """A client of the port that sends no request for so long is hung up on."""
-HEARTBEAT_SECONDS = 15
-"""A worker renews its presence every 2 s while its event loop turns."""
 
 
 def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: Health) -> None:
@@ -48,23 +39,6 @@ def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: 
     REGISTRY.register(RedisCollector(redis, store.queue.key, settings.models))
     server = _server(settings.metrics_host, settings.metrics_port, _app(health))
     Thread(target=server.serve_forever, name="probes", daemon=True).start()
-
-
-def is_alive() -> int:
-    """Answers an exec probe by its exit code: 1 where a worker of this host has a problem or is not to be seen.
-
-    Without METRICS_PORT it looks for the host's worker in Redis; a Redis that is away is no reason to restart one.
-    """
-    try:
-        settings = load(WorkerSettings)
-    except SettingsError as error:
-        print(f"worker: {error}", file=sys.stderr)
-        return 2
-    keys.use_prefix(settings.redis_prefix)
-    problem = _asked(settings) if settings.metrics_port is not None else _looked_up(settings)
-    if problem:
-        print(f"worker: {problem}", file=sys.stderr)
-    return 1 if problem else 0
 
 
 def _app(health: Health) -> WSGIApplication:
@@ -104,31 +78,3 @@ def _server(host: str, port: int, app: WSGIApplication) -> WSGIServer:
     family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
     kind = type("Server", (_Server,), {"address_family": family})
     return make_server(str(address[0]), port, app, kind, handler_class=_Handler)
-
-
-def _asked(settings: WorkerSettings) -> str | None:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.metrics_host, settings.metrics_host)  # noqa: S104
-    connection = HTTPConnection(host, settings.metrics_port, timeout=CLIENT_SECONDS)
-    try:
-        connection.request("GET", "/healthz")
-        answer = connection.getresponse()
-        return None if answer.status == 200 else answer.read(2_000).decode(errors="replace")
-    except (OSError, HTTPException) as error:
-        return f"METRICS_PORT {settings.metrics_port} does not answer: {type(error).__name__}"
-    finally:
-        connection.close()
-
-
-def _looked_up(settings: WorkerSettings) -> str | None:
-    redis = connect(settings.redis_url, max_connections=1, timeout_seconds=CLIENT_SECONDS)
-    try:
-        seconds, microseconds = redis.time()
-        since = (seconds - HEARTBEAT_SECONDS) * 1000 + microseconds // 1000
-        alive = cast(list[bytes], redis.zrangebyscore(keys.WORKERS, since, "+inf"))
-    except RedisError as error:
-        outages.note(error)
-        return None
-    mine = f"{socket.gethostname()}.".encode()
-    if any(name.startswith(mine) for name in alive):
-        return None
-    return f"no worker of this host has sent a heartbeat in {HEARTBEAT_SECONDS} s"

@@ -1,55 +1,26 @@
-"""Builds the worker process and runs it."""
+"""Runs the worker process: reads the settings, waits for Redis, then builds the parts."""
 
+import gc
 import itertools
 import logging
-import os
-import socket
 import sys
-from contextlib import suppress
-from typing import NoReturn
-from uuid import uuid4
-
-import sentry_sdk
-from redis import Redis
-from redis.exceptions import RedisError
+from typing import TYPE_CHECKING
 
 from shared.errors import SettingsError
 from shared.file_limit import raise_file_limit
 from shared.settings import WorkerSettings, load
 from shared.state import keys
-from shared.state.agent_store import AgentStore
-from shared.state.connections import connect, connect_async
 from shared.state.diagnosis import describe, probe
-from shared.state.gate_store import GateStore
-from shared.state.job_store import JobStore
-from shared.state.neighbours import settings_hash
 from shared.telemetry import sentry, tracing
 from shared.telemetry.logs import set_up_logging
-from worker import probes
-from worker.agent.feature_agent import FeatureAgent
-from worker.agent.model_client import model_client
-from worker.agent.project import Project
-from worker.jobs.concurrent_worker import ConcurrentWorker, PartDied
-from worker.jobs.health import Health
-from worker.jobs.heartbeat import Heartbeat
-from worker.jobs.job_runner import JobRunner
-from worker.jobs.loop_thread import LoopThread
 from worker.jobs.shutdown import Shutdown
-from worker.publishing.log_writer import LogWriter
-from worker.warm_up import warm_up
+
+if TYPE_CHECKING:
+    from worker.parts import WorkerProcess
 
 log = logging.getLogger("worker")
 
-RQ_CONNECTIONS = 5
-"""At most, where REDIS_MAX_CONNECTIONS leaves so many. All slots share these for RQ's bookkeeping; no slot holds one
-while it waits for another. RQ's command listener keeps one of them."""
-LEASE_CONNECTIONS = 2
-"""For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
-LOOP_CONNECTIONS = 2
-"""One for the log writer, and one for the gates of the models."""
 REDIS_TIMEOUT_SECONDS = 5.0
-GATE_TIMEOUT_SECONDS = 1.0
-"""A request to the model waits no longer than this for a Redis that is silent."""
 FILES_A_JOB, OTHER_FILES = 5, 200
 """A job has a connection to the model, and at times the pipes of a search."""
 
@@ -71,7 +42,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
         return 2
-    process = WorkerProcess(settings, shutdown)
+    process = _loaded_parts()(settings, shutdown)
     try:
         process.serve_probes()
     except OSError as error:
@@ -81,86 +52,17 @@ def main() -> int:
     return 0
 
 
-class WorkerProcess:
-    """The parts of a worker, built once Redis has answered, and how they end."""
+def _loaded_parts() -> "type[WorkerProcess]":
+    """Imports the parts, which takes seconds, mostly for the SDK: not before the settings are known to be right.
 
-    def __init__(self, settings: WorkerSettings, shutdown: Shutdown) -> None:
-        self._settings = settings
-        self._rq_pool, self._lease_pool = (
-            _redis(settings, _rq_connections(settings)),
-            _redis(settings, LEASE_CONNECTIONS),
-        )
-        self._loop = LoopThread()
-        self._loop.start()
-        self._writer = self._loop.run(_writer(settings))
-        self._gates = self._loop.run(_gates(settings))
-        self._client = model_client(
-            settings.anthropic_api_key, settings.anthropic_base_url, settings.model_silence_seconds
-        )
-        self._agent = FeatureAgent(
-            self._client,
-            Project(settings.project_root) if settings.project_root else None,
-            effort=settings.claude_effort,
-            timeout_seconds=settings.job_timeout_seconds,
-            max_job_tokens=settings.max_job_tokens,
-            max_wait_seconds=settings.max_wait_seconds,
-        )
-        self._name = f"{socket.gethostname()}.{os.getpid()}.{uuid4().hex[:8]}"
-        self._store = JobStore(self._rq_pool, settings)
-        self._runner = self._new_runner()
-        self._worker = self._new_worker(shutdown)
-        store = JobStore(self._lease_pool, settings)
-        self._heartbeat = Heartbeat(self._runner, self._loop, store, self._worker.show_presence)
-        self._health = Health(loop=self._loop, writer=self._writer, heartbeat=self._heartbeat, worker=self._worker)
+    Imports leave no garbage: looking for it would take a fifth of that time, and again at each later collection.
+    """
+    gc.disable()
+    from worker.parts import WorkerProcess
 
-    def serve_probes(self) -> None:
-        """Serves metrics and probes where METRICS_PORT is set. Raises OSError when the port cannot be used."""
-        probes.serve(self._settings, self._runner, self._store, self._health)
-
-    def run(self) -> None:
-        """Works until a stop is asked for. Ends the whole process with exit code 1 where a part does not stop."""
-        self._loop.run(self._agent.prepare((self._settings.claude_model,)))
-        warm_up(self._rq_pool, self._lease_pool)
-        try:
-            self._worker.run(self._heartbeat, self._health.find_dead_part)
-        except PartDied as part:
-            log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
-            _exit_now(1)
-        if self._worker.is_busy:
-            log.critical("some jobs do not stop, so the process ends without them")
-            _exit_now(1)
-        for closing in (self._writer.stop(), self._gates.close(), self._client.close()):
-            self._loop.run(closing)
-        self._loop.stop()
-        log.info("stopped", extra={"worker": self._name})
-
-    def _new_runner(self) -> JobRunner:
-        settings = self._settings
-        return JobRunner(
-            name=self._name,
-            store=self._store,
-            agents=AgentStore(self._rq_pool),
-            agent=self._agent,
-            gates=self._gates,
-            writer=self._writer,
-            loop=self._loop,
-            models=settings.models,
-            timeout_seconds=settings.job_timeout_seconds,
-            interval_seconds=settings.delta_interval_ms / 1000,
-        )
-
-    def _new_worker(self, shutdown: Shutdown) -> ConcurrentWorker:
-        return ConcurrentWorker(
-            self._store.queue.queue,
-            self._runner,
-            connection=self._rq_pool,
-            lease_pool=self._lease_pool,
-            name=self._name,
-            settings_hash=_settings_hash(self._settings),
-            concurrency=self._settings.worker_concurrency,
-            drain_seconds=self._settings.drain_seconds,
-            shutdown=shutdown,
-        )
+    gc.freeze()
+    gc.enable()
+    return WorkerProcess
 
 
 def _raise_file_limit(settings: WorkerSettings) -> None:
@@ -169,31 +71,6 @@ def _raise_file_limit(settings: WorkerSettings) -> None:
         log.warning(
             "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
         )
-
-
-def _settings_hash(settings: WorkerSettings) -> str:
-    """Returns what tells this deployment's workers from another's: the model, the key and the project that jobs get."""
-    return settings_hash(
-        (settings.models, settings.anthropic_api_key, settings.anthropic_base_url, settings.project_root)
-    )
-
-
-def _exit_now(code: int) -> NoReturn:
-    """Ends the process although some of its threads are blocked for good."""
-    sentry_sdk.flush(timeout=2)
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
-
-
-def _rq_connections(settings: WorkerSettings) -> int:
-    """Returns how many connections the leases, the log writer, the gates and scrapes leave for RQ, two or more."""
-    scrapes = probes.CONNECTIONS if settings.metrics_port is not None else 0
-    return min(RQ_CONNECTIONS, settings.redis_max_connections - LEASE_CONNECTIONS - LOOP_CONNECTIONS - scrapes)
-
-
-def _redis(settings: WorkerSettings, connections: int) -> Redis:
-    return connect(settings.redis_url, max_connections=connections, timeout_seconds=REDIS_TIMEOUT_SECONDS)
 
 
 def _wait_for_redis(url: str, shutdown: Shutdown) -> bool:
@@ -212,20 +89,3 @@ def _wait_for_redis(url: str, shutdown: Shutdown) -> bool:
         if shutdown.wait(1):
             return False
     return not shutdown.is_asked
-
-
-async def _writer(settings: WorkerSettings) -> LogWriter:
-    # The writer tries again by itself, as long as it takes.
-    redis = connect_async(settings.redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
-    with suppress(RedisError):
-        await redis.ping()  # connects, so that the first event need not
-    writer = LogWriter(redis)
-    writer.start()
-    return writer
-
-
-async def _gates(settings: WorkerSettings) -> GateStore:
-    redis = connect_async(settings.redis_url, timeout_seconds=GATE_TIMEOUT_SECONDS)
-    with suppress(RedisError):
-        await redis.ping()
-    return GateStore(redis)

@@ -13,7 +13,7 @@ from worker.warm_up import SCRIPTS
 
 FIRST_JOB = """
 import asyncio, sys
-import worker.process as main
+import worker.parts as main
 from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
 from worker.agent.conversation import Conversation
 
