@@ -14,8 +14,8 @@ from tests.conftest import token, wait_until
 from tests.e2e.proxy import Proxy
 from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 
-# Needs no signing in, and stands for the page where people sign in.
-SIGN_IN_PATH = "/docs"
+# Needs no signing in, is shown at once, and stands for the page where people sign in.
+SIGN_IN_PATH = "/healthz"
 CREATE = "/api/feature-planner/suggest-feature"
 # About 450 characters a second: an answer takes five seconds, long enough to do something in the middle of it, also
 # where other tests keep the machine busy.
@@ -33,7 +33,7 @@ class System:
         settings = {"JOBS_PER_MINUTE": "10", "STREAMS_PER_USER": "5", "PROJECT_ROOT": str(ROOT / "shared")}
         self.stack = Stack(folder, SIGN_IN_URL=SIGN_IN_PATH, **settings)
         try:
-            self.stack.start_sandbox(chars=CHARS, interval_ms=INTERVAL_MS)
+            self.sandbox = self.stack.start_sandbox(chars=CHARS, interval_ms=INTERVAL_MS)
             self.web = self.stack.start_web()
             self.worker: Process = self.stack.start_worker()
             self.proxy = Proxy(self.stack.web_port)
@@ -49,6 +49,13 @@ class System:
         self.web.stop()
         self.web = self.stack.start_web(self.port)
 
+    def hold_model(self) -> None:
+        """Has the model write nothing more until `release_model`."""
+        self.sandbox.send(signal.SIGSTOP)
+
+    def release_model(self) -> None:
+        self.sandbox.send(signal.SIGCONT)
+
     def replace_worker(self, number: signal.Signals) -> None:
         self.worker.stop(number)
         self.worker = self.stack.start_worker()
@@ -56,6 +63,7 @@ class System:
     def repair(self) -> None:
         """Puts back what a test that failed has left broken, so that the next one does not fail for it."""
         self.proxy.mend()
+        self.release_model()
         if self.worker.popen.poll() is not None:
             self.worker = self.stack.start_worker()
 
@@ -149,7 +157,7 @@ class Visitor:
         wait_until(lambda: self._tick() and condition(), seconds=seconds)
 
     def _tick(self) -> bool:
-        self.page.wait_for_timeout(10)
+        self.page.wait_for_timeout(20)
         return True
 
     def waits_for_the_answer(self, seconds: float = 30) -> None:

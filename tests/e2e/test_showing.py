@@ -212,8 +212,12 @@ def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> 
     visitor.ask("Patient page silent")
     status = page.get_by_test_id("status")
     expect(status).to_have_text("Waiting for the sandbox")
+    looks: list[str] = []
+    page.on("request", lambda request: looks.append(request.headers["accept"]))
     page.clock.fast_forward("09:50")
-    page.wait_for_timeout(3000)
+    expect(page.get_by_test_id("elapsed")).to_have_text(re.compile("9:5"))
+    # Before it calls a job late, it asks the server twice.
+    assert all("event-stream" in accept for accept in looks)
     expect(status).to_have_text("Waiting for the sandbox")
     page.clock.fast_forward("00:11")
     expect(page.get_by_role("alert")).to_contain_text("Request timed out after 10 minutes")
