@@ -59,7 +59,12 @@ export const App = () => {
         />
         {/* What was asked before */}
         <Conditional when={kept.requests.length > 0}>
-          <KeptList kept={kept} jobId={feature.jobId} onOpen={asking.open} />
+          <KeptList
+            kept={kept}
+            jobId={feature.jobId}
+            repositoryUrl={server.options?.repositoryUrl ?? null}
+            onOpen={asking.open}
+          />
         </Conditional>
       </main>
       <Conditional when={isAgentOpen}>

@@ -8,25 +8,31 @@ import { SuggestionCard } from './suggestion-card.tsx'
 
 interface CompareDialogProps {
   requests: readonly KeptRequest[]
+  repositoryUrl: string | null
   onClose: () => void
 }
 
 /** Two answers side by side; one below the other on a phone. */
-export const CompareDialog = ({ requests, onClose }: CompareDialogProps) => {
+export const CompareDialog = ({ requests, repositoryUrl, onClose }: CompareDialogProps) => {
   const dialog = useRef<HTMLDialogElement>(null)
 
   return (
     <Dialog dialog={dialog} title="Two answers side by side" className="w-[min(84rem,calc(100vw-1.5rem))]" onClose={onClose}>
       <div className="mt-4 grid items-start gap-6 md:grid-cols-2">
         {requests.map((request) => (
-          <ComparedAnswer key={request.jobId} request={request} />
+          <ComparedAnswer key={request.jobId} request={request} repositoryUrl={repositoryUrl} />
         ))}
       </div>
     </Dialog>
   )
 }
 
-const ComparedAnswer = ({ request: { jobId, input, job, createdAt } }: { request: KeptRequest }) => {
+interface ComparedAnswerProps {
+  request: KeptRequest
+  repositoryUrl: string | null
+}
+
+const ComparedAnswer = ({ request: { jobId, input, job, createdAt }, repositoryUrl }: ComparedAnswerProps) => {
   const [now] = useState(Date.now)
 
   return (
@@ -54,8 +60,15 @@ const ComparedAnswer = ({ request: { jobId, input, job, createdAt } }: { request
         )}
       </Conditional>
       {job.suggestions?.map((suggestion, index) => (
-        // oxlint-disable-next-line react/no-array-index-key -- a suggestion's place is what it is known by
-        <SuggestionCard key={index} suggestion={suggestion} number={index + 1} isWriting={false} actions={null} />
+        <SuggestionCard
+          // oxlint-disable-next-line react/no-array-index-key -- a suggestion's place is what it is known by
+          key={index}
+          suggestion={suggestion}
+          number={index + 1}
+          isWriting={false}
+          repositoryUrl={repositoryUrl}
+          actions={null}
+        />
       ))}
     </section>
   )

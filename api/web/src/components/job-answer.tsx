@@ -11,11 +11,12 @@ import { WrittenText } from './written-text.tsx'
 
 interface JobAnswerProps {
   feature: SuggestFeature
+  repositoryUrl: string | null
   actions: CardActions
 }
 
 /** What the model reads and writes: its activity, and a card for each suggestion that fills as it is written. */
-export const JobAnswer = ({ feature: { job, isBusy, phase }, actions }: JobAnswerProps) => {
+export const JobAnswer = ({ feature: { job, isBusy, phase }, repositoryUrl, actions }: JobAnswerProps) => {
   const _whole = job.suggestions ?? []
   const _text = job.text ?? ''
   const { context, draft } = useMemo(() => writtenIn(_text, _whole.length), [_text, _whole.length])
@@ -43,6 +44,7 @@ export const JobAnswer = ({ feature: { job, isBusy, phase }, actions }: JobAnswe
             suggestion={suggestion}
             number={index + 1}
             isWriting={_isWriting && index === _whole.length}
+            repositoryUrl={repositoryUrl}
             actions={index < _whole.length ? actions : null}
           />
         ))}

@@ -33,7 +33,7 @@ export const JobPanel = ({ feature, usualMs, repositoryUrl, onRefine, onStartOve
   const _isCreating = phase === 'creating'
   const _used = job.tokenUsage !== null && job.status === 'cancelled' ? `Used: ${tokenWords(job.tokenUsage)}.` : undefined
   const _agent = job.started === null || job.started.agent === 'default' ? null : job.started.agent
-  const _actions = useMemo(() => ({ repositoryUrl, page: _page, onRefine }), [repositoryUrl, _page, onRefine])
+  const _actions = useMemo(() => ({ page: _page, onRefine }), [_page, onRefine])
 
   // The view moves to a job that begins, is opened or fails, unless the person is typing.
   useEffect(() => {
@@ -98,7 +98,7 @@ export const JobPanel = ({ feature, usualMs, repositoryUrl, onRefine, onStartOve
       </Conditional>
 
       {/* The answer */}
-      <JobAnswer feature={feature} actions={_actions} />
+      <JobAnswer feature={feature} repositoryUrl={repositoryUrl} actions={_actions} />
       <Conditional when={isBusy && jobId !== null}>
         <NotifyButton />
       </Conditional>

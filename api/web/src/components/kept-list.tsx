@@ -12,12 +12,13 @@ interface KeptListProps {
   kept: Kept
   /** The request on the screen. */
   jobId: string | null
+  repositoryUrl: string | null
   onOpen: (jobId: string) => void
 }
 
 const FIRST_SHOWN = 8
 
-export const KeptList = memo(({ kept, jobId, onOpen }: KeptListProps) => {
+export const KeptList = memo(({ kept, jobId, repositoryUrl, onOpen }: KeptListProps) => {
   const [isAll, setIsAll] = useState(false)
   /** The answers chosen for a comparison, in the order of choice. */
   const [chosen, setChosen] = useState<readonly string[] | null>(null)
@@ -83,7 +84,7 @@ export const KeptList = memo(({ kept, jobId, onOpen }: KeptListProps) => {
       </p>
       <ConfirmButton label="Delete all" question={`Delete all ${requests.length}?`} className="-ml-3 text-sm" onConfirm={kept.forgetAll} />
       <Conditional when={isComparing && _compared.length === 2}>
-        <CompareDialog requests={_compared} onClose={() => setIsComparing(false)} />
+        <CompareDialog requests={_compared} repositoryUrl={repositoryUrl} onClose={() => setIsComparing(false)} />
       </Conditional>
     </section>
   )

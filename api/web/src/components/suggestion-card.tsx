@@ -12,11 +12,13 @@ interface SuggestionCardProps {
   number: number
   /** Whether the model still writes it. */
   isWriting: boolean
+  /** Where its files are linked to; null where there is no such place. */
+  repositoryUrl: string | null
   /** Null where nothing can be done with it, as in a comparison. */
   actions: CardActions | null
 }
 
-export const SuggestionCard = memo(({ suggestion, number, isWriting, actions }: SuggestionCardProps) => {
+export const SuggestionCard = memo(({ suggestion, number, isWriting, repositoryUrl, actions }: SuggestionCardProps) => {
   const { title, rationale, description, implementationConsiderations: considerations, files = [] } = suggestion
   const _lastPart = lastPartOf(suggestion)
   const cursorAt = (part: string) => (isWriting && _lastPart === part ? <Cursor /> : null)
@@ -65,10 +67,12 @@ export const SuggestionCard = memo(({ suggestion, number, isWriting, actions }: 
           ))}
         </ul>
       </Conditional>
-      <SuggestionFiles files={files} repositoryUrl={actions?.repositoryUrl ?? null} />
+      <SuggestionFiles files={files} repositoryUrl={repositoryUrl} />
 
       <Conditional when={!isWriting && actions}>
-        {(given) => <SuggestionTools suggestion={suggestion} number={number} actions={given} />}
+        {(given) => (
+          <SuggestionTools suggestion={suggestion} number={number} repositoryUrl={repositoryUrl} actions={given} />
+        )}
       </Conditional>
     </article>
   )

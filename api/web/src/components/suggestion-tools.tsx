@@ -9,7 +9,6 @@ import { CopyButton } from './copy-button.tsx'
 
 /** The actions of a suggestion card, and what they need. */
 export interface CardActions {
-  repositoryUrl: string | null
   /** The page or component that was asked about. */
   page: string | null
   onRefine: (suggestion: Suggestion, refinement: Refinement) => void
@@ -18,14 +17,15 @@ export interface CardActions {
 interface SuggestionToolsProps {
   suggestion: Suggestion
   number: number
+  repositoryUrl: string | null
   actions: CardActions
 }
 
-export const SuggestionTools = ({ suggestion, number, actions }: SuggestionToolsProps) => {
+export const SuggestionTools = ({ suggestion, number, repositoryUrl, actions }: SuggestionToolsProps) => {
   const [isRefining, setIsRefining] = useState(false)
   const refinement = useId()
 
-  const { repositoryUrl, page, onRefine } = actions
+  const { page, onRefine } = actions
   const urlOf = (path: string) => fileUrl(repositoryUrl, path)
 
   return (
