@@ -58,7 +58,7 @@ def worker(system: Stack, other: Path | None) -> Process:
 
 @pytest.mark.parametrize("is_upgrade", [True, False], ids=["upgrade", "rollback"])
 def test_a_deploy_in_either_direction_loses_no_job_and_no_viewer(system: Stack, other: Path, is_upgrade: bool) -> None:
-    """One worker is killed and one drained, each followed by the other version's; each job is watched at both versions."""
+    """One worker is killed and one drained, each followed by the other version's; both versions show each job."""
     old, new = (other, None) if is_upgrade else (None, other)
     ports = [web(system, old), web(system, new)]
     people = [Person(system, port=port) for port in ports]
