@@ -44,7 +44,7 @@ def web(system: Stack, other: Path | None) -> int:
         system.start_web(port)
     else:
         start(system, other, "web", PORT=str(port))
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"), seconds=90)
     return port
 
 
@@ -52,7 +52,7 @@ def worker(system: Stack, other: Path | None) -> Process:
     if other is None:
         return system.start_worker(DRAIN_SECONDS="0")
     process = start(system, other, "worker", DRAIN_SECONDS="0")
-    wait_until(lambda: process.has_said("ready"))
+    wait_until(lambda: process.has_said("ready"), seconds=90)
     return process
 
 
