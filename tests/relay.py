@@ -8,12 +8,33 @@ from contextlib import suppress
 from typing import Any
 
 
+class _Link:
+    """One connection of a client, and the one to the target that belongs to it."""
+
+    def __init__(self, *writers: asyncio.StreamWriter) -> None:
+        self.writers = writers
+        self.is_silent = False
+
+    def abort(self) -> None:
+        for writer in self.writers:
+            writer.transport.abort()
+
+    async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                if not self.is_silent:
+                    writer.write(data)
+                    await writer.drain()
+        if not self.is_silent:
+            writer.close()
+
+
 class Relay:
     """Listens on a port of its own and passes connections on to a target, which may change for those that come."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._links: set[_Link] = set()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -28,6 +49,14 @@ class Relay:
         """Cuts all connections that are open."""
         self._call(self._abort_all)
 
+    def silence(self) -> None:
+        """Drops what is sent over connections that are open, their ends too, as a firewall does that forgot them."""
+        self._call(self._silence_all)
+
+    def forget(self) -> None:
+        """Cuts the connections that were silenced."""
+        self._call(lambda: self._abort_all(are_silent=True))
+
     def close(self) -> None:
         self._call(self._server.close)
         self.cut()
@@ -37,9 +66,15 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
-    def _abort_all(self) -> None:
-        for writer in self._writers:
-            writer.transport.abort()
+    def _abort_all(self, *, are_silent: bool | None = None) -> None:
+        for link in list(self._links):
+            if are_silent in (None, link.is_silent):
+                link.abort()
+                self._links.discard(link)
+
+    def _silence_all(self) -> None:
+        for link in self._links:
+            link.is_silent = True
 
     def _run(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(10)
@@ -55,14 +90,8 @@ class Relay:
         except OSError:
             writer.transport.abort()
             return
-        self._writers |= {writer, other_writer}
-        await asyncio.gather(_pass(reader, other_writer), _pass(other_reader, writer))
-        self._writers -= {writer, other_writer}
-
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+        link = _Link(writer, other_writer)
+        self._links.add(link)
+        await asyncio.gather(link.pass_on(reader, other_writer), link.pass_on(other_reader, writer))
+        if not link.is_silent:
+            self._links.discard(link)

@@ -63,6 +63,12 @@ class Servers:
         self._use(new, self.other)
         self._wait_for_replica()
 
+    def silence(self, seconds: float) -> None:
+        """Has the connections that are open fall silent, and cuts them after a time."""
+        self._relay.silence()
+        time.sleep(seconds)
+        self._relay.forget()
+
     def close(self) -> None:
         self.other.process.kill()
         self.other.process.wait()
@@ -97,7 +103,8 @@ class Troubles:
         self._web = web
         self._stopping = threading.Event()
         # Few rewinds: what runs during one is judged less strictly.
-        redis: list[Action] = [self._cut, self._demote, self._fill, self._cut, self._demote, self._fill, self._rewind]
+        redis: list[Action] = [self._cut, self._demote, self._fill, self._cut, self._demote, self._fill]
+        redis += [self._silence, self._rewind]
         others: list[Action] = [self._kill, self._stop, self._freeze, self._freeze_thread, self._kill_web]
         self._threads = [
             threading.Thread(target=self._run, args=(actions, random.Random(f"{seed} {actions[0].__name__}")))
@@ -139,6 +146,9 @@ class Troubles:
             self._servers.rewind(choice.uniform(0.1, 1.5))
         finally:
             self.rewinds += 1
+
+    def _silence(self, choice: random.Random) -> None:
+        self._servers.silence(LONGEST_FREEZE_SECONDS * choice.random())
 
     def _fill(self, choice: random.Random) -> None:
         redis = self._system.redis
