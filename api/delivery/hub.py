@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 SUBSCRIBE_TIMEOUT_SECONDS = 3.0
 POLL_SECONDS = 1.0
 RECONNECT_MS = (500, 3000)
-FORGET_ATTEMPTS, FORGET_SECONDS = 20, 0.1
-"""Our own unsubscription travels on another connection, and may arrive after we ask who is subscribed."""
+UNWATCHED_SECONDS, FORGET_PAUSE_SECONDS = 3.0, 0.5
+"""A job that is not to be kept goes once nobody has watched it for this long: whoever is cut off from Redis, or from
+us, just when it ends comes back within that time."""
+FORGET_ATTEMPTS = 40
 QUIET_SECONDS = 2.0
 """A job that has said nothing for this long may be waiting for another attempt."""
 READS_AT_ONCE = 16
@@ -103,12 +105,16 @@ class Hub:
                 gevent.spawn(self._forget, feed.job_id)
 
     def _forget(self, job_id: str) -> None:
-        """Deletes the job when the last process has closed its feed: that process calls this last."""
+        """Deletes the job when all processes have closed their feeds. Where that is never seen to be so, it expires."""
         try:
+            unwatched_seconds = 0.0
             for _ in range(FORGET_ATTEMPTS):
-                if self._store.forget_if_unwatched(job_id):
+                gevent.sleep(FORGET_PAUSE_SECONDS)
+                is_watched = self._store.is_watched(job_id)
+                unwatched_seconds = 0.0 if is_watched else unwatched_seconds + FORGET_PAUSE_SECONDS
+                if unwatched_seconds >= UNWATCHED_SECONDS:
+                    self._store.forget(job_id)
                     return
-                gevent.sleep(FORGET_SECONDS)
         except RedisError as error:
             # It is left to expire.
             log_failure("forgetting a finished job", error)

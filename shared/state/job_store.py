@@ -218,13 +218,14 @@ class JobStore:
         """Whether a job is to go as soon as those who watch have its end."""
         return self._settings.completed_retention_seconds == 0
 
-    def forget_if_unwatched(self, job_id: str) -> bool:
-        """Deletes an answered or cancelled job that no process watches; False where one does."""
+    def is_watched(self, job_id: str) -> bool:
+        """Returns whether a process has viewers of the job, as far as Redis knows."""
         channel = keys.channel(job_id)
-        if dict(self.redis.pubsub_numsub(channel)).get(channel.encode()):
-            return False
+        return bool(dict(self.redis.pubsub_numsub(channel)).get(channel.encode()))
+
+    def forget(self, job_id: str) -> None:
+        """Deletes a job that was answered or cancelled; any other is kept."""
         script("forget").call(self.redis, (keys.record(job_id), keys.log(job_id)), ())
-        return True
 
     def renew(self, holder: str, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
         """Renews the leases of these attempts; answers how each of them stands, in the same order."""

@@ -18,6 +18,7 @@ from redis import Redis
 
 from shared.state import keys
 from tests.conftest import free_port, wait_until
+from tests.relay import Relay
 from tests.stack import JOBS, ROOT, Event, Person, Process, Stack, Watcher, children, folded, measured, reset, stack
 
 
@@ -233,6 +234,32 @@ def answers_stream(person: Person, job_id: str) -> bool:
             return answer.status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_a_viewer_whose_process_is_cut_off_as_the_job_ends_gets_the_answer_that_is_not_kept(tmp_path: Path) -> None:
+    """Another process has nobody left who watches, and deletes the job."""
+    relay = Relay(0)
+    try:
+        with stack(tmp_path, COMPLETED_RETENTION_SECONDS="0") as system:
+            relay.point_to(system.redis_server.port)
+            system.start_sandbox(chars=8, interval_ms=10)
+            cut_off = free_port()
+            system.start_web()
+            system.start_web(cut_off, REDIS_URL=f"redis://127.0.0.1:{relay.port}/0")
+            system.start_worker()
+            alice = Person(system)
+            here = Watcher(system, alice.ask("kept for nothing"))
+            there = Watcher(system, here.job_id, port=cut_off)
+            wait_until(lambda: here.saw("delta") and there.saw("delta"))
+            relay.point_to(free_port())
+            relay.cut()
+            assert here.join().status == "completed"
+            relay.point_to(system.redis_server.port)
+            assert there.join() == here.join()
+            wait_until(lambda: not system.redis.exists(keys.record(here.job_id)))
+            alice.close()
+    finally:
+        relay.close()
 
 
 def test_the_keep_alive_comes_when_nothing_happens(tmp_path: Path) -> None:

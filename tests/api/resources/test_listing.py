@@ -89,7 +89,8 @@ def test_an_answer_that_is_not_to_be_kept_leaves_the_list(
     started(store, job_id)
     append(store, job_id, 1, name={"completed": "complete"}.get(status, status))
     assert [job["status"] for job in listed(client)] == [status]
-    assert store.forget_if_unwatched(job_id)
+    assert not store.is_watched(job_id)
+    store.forget(job_id)
     assert listed(client) == []
 
 
