@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import Route, expect
 
 from tests.e2e.conftest import Visit
+from tests.e2e.fed import options
 from tests.e2e.system import System
 
 JOBS = re.compile("/suggest-feature")
@@ -13,6 +14,7 @@ JOBS = re.compile("/suggest-feature")
 def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
+    options(visitor, repositoryUrl="https://github.com/acme/shop/blob/main/")
     visitor.ask("Kept page fast")
     visitor.waits_for_the_answer()
     titles = visitor.cards.get_by_role("heading", level=3).all_text_contents()
@@ -34,6 +36,8 @@ def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visi
     page.get_by_role("button", name="Compare", exact=True).click()
     dialog = page.get_by_role("dialog", name="Two answers side by side")
     expect(dialog.get_by_role("heading", level=3, name="Kept page fast", exact=True)).to_have_count(2)
+    file = dialog.get_by_role("link").first
+    expect(file).to_have_attribute("href", re.compile("^https://github.com/acme/shop/blob/main/"))
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
@@ -45,6 +49,7 @@ def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visi
     expect(items).to_have_count(0)
     page.reload()
     visitor.waits_for_the_answer()
+    expect(page.get_by_text("sandbox (default)")).to_be_attached()
 
 
 def test_what_is_typed_survives_a_reload(visit: Visit) -> None:
