@@ -109,6 +109,22 @@ def test_the_bar_moves_while_the_project_is_read(visit: Visit) -> None:
     visitor.waits(lambda: 5 < float(bar.get_attribute("value") or 0) < 16)
 
 
+def test_a_model_that_thinks_without_a_word_still_shows_signs_of_life(visit: Visit) -> None:
+    visitor = visit()
+    page = visitor.page
+    page.clock.install(time=NOW / 1000)
+    feed(visitor, ("started", STARTED), ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}))
+    visitor.ask("Thought about page")
+    thinking = page.get_by_text("Still connected: Claude is thinking")
+    elapsed = page.get_by_test_id("elapsed")
+    expect(page.get_by_test_id("status")).to_have_text("Looking at the project: 1 file")
+    expect(thinking).to_have_count(0)
+    before = elapsed.inner_text()
+    page.clock.fast_forward("00:15")
+    expect(thinking).to_be_visible()
+    expect(elapsed).not_to_have_text(before)
+
+
 def test_what_is_being_written_stands_on_the_page_once(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
@@ -242,7 +258,8 @@ def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
         """
         window.delays = [];
         const observer = new PerformanceObserver((list) => {
-          for (const entry of list.getEntries()) if (entry.name === 'keydown') window.delays.push(entry.duration);
+          for (const entry of list.getEntries()) if (entry.name === 'keydown')
+            window.delays.push([entry.processingEnd - entry.startTime, entry.duration]);
         });
         observer.observe({ type: 'event', durationThreshold: 16 });
         """
@@ -254,9 +271,12 @@ def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
         page.keyboard.press("a")
     visitor.waits_for_the_answer(30)
     assert len(visitor.text()) > 25_000
-    # A busy machine may hold up a few of the sixty; the page would hold up most.
-    late = [delay for delay in page.evaluate("delays") if delay > 100]
-    assert len(late) <= 15, late
+    delays = page.evaluate("delays")
+    # Until the page has taken the key: 70 ms at most on a machine with ten times the work it can do.
+    taken_late = [taken for taken, _ in delays if taken > 100]
+    # Until it is on the screen, which a busy machine may hold up for a few of the sixty.
+    shown_late = [shown for _, shown in delays if shown > 100]
+    assert len(taken_late) <= 2 and len(shown_late) <= 6, (taken_late, shown_late)
 
 
 def test_the_scripts_of_the_page_are_small() -> None:

@@ -25,6 +25,8 @@ export interface Session {
   /** When something last began: the request, the attempt, or the step after a whole suggestion; by this computer's clock. */
   beganAt: number | null
   stepBeganAt: number | null
+  /** When the last event of the job came, by this computer's clock. */
+  heardAt: number | null
   /** From when the attempt's time limit counts, waits for the provider added; null while nothing is being written. */
   countedFrom: number | null
   /** How far the server's clock was ahead of ours when its first event reached this page. */
@@ -55,6 +57,7 @@ export const IDLE: Session = {
   watchNumber: 0,
   beganAt: null,
   stepBeganAt: null,
+  heardAt: null,
   countedFrom: null,
   clockOffsetMs: 0,
 }
@@ -127,6 +130,7 @@ const afterEvent = (session: Session, { event, eventId, receivedAt }: Received):
     ...session,
     job,
     phase,
+    heardAt: receivedAt,
     clockOffsetMs,
     beganAt: isBegin ? event.data.timestamp - clockOffsetMs : session.beganAt,
     stepBeganAt: isStep ? event.data.timestamp - clockOffsetMs : session.stepBeganAt,

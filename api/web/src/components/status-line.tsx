@@ -3,7 +3,7 @@ import { cn } from '../cn.ts'
 import type { Job } from '../client/transcript.ts'
 import { progressOf } from '../progress.ts'
 import type { Session } from '../session.ts'
-import { statusWords } from '../status.ts'
+import { modelName, statusWords } from '../status.ts'
 import { useNow, useSecondsUntil } from '../use-now.ts'
 import { CAUSE_WORDS, clockWords, queueWords, waitWords } from '../words.ts'
 import { writtenIn } from '../written.ts'
@@ -18,7 +18,7 @@ interface StatusLineProps {
 }
 
 export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
-  const { phase, job, connection, beganAt, clockOffsetMs } = session
+  const { phase, job, connection, beganAt, heardAt, clockOffsetMs } = session
   const _words = useMemo(() => statusWords(phase, job), [phase, job])
   const _isBusy = phase === 'creating' || phase === 'connecting' || phase === 'streaming'
   const _isStreaming = phase === 'streaming'
@@ -52,6 +52,9 @@ export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
       <Conditional when={_wait}>
         {({ reason, until }) => <ProviderWait words={waitWords(reason)} until={until - clockOffsetMs} />}
       </Conditional>
+      <Conditional when={_isStreaming && _wait === null && connection.state === 'open' && heardAt}>
+        {(at) => <SilenceNote since={at} name={modelName(job.started?.model === 'sandbox')} />}
+      </Conditional>
       <Conditional when={_isBusy && connection.state === 'waiting'}>
         <p className="rounded-md bg-warning-soft px-3 py-1.5 text-sm text-warning">
           {connection.state === 'waiting' && connection.isFull
@@ -60,6 +63,27 @@ export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
         </p>
       </Conditional>
     </div>
+  )
+}
+
+/** Models may think for a minute without a word. */
+const SILENCE_MS = 10_000
+
+interface SilenceNoteProps {
+  since: number
+  name: string
+}
+
+/** Where nothing has come for a while: that it is no fault. */
+const SilenceNote = ({ since, name }: SilenceNoteProps) => {
+  const now = useNow(true)
+
+  return (
+    <Conditional when={now - since >= SILENCE_MS}>
+      <p className="animate-appear text-sm text-quiet">
+        Still connected: {name} is thinking, which can take a minute without a word.
+      </p>
+    </Conditional>
   )
 }
 
