@@ -55,10 +55,6 @@ class ClientSocket(gevent.socket.socket):
         """The stream that writes to the connection from now on; what gunicorn would still write is dropped."""
         self.settimeout(SEND_SECONDS)
 
-    def set_deadline(self, seconds: float) -> None:
-        """Sets the time within which the rest of the request has to arrive."""
-        self._deadline = time.monotonic() + seconds
-
     def clear_deadline(self) -> None:
         """Resets the bounds after an answer; the next request has its own time and its own bytes."""
         self._deadline = None

@@ -28,11 +28,6 @@ class Wanted:
     type: str | None
     display: str
 
-    @property
-    def holds_updates(self) -> bool:
-        """Returns whether what the model says between tools comes inside thinking blocks."""
-        return self.type is not None
-
 
 def wanted(body: JsonObject, option: str) -> Wanted:
     """Returns what this request asks for, with the model's own defaults."""
