@@ -14,8 +14,8 @@ from tests.conftest import token, wait_until
 from tests.e2e.proxy import Proxy
 from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 
-# Needs no signing in, is shown at once, and stands for the page where people sign in.
-SIGN_IN_PATH = "/healthz"
+# Needs no signing in, and stands for the page where people sign in.
+SIGN_IN_PATH = "/docs"
 CREATE = "/api/feature-planner/suggest-feature"
 # About 450 characters a second: an answer takes five seconds, long enough to do something in the middle of it, also
 # where other tests keep the machine busy.
