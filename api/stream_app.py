@@ -52,7 +52,7 @@ class StreamApp:
 
     def _answer(self, job: str, request: Request, start_response: StartResponse) -> Iterable[bytes]:
         began, request_id = time.perf_counter(), choose_request_id(request.environ.get("HTTP_X_REQUEST_ID"))
-        logs.bind_anew(request_id=request_id)
+        logs.rebind(request_id=request_id)
         breadcrumbs.name(_TRANSACTION)
         fields: dict[str, object] = {"method": "GET", "route": _ROUTE, "status": 200}
         log_request = partial(request_log.log_request, logging.INFO, request_id, fields, began)

@@ -24,7 +24,7 @@ def install(app: Flask) -> None:
 def _begin() -> None:
     g.began = time.perf_counter()
     # A kept connection's requests share a greenlet.
-    logs.bind_anew(request_id=request_id())
+    logs.rebind(request_id=request_id())
 
 
 def _log_at_the_end(response: Response) -> Response:
@@ -44,5 +44,5 @@ def log_request(level: int, request_id: str, fields: dict[str, object], began: f
     """Counts a request and logs the one line about it, which began at that time of `time.perf_counter`."""
     api_metrics().requests.labels(str(fields["route"] or "other"), str(fields["status"])).inc()
     # A stream outlives its request and the greenlet it was bound in.
-    logs.bind_anew(request_id=request_id)
+    logs.rebind(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

@@ -20,7 +20,7 @@ def bind(**fields: object) -> None:
     _bound.set({**_bound.get(), **fields})
 
 
-def bind_anew(**fields: object) -> None:
+def rebind(**fields: object) -> None:
     """Binds the fields and forgets earlier ones, for a greenlet or thread that is used again."""
     _bound.set(fields)
 

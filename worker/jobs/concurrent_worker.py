@@ -211,7 +211,7 @@ class ConcurrentWorker(RqBookkeeping):
 
     def _run_in_slot(self, job: Job, queue: Queue) -> None:
         try:
-            logs.bind_anew(request_id=job.meta.get("request_id"), job_id=job.id)
+            logs.rebind(request_id=job.meta.get("request_id"), job_id=job.id)
             execution = self.prepare_execution(job)
             queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
             token = current_slot.set(Slot(self._runner, execution.composite_key, queued_at))

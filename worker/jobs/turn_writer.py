@@ -38,7 +38,7 @@ class TurnWriter:
 
     async def _write(self, attempt: Attempt, turns: Sequence[KeptTurn]) -> None:
         async with self._order:
-            # A conversation that was begun anew has fewer turns than are kept.
+            # A conversation that began again has fewer turns than are kept.
             following: int | None = min(self._next, len(turns) - 1)
             try:
                 while following is not None and following < len(turns):

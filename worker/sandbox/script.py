@@ -43,7 +43,7 @@ def next_look(task: Task, body: JsonObject, scenario: Scenario) -> Turn | None:
         return None
     tools: list[JsonObject] = body.get("tools") or []
     offered = {tool["name"]: tool["input_schema"] for tool in tools if "input_schema" in tool}
-    if not offered or (task.is_told_to_answer and not scenario.never_listens):
+    if not offered or (task.is_asked_to_answer and not scenario.never_listens):
         return None
     if scenario.looks_by_need:
         calls = needed_calls(task, body, offered, _text_pattern(task))

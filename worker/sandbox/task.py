@@ -42,7 +42,7 @@ class Task:
     wishes: str
     looks: tuple[Look, ...]
     turn: int  # the number of the response that is asked for, from 1 on
-    is_told_to_answer: bool  # a text stands after the results of the last tools
+    is_asked_to_answer: bool  # a text stands after the results of the last tools
 
     @cached_property
     def digest(self) -> str:
@@ -89,7 +89,7 @@ def _task(text: str, asked: JsonObject, since: list[JsonObject]) -> Task:
         wishes=" ".join(str(asked.get("additionalContext") or "").split()),
         looks=tuple(_looks(since)),
         turn=1 + sum(message["role"] == "assistant" for message in since),
-        is_told_to_answer=bool(since) and bool(blocks_of(since[-1]["content"], "text")),
+        is_asked_to_answer=bool(since) and bool(blocks_of(since[-1]["content"], "text")),
     )
 
 
