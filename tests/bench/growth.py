@@ -43,6 +43,16 @@ def measure(rounds: int) -> Part:
             gate = asyncio.run(_gate_ms(url))
             by_events = [_joining(redis, url, server, events, LOG_BYTES // events) for events in LOG_EVENTS]
             by_bytes = [_joining(redis, url, server, 100, size // 100) for size in REPLAY_BYTES]
+    return _part(fans, appends, gate, by_events, by_bytes)
+
+
+def _part(
+    fans: list[list[float]],
+    appends: list[float],
+    gate: list[float],
+    by_events: list[tuple[float, float]],
+    by_bytes: list[tuple[float, float]],
+) -> Part:
     return Part(
         "Growth",
         "Costs stay flat where they can: the cost of an event falls with the viewers that share it, an append does not "

@@ -41,6 +41,21 @@ def metrics(port: int) -> str:
     return httpx.get(f"http://127.0.0.1:{port}/metrics").text
 
 
+def refuses_creates_whole(system: Stack, alice: Person, metrics_port: int) -> None:
+    """Checks that new jobs are refused and leave nothing behind, and that probes and metrics say why."""
+    before = stored(system.redis)
+    for headers in (None, ASKED_ONCE):
+        refused = alice.http.post(JOBS, json=BODY, headers=headers)
+        assert refused.status_code == 503 and int(refused.headers["Retry-After"]) > 0
+        assert "no memory" in refused.json()["detail"]
+    assert stored(system.redis) == before
+    ready = alice.http.get("/readyz")
+    assert ready.status_code == 200
+    assert (ready.json()["status"], ready.json()["redis"], ready.json()["workers"]) == ("degraded", "full", 1)
+    for at in (system.web_port, metrics_port):
+        assert "planner_redis_full 1.0" in metrics(at) and "planner_redis_up 1.0" in metrics(at)
+
+
 def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_once_there_is_some(
     system: Stack, alice: Person
 ) -> None:
@@ -54,18 +69,8 @@ def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_onc
     wait_until(lambda: all(watcher.saw("delta") for watcher in running))
     assert not any(watcher.final for watcher in running)
     with full(system.redis):
-        before = stored(system.redis)
         leases = system.redis.zscore(keys.LEASES, cancelled.job_id) or 0.0
-        for headers in (None, ASKED_ONCE):
-            refused = alice.http.post(JOBS, json=BODY, headers=headers)
-            assert refused.status_code == 503 and int(refused.headers["Retry-After"]) > 0
-            assert "no memory" in refused.json()["detail"]
-        assert stored(system.redis) == before
-        ready = alice.http.get("/readyz")
-        assert ready.status_code == 200
-        assert (ready.json()["status"], ready.json()["redis"], ready.json()["workers"]) == ("degraded", "full", 1)
-        for at in (system.web_port, port):
-            assert "planner_redis_full 1.0" in metrics(at) and "planner_redis_up 1.0" in metrics(at)
+        refuses_creates_whole(system, alice, port)
         # A viewer that comes now sees what there is; one that waits is cancelled at once, one that runs is stopped.
         late = Watcher(system, running[0].job_id)
         wait_until(lambda: late.saw("started"))
@@ -83,8 +88,7 @@ def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_onc
         assert not watcher.saw("started", attempt=2)
         assert len(system.requests_for(f"full memory {number}")) == 1
     assert late.join() == running[0].join()
-    after = alice.http.post(JOBS, json=BODY, headers=ASKED_ONCE)
-    assert after.status_code == 202
+    after = alice.http.post(JOBS, json=BODY, headers=ASKED_ONCE).raise_for_status()
     assert Watcher(system, after.json()["jobId"]).join().status == "completed"
     assert alice.http.get("/readyz").json()["status"] == "ok" and "planner_redis_full 0.0" in metrics(port)
     wait_until(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
