@@ -42,7 +42,7 @@ class Conversation:
             if turn is None or (self.turns and turn.key != self.turns[0].key) or (not self.turns and not turn.first):
                 break
             self.add(turn)
-            self.calls_left -= len(turn.tools)
+            self.calls_left -= turn.call_count
 
     def add(self, turn: KeptTurn) -> None:
         """Takes up one more whole turn."""

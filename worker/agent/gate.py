@@ -7,6 +7,7 @@ from typing import Protocol
 from shared.gate import LIMITS, Delay, LimitName, Report
 
 _HEADERS: dict[LimitName, str] = {"requests": "requests", "input": "input-tokens", "output": "output-tokens"}
+MOST_A_MINUTE = 1e12
 _PREFIXES = ("anthropic-ratelimit-", "llm_provider-anthropic-ratelimit-")
 """LiteLLM passes the provider's headers on with a prefix of its own."""
 
@@ -38,12 +39,17 @@ class OpenGate:
 
 
 def limits_of(headers: Mapping[str, str]) -> dict[LimitName, tuple[float, float]]:
-    """Returns the limits that a response's headers state: how much a minute, and how much of it is left."""
+    """Returns the limits that a response's headers state: how much a minute, and how much of it is left.
+
+    Figures that no provider means, such as a limit of 0 or what is no number, are taken for not stated.
+    """
     limits: dict[LimitName, tuple[float, float]] = {}
     for name in LIMITS:
         for prefix in _PREFIXES:
             with suppress(KeyError, ValueError):
                 begin = f"{prefix}{_HEADERS[name]}"
-                limits[name] = float(headers[f"{begin}-limit"]), float(headers[f"{begin}-remaining"])
-                break
+                limit, left = float(headers[f"{begin}-limit"]), float(headers[f"{begin}-remaining"])
+                if 1 <= limit <= MOST_A_MINUTE and 0 <= left <= MOST_A_MINUTE:
+                    limits[name] = limit, left
+                    break
     return limits

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from worker.agent.event_reader import JsonObject
+from worker.agent.tool_arguments import ALL_TOOLS
 
 MAX_TURN_BYTES = 4_000_000
 """Of one turn when it is unpacked; what is longer is none of ours."""
@@ -27,6 +28,11 @@ class KeptTurn:
     tools: list[JsonObject] = field(default_factory=list)
     """The looks at the project, as viewers see them: `name` and `input`."""
 
+    @property
+    def call_count(self) -> int:
+        """How many calls of tools the model made, those included that named no tool of ours or were malformed."""
+        return sum(block.get("type") == "tool_use" for block in self.assistant)
+
     def pack(self) -> bytes:
         """The turn in few bytes."""
         return zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode(), 6)
@@ -37,9 +43,25 @@ def unpack(data: bytes) -> KeptTurn | None:
     try:
         opened = zlib.decompressobj()
         text = opened.decompress(data, MAX_TURN_BYTES)
-        return KeptTurn(**json.loads(text)) if opened.eof else None
-    except (zlib.error, ValueError, TypeError):
+        turn = KeptTurn(**json.loads(text)) if opened.eof else None
+    except (zlib.error, ValueError, TypeError, RecursionError):
         return None
+    return turn if turn is not None and _is_well_formed(turn) else None
+
+
+def _is_well_formed(turn: KeptTurn) -> bool:
+    """Whether each field is what its type says: another version of the program may have written the turn."""
+    lists: tuple[Any, ...] = (turn.assistant, turn.user, turn.first, turn.seen, turn.tools)
+    if not isinstance(turn.key, str) or not all(isinstance(each, list) for each in lists):
+        return False
+    return (
+        all(isinstance(block, dict) for block in (*turn.assistant, *turn.user, *turn.first))
+        and all(isinstance(path, str) for path in turn.seen)
+        and all(
+            isinstance(used, dict) and used.get("name") in ALL_TOOLS and isinstance(used.get("input"), dict)
+            for used in turn.tools
+        )
+    )
 
 
 def key_of(model: str, system: str, tools: list[Any]) -> str:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import math
 import re
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ from shared.errors import AttemptFailed
 log = logging.getLogger(__name__)
 
 MAX_LOGGED_CHARACTERS = 500
+LONGEST_RETRY_AFTER_SECONDS = 86_400.0
 _OVERLOADED_TYPES = ("overloaded_error", "rate_limit_error")
 _REJECTED_TYPES = ("invalid_request_error", "request_too_large")
 _NO_ACCESS_TYPES = ("authentication_error", "permission_error", "not_found_error", "billing_error")
@@ -67,13 +67,14 @@ def of_error_event(event: dict[str, Any]) -> AttemptFailed:
 def retry_after(headers: dict[str, str]) -> float | None:
     """Returns the seconds that a refusal asks for, whole, however long.
 
-    It is None where the refusal does not say, or makes no sense.
+    It is None where the refusal does not say, or makes no sense: no time at all would mean to ask without a pause,
+    and more than a day is a time of day in seconds, or a mistake.
     """
     try:
         seconds = float(headers["retry-after"])
     except (KeyError, ValueError):
         return None
-    return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return seconds if 0 < seconds <= LONGEST_RETRY_AFTER_SECONDS else None
 
 
 def _failure(status: int, kind: str, text: str, retry_after_seconds: float | None) -> AttemptFailed:

@@ -1,7 +1,8 @@
 """A conversation goes on from the turns that were kept of it, and from no others."""
 
+import json
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -63,3 +64,32 @@ def test_what_is_no_turn_of_ours_is_not_taken(data: bytes) -> None:
 def test_turns_without_the_beginning_are_not_taken() -> None:
     assert conversation(LATER).turns == []
     assert len(conversation(TURN, replace(LATER, key="other")).turns) == 1
+
+
+def packed(**fields: object) -> bytes:
+    return zlib.compress(json.dumps({**asdict(TURN), **fields}).encode())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packed(seen=5),
+        packed(seen=[1]),
+        packed(tools=7),
+        packed(tools=[{}]),
+        packed(tools=[{"name": "Bash", "input": {}}]),
+        packed(tools=[{"name": "Read", "input": "a.py"}]),
+        packed(assistant="text"),
+        packed(user=["text"]),
+        packed(first=None),
+        packed(key=None),
+        zlib.compress(b"[" * 100_000),
+    ],
+)
+def test_a_turn_with_fields_of_another_kind_is_not_taken(data: bytes) -> None:
+    assert unpack(data) is None
+
+
+def test_calls_that_named_no_tool_count_towards_the_bound_of_a_job_on_another_worker_too() -> None:
+    calls = [{"type": "tool_use", "id": str(number), "name": "Bash", "input": {}} for number in range(3)]
+    assert conversation(replace(TURN, assistant=calls, tools=[])).calls_left == MAX_TOOL_CALLS - 3

@@ -233,4 +233,12 @@ def test_limits_are_read_from_the_headers_also_behind_a_gateway() -> None:
     plain = {f"anthropic-ratelimit-requests-{name}": value for name, value in limits.items()}
     passed_on = {f"llm_provider-{name}": value for name, value in plain.items()}
     assert limits_of(plain) == limits_of(passed_on) == {"requests": (50, 7)}
-    assert limits_of({"anthropic-ratelimit-requests-limit": "x", "anthropic-ratelimit-requests-remaining": "1"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("limit", "left"),
+    [("x", "1"), ("0", "0"), ("-1", "5"), ("50", "-1"), ("inf", "5"), ("50", "inf"), ("50", "nan"), ("nan", "5")],
+)
+def test_limits_that_no_provider_means_are_not_taken(limit: str, left: str) -> None:
+    stated = {"anthropic-ratelimit-requests-limit": limit, "anthropic-ratelimit-requests-remaining": left}
+    assert limits_of(stated) == {}
