@@ -24,7 +24,9 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of the other version."""
     checkout = tmp_path_factory.mktemp("other")
     archive = subprocess.run(["git", "archive", OTHER], cwd=ROOT, capture_output=True)
-    assert archive.returncode == 0, f"this needs the repository's history: {archive.stderr.decode()}"
+    if archive.returncode != 0:
+        # A copy without history has no other version to run; pytest's summary names this test then.
+        pytest.skip(f"the repository's history is not here: {archive.stderr.decode().strip()}")
     subprocess.run(["tar", "x", "-C", str(checkout)], input=archive.stdout, check=True)
     (checkout / ".venv").symlink_to(ROOT / ".venv")
     return checkout
