@@ -80,7 +80,7 @@ engines: $(INSTALLED) ## The core of the tests on other servers: make engines SE
 	@for server in $(SERVERS); do \
 		$$server --version && TEST_REDIS_EXECUTABLE=$$server $(BIN)/python -m pytest -q --numprocesses=2 \
 			tests/shared/state tests/api/delivery tests/chaos/test_races.py tests/chaos/test_rewound_logs.py \
-			tests/system/test_upgrades.py tests/system/test_delivery.py || exit 1; \
+			tests/chaos/test_full_memory.py tests/system/test_upgrades.py tests/system/test_delivery.py || exit 1; \
 	done
 
 screenshots: browser $(PAGE) ## Pictures of every state of the page, in tests/screenshots
