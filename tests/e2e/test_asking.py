@@ -217,3 +217,25 @@ def test_somebody_elses_job_is_not_shown(visit: Visit) -> None:
     other.open(f"/?job={job_id}")
     expect(other.page.get_by_role("alert")).to_contain_text("belongs to somebody else")
     assert "Secret page" not in (other.page.text_content("main") or "")
+
+
+def test_the_answer_can_be_used_by_keyboard_alone(visit: Visit) -> None:
+    visitor = visit().open()
+    page, keys = visitor.page, visitor.page.keyboard
+    keys.type("Walked page fast")
+    keys.press("Control+Enter")
+    visitor.waits_for_the_answer()
+    reached: list[str] = []
+    name = "(document.activeElement.getAttribute('aria-label') || document.activeElement.textContent || '').trim()"
+    for _ in range(80):
+        keys.press("Tab")
+        reached.append(page.evaluate(name))
+        if reached[-1] == "Refine suggestion 1":
+            break
+    for button in ("Ask again", "New request", "Copy all as Markdown", "Download", "Copy suggestion 1 as Markdown"):
+        assert any(button in each for each in reached), reached
+    keys.press("Enter")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.get_by_label("Additional context")).to_be_focused()
+    expect(page.get_by_label("Additional context")).not_to_have_value("")
