@@ -39,7 +39,7 @@ _ENDINGS = _set(
     pem key p12 pfx pkcs12 p8 p7b der jks jceks bks keystore truststore ppk pvk asc gpg pgp kdbx kdb agekey age snk
     mobileprovision provisionprofile ovpn keytab htpasswd crt cer
     env envrc tfstate tfvars tfplan publishsettings pubxml rdp tfrc
-    histfile rdb dump sqlite sqlite3 db dmp mdb accdb token secret credentials
+    histfile rdb dump sqlite sqlite3 db dmp mdb accdb har dotenv token secret credentials
     """
 )
 _NAMES = _set(
@@ -54,6 +54,7 @@ _NAMES = _set(
     curlrc sendgrid.env lesshst viminfo histfile consolehost_history.txt terraformrc terraform.rc master.key
     known_hosts authorized_keys identity heroku.json doctl.yaml azureprofile.json azureauth.json
     accesstokens.json msal_token_cache.json application_default_credentials.json localsettings.py wallet.dat dotenv
+    rclone.conf local.settings.json cookies.txt keys.txt kubelet.conf profiles.yml profiles.yaml
     """
 )
 _EVEN_SOURCE = re.compile(
@@ -73,6 +74,13 @@ _PATTERNS = re.compile(
     r"|(.*[-_.])?(dump|backup|export|snapshot|prod|production|live)([-_.].*)?\.sql"
     r"|_(netrc|pgpass|viminfo)|dot_(env.*|netrc|npmrc|pypirc|pgpass|gitconfig|.*history)"
 )
+_STAGE = r"(local|dev|development|test|testing|ci|qa|uat|stage|staging|prod|production|live|docker|private|shared)"
+_ENVIRONMENTS = re.compile(
+    rf"((.*[-_.])?(dot)?env[-_]{_STAGE}|(.*[-_.])?{_STAGE}[-_](dot)?env)(\.(json|ya?ml|toml|ini|conf|properties|sh))?"
+    r"|dotenv\..*"
+)
+_DOWNLOADED_KEYS = re.compile(r"[a-z][a-z0-9-]{4,}-[0-9a-f]{12}\.json|(.*[-_.])?vault\.(ya?ml|json)")
+"""Keys of Google's service accounts, as they are called when they are downloaded, and Ansible's vaults."""
 _SECRET_WORDS = _set(
     """
     secret secrets credential credentials creds passwords password passwd passphrase pgpass kubeconfig keyring
@@ -134,7 +142,7 @@ def _is_listed(name: str, spaced: str) -> bool:
         return True
     if _is_source(name):
         return False
-    if _PATTERNS.fullmatch(name):
+    if any(pattern.fullmatch(name) for pattern in (_PATTERNS, _ENVIRONMENTS, _DOWNLOADED_KEYS)):
         return True
     parts = name.split(".")
     if parts[-1] in _ENDINGS or any(part in ("env", "envrc") for part in parts):

@@ -41,6 +41,10 @@ FAMILIES = {
         server.pem.txt cert.PEM.txt data.sqlite-wal app.db-journal app.mdb recovery-codes.txt mfa-backup-codes.txt
         wallet.dat dotenv.txt application-prod.properties application-production.yml localsettings.py
         secrets.prod.ts""",
+    "environment files without a dot": """env-prod env_prod production_env prod-env.sh app.env-staging.yml dotenv.prod
+        prod.dotenv dot_env_local env-prod.bak""",
+    "files that programs name themselves": """my-project-1a2b3c4d5e6f.json group_vars/all/vault.yml ansible-vault.yaml
+        rclone.conf local.settings.json age/keys.txt cookies.txt session.har dbt/profiles.yml kubelet.conf""",
 }
 PROGRAMS = """
     src/Checkout.tsx README.md package.json src/env.ts env.d.ts src/secrets/list.tsx pages/secrets.tsx password_reset.py
@@ -48,6 +52,8 @@ PROGRAMS = """
     order_history.py release_history.md Makefile Dockerfile docker-compose.yml docker/Dockerfile terraform/main.tf
     kube/deployment.yaml git/readme.md LICENSE public/logo.svg src/app/[id]/page.tsx tsconfig.json environment.ts
     src/environments/environment.prod.ts lib/rsa.py pnpm-lock.yaml hotkeys.json i18n/en.json environment.yml
+    src/env_test.go test_env.py
+    docs/vault.md prod.json locales/env-settings.json test/fixtures/order-12.json vaults.json profiles.json
     requirements.txt data.csv v1.2.3 values.yaml auth.ts auth/login.tsx appsettings.json settings.py old/page.tsx
     backup.ts src/secret-santa/page.tsx Procfile vault/README.md ssh/client.go CHANGELOG identity.ts config.json
     secrets.service.ts application.yml text.txt tokens.ts
