@@ -14,6 +14,8 @@ JsonObject = dict[str, Any]
 
 MAX_HEAD_LIMIT = 500
 MAX_CONTEXT_LINES = 20
+_UNSENDABLE = re.compile(r"[\0\ud800-\udfff]")
+"""What no argument of a program can have."""
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 
 
@@ -57,6 +59,9 @@ class Arguments(BaseModel):
         """Returns the arguments of a call. Raises ToolError, which says what to do otherwise."""
         if not isinstance(given, dict):
             raise ToolError(f"{tool}: the input must be a JSON object")
+        for name, each in given.items():
+            if isinstance(each, str) and _UNSENDABLE.search(each):
+                raise ToolError(f"{tool}: `{name[:50]}` has NUL or half a surrogate pair in it")
         try:
             return cls.model_validate(cls.canonical(given))
         except ValidationError as error:

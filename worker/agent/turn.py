@@ -1,6 +1,7 @@
 """One response of the model, put together from the events of its stream."""
 
 from dataclasses import dataclass
+from uuid import uuid4
 
 from pydantic_core import from_json
 
@@ -10,6 +11,7 @@ from worker.agent.event_reader import JsonObject
 from worker.agent.model_errors import of_error_event
 from worker.agent.tool_arguments import as_shown, tool_name
 
+MOST_TOKENS = 10**12
 MAX_SAID_CHARACTERS = 2_000
 """Of a text block; a longer one is an answer that was written in the wrong way."""
 
@@ -178,13 +180,15 @@ class Turn:
 
     def _end_call(self, block: JsonObject, written: str) -> UsedTool | None:
         """Returns the call where it is a readable one of a tool of ours. Gateways may give its input whole."""
+        # Some gateways leave these out; the result must name the same id as the call that is sent back.
+        block["id"], block["name"] = str(block.get("id") or f"toolu_{uuid4().hex}"), str(block.get("name") or "unknown")
         given = block.get("input")
         arguments = given if not written.strip() and isinstance(given, dict) else _parsed(written)
         block["input"] = arguments or {}
         if arguments is None:
-            self.malformed_calls.add(str(block.get("id")))
+            self.malformed_calls.add(block["id"])
             return None
-        name = tool_name(str(block.get("name")))
+        name = tool_name(block["name"])
         return UsedTool(name, as_shown(name, arguments)) if name else None
 
     def _count(self, usage: JsonObject | None) -> Spent | None:
@@ -208,7 +212,7 @@ def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:
 
     def count(name: str, before: int) -> int:
         value = usage.get(name)
-        return before if value is None else int(value)
+        return int(value) if isinstance(value, int | float) and 0 <= value < MOST_TOKENS else before
 
     given = count("input_tokens", known.input_tokens)
     written = count("output_tokens", known.output_tokens)

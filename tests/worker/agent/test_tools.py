@@ -294,6 +294,15 @@ def test_a_bad_pattern_is_answered_and_not_raised(root: Path, pattern: str) -> N
     assert "pattern" in refusal(root, "Grep", pattern=pattern) and "/" not in refusal(root, "Grep", pattern="(")
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize(
+    ("tool", "argument"),
+    [("Grep", "glob"), ("Grep", "path"), ("Glob", "pattern"), ("Glob", "path"), ("Read", "file_path")],
+)
+def test_what_no_argument_can_have_is_refused_by_its_name(root: Path, tool: str, argument: str, odd: str) -> None:
+    assert argument in refusal(root, tool, **{"pattern": "x", argument: odd})
+
+
 def test_a_pattern_that_stops_other_engines_is_quick(root: Path) -> None:
     write(root / "evil.txt", "a" * 50_000 + "!\n")
     began = time.monotonic()

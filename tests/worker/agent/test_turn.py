@@ -166,3 +166,20 @@ def test_thinking_that_is_shown_is_yielded_as_it_comes() -> None:
 def test_a_long_text_that_is_no_answer_is_not_yielded() -> None:
     turn = Turn()
     assert taken(turn, *text("This is no JSON. " * 500)) == []
+
+
+@pytest.mark.parametrize("start", [{}, {"id": None, "name": None}, {"id": "", "name": ""}])
+def test_a_call_without_an_id_or_a_name_gets_one_of_its_own(start: JsonObject) -> None:
+    turn = Turn()
+    taken(turn, *block({"type": "tool_use", "input": {}, **start}), *block({"type": "tool_use", "input": {}, **start}))
+    taken(turn, *ending("tool_use"))
+    assert len({call["id"] for call in turn.tool_calls}) == 2
+    assert [call["name"] for call in turn.tool_calls] == ["unknown"] * 2
+
+
+@pytest.mark.parametrize("odd", ["many", [], {}, -1, float("inf"), float("nan"), 1e300])
+def test_a_count_of_tokens_that_is_none_is_not_taken(odd: object) -> None:
+    turn = Turn()
+    taken(turn, {"type": "message_start", "message": {"usage": {"input_tokens": 7}}})
+    taken(turn, *ending("end_turn", input_tokens=odd, output_tokens=2))
+    assert (turn.spent.input_tokens, turn.spent.total_tokens) == (7, 9)
