@@ -87,7 +87,7 @@ class FeatureAgent:
         turns = TurnTaker(self._client, waits, self._estimates)
         request, key = await self._begin(job, model, agent, toolbox, conversation)
         can_keep = True  # until the model pauses: what it says then is no turn of its own
-        for number in count(2):
+        for number in count(2 + len(conversation.turns)):
             used: list[UsedTool] = []
             async with aclosing(turns.take(request)) as events:
                 async for event in events:

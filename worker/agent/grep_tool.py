@@ -66,7 +66,8 @@ class GrepTool(Tool[GrepArguments]):
         if arguments.ignore_case:
             flags.append("--ignore-case")
         prefix = inside
-        if arguments.glob:
+        # Of what a glob with `!` leaves out, nothing can be told to ripgrep: it reads all, and `_read` chooses.
+        if arguments.glob and not arguments.glob.startswith("!"):
             try:
                 # A type narrows the search where a glob of ripgrep's own would open what ignore files close.
                 names = last_names(arguments.glob)
@@ -91,16 +92,18 @@ def _problem(problem: str) -> str:
 def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits]:
     """Returns what ripgrep found, by file, as far as it may be shown."""
     try:
-        chosen = compile_glob(arguments.glob.lstrip("/")) if arguments.glob else None
+        chosen = compile_glob(arguments.glob.removeprefix("!").lstrip("/")) if arguments.glob else None
     except BadGlob as error:
         raise ToolError(f"Grep: {error}") from None
+    is_negated = (arguments.glob or "").startswith("!")
     cut = len(inside) + 1 if inside else 0
     allowed: dict[bytes, str | None] = {}
     found: dict[str, _Hits] = {}
     for raw_path, line in _records(data, arguments.mode):
         if raw_path not in allowed:
             path = os.fsdecode(raw_path).removeprefix("./")
-            is_chosen = chosen is None or chosen.fullmatch(path, cut) or chosen.fullmatch(path)
+            is_match = chosen is None or bool(chosen.fullmatch(path, cut) or chosen.fullmatch(path))
+            is_chosen = is_match is not is_negated
             allowed[raw_path] = path if is_chosen and is_readable(path, inside) else None
         allowed_path = allowed[raw_path]
         if allowed_path is not None:

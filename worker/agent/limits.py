@@ -7,7 +7,7 @@ from enum import IntEnum
 from shared.contract.schemas import TokenUsage
 
 MAX_TURNS = 16
-"""Calls of the model in one attempt; in the last one it has to answer."""
+"""Calls of the model in one attempt, the kept turns of earlier ones included; in the last one it has to answer."""
 TIME_SHARE = 0.6
 """Share of an attempt's time for using tools; the rest is for thinking and writing."""
 TOKEN_SHARE = 0.9

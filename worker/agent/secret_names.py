@@ -55,6 +55,7 @@ _NAMES = _set(
     known_hosts authorized_keys identity heroku.json doctl.yaml azureprofile.json azureauth.json
     accesstokens.json msal_token_cache.json application_default_credentials.json localsettings.py wallet.dat dotenv
     rclone.conf local.settings.json cookies.txt keys.txt kubelet.conf profiles.yml profiles.yaml
+    admin.conf tfplan.out registry-auth.json
     """
 )
 _EVEN_SOURCE = re.compile(

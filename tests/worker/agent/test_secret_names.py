@@ -44,7 +44,8 @@ FAMILIES = {
     "environment files without a dot": """env-prod env_prod production_env prod-env.sh app.env-staging.yml dotenv.prod
         prod.dotenv dot_env_local env-prod.bak""",
     "files that programs name themselves": """my-project-1a2b3c4d5e6f.json group_vars/all/vault.yml ansible-vault.yaml
-        rclone.conf local.settings.json age/keys.txt cookies.txt session.har dbt/profiles.yml kubelet.conf""",
+        rclone.conf local.settings.json age/keys.txt cookies.txt session.har dbt/profiles.yml kubelet.conf
+        kubernetes/admin.conf tfplan.out registry-auth.json""",
 }
 PROGRAMS = """
     src/Checkout.tsx README.md package.json src/env.ts env.d.ts src/secrets/list.tsx pages/secrets.tsx password_reset.py

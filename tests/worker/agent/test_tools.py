@@ -238,6 +238,8 @@ def test_matches_are_shown_with_path_and_line(root: Path) -> None:
         ({"glob": "src/*.{ts,js}", "mode": "files"}, ["src/cart.ts"]),
         ({"glob": "**/*.tsx", "path": "src", "mode": "files"}, ["src/Checkout.tsx"]),
         ({"glob": "*.tsx", "path": "docs"}, ["no matches"]),
+        ({"glob": "!*.tsx", "mode": "files"}, ["src/cart.ts"]),
+        ({"glob": "!src/cart*", "mode": "files"}, ["src/Checkout.tsx"]),
         ({"path": "src/cart.ts", "mode": "counts"}, ["src/cart.ts:1"]),
         ({"pattern": "checkoutpage", "mode": "files"}, ["no matches"]),
         ({"pattern": "checkoutpage", "-i": True, "mode": "files"}, ["src/Checkout.tsx", "src/cart.ts"]),
