@@ -24,7 +24,10 @@ from tests.conftest import SECRET, ApiSettingsFactory, bearer, opened, token
 
 OPTIONS = "/api/feature-planner/options"
 JOB = "/api/feature-planner/suggest-feature/5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11"
+OTHER_SECRET = "another secret, also longer than 32 bytes"
 AGENT = "/api/feature-planner/suggestion-agent"
+LASTING: dict[str, Any] = {"lifetime_seconds": 86_400}
+"""Of tokens that are made when the tests are collected: they must not expire before the test runs."""
 
 
 def test_a_bearer_token_signs_in(client: FlaskClient) -> None:
@@ -63,13 +66,13 @@ def test_an_unknown_path_below_the_api_is_401_before_it_is_404(app: OpenAPI) -> 
         "x",
         "a.b.c",
         "é.é.é",
-        token(secret="another secret, also longer than 32 bytes"),
+        token(**LASTING, secret=OTHER_SECRET),
         token(lifetime_seconds=-60),
-        token(nbf=time.time() + 300),
-        token(subject=""),
-        token(subject="x" * 256),
-        token(subject="line\nbreak"),
-        token(subject="\ud800"),
+        token(**LASTING, nbf=time.time() + 80_000),
+        token(**LASTING, subject=""),
+        token(**LASTING, subject="x" * 256),
+        token(**LASTING, subject="line\nbreak"),
+        token(**LASTING, subject="\ud800"),
         jwt.encode({"sub": 7, "exp": 9e9}, SECRET),
         jwt.encode({"sub": "alice"}, SECRET),
         jwt.encode({"exp": 9e9}, SECRET),
@@ -96,13 +99,16 @@ def test_clocks_may_differ_by_some_seconds(app: OpenAPI, seconds: int) -> None:
     ("bad", "reason"),
     [
         (token("a-name", lifetime_seconds=-60), "it has expired (exp)"),
-        (token("a-name", nbf=time.time() + 300), "it is not valid yet (nbf)"),
-        (token("a-name", secret="another secret, also longer than 32 bytes"), "its signature does not verify"),
+        (token("a-name", **LASTING, nbf=time.time() + 80_000), "it is not valid yet (nbf)"),
+        (
+            token("a-name", **LASTING, secret=OTHER_SECRET),
+            "its signature does not verify",
+        ),
         (jwt.encode({"sub": "a-name"}, SECRET), "it has no exp"),
         (jwt.encode({"sub": 7, "exp": 9e9}, SECRET), "its subject is no text (sub)"),
         (jwt.encode({"sub": "a-name", "exp": 9e9}, SECRET, "HS384"), "its algorithm is not one that is taken (alg)"),
         ("a-name.a-name", "it is malformed (DecodeError)"),
-        (token("a-name" * 50), "its subject is empty, too long or not printable (sub)"),
+        (token("a-name" * 50, **LASTING), "its subject is empty, too long or not printable (sub)"),
     ],
 )
 def test_the_log_says_why_a_token_was_refused_and_nothing_of_the_token(
