@@ -298,6 +298,17 @@ def own_events(events: list[Event]) -> list[Event]:
     ]
 
 
+def check_lengths(events: list[Event]) -> None:
+    """Fails where the text that a client has put together is not as long as the server says: then some is another's."""
+    length = 0
+    for event in events:
+        if event.name == "started":
+            length = 0
+        elif event.name == "delta":
+            length += len(event.data["text"])
+            assert length == event.data["totalLength"], f"{length} characters at {event}"
+
+
 def folded(events: list[Event]) -> Transcript:
     """Returns what a client knows after these events."""
     job = Transcript()

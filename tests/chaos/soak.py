@@ -27,7 +27,7 @@ from shared.state import keys
 from tests.chaos.troubles import DRAIN_SECONDS, Servers, Troubles
 from tests.conftest import wait_until
 from tests.relay import Relay
-from tests.stack import BODY, JOBS, Event, Person, Process, Stack, Watcher, children, descriptors, stack
+from tests.stack import BODY, JOBS, Person, Process, Stack, Watcher, check_lengths, children, descriptors, stack
 
 JOBS_AT_ONCE = 8
 VIEWERS = 4
@@ -214,17 +214,6 @@ def comparable(end: Transcript) -> Transcript:
     """
     is_apart = end.last_event_id is not None and not end.last_event_id.startswith(f"{end.attempt}-")
     return replace(end, attempt=None) if is_apart else end
-
-
-def check_lengths(events: list[Event]) -> None:
-    """Fails where the text that a client has put together is not as long as the server says: then some is another's."""
-    length = 0
-    for event in events:
-        if event.name == "started":
-            length = 0
-        elif event.name == "delta":
-            length += len(event.data["text"])
-            assert length == event.data["totalLength"], f"{length} characters at {event}"
 
 
 def _left(system: Stack, web: Process) -> Left:
