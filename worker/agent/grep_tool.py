@@ -135,7 +135,12 @@ def _add(hits: _Hits, path: str, line: bytes, arguments: GrepArguments) -> None:
     except UnicodeDecodeError:
         text, hits.is_latin = line[head.end() :].decode("latin-1"), True
     number, mark = head[1].decode(), head[2].decode()
-    place = f"{path}{mark}{number}{mark}" if arguments.line_numbers else f"{path}{mark}"
+    place = f"{number}{mark}" if arguments.line_numbers else mark
+    if not arguments.context:
+        place = path + mark + place.removeprefix(mark)
+    elif not hits.lines:
+        # Lines of one file stand together, so its path stands above them once: it would be a third of the answer.
+        place = f"\n{path}\n{place}"
     hits.lines.append(place + text.rstrip("\r"))
 
 
@@ -160,7 +165,7 @@ def _answer(found: dict[str, _Hits], arguments: GrepArguments, notes: list[str])
             *notes,
         ]
     notes += [f"{path} is not UTF-8; shown as Latin-1" for path in seen[:20] if found[path].is_latin]
-    return ToolAnswer(with_notes("\n".join(shown_lines), notes), frozenset(seen))
+    return ToolAnswer(with_notes("\n".join(shown_lines).lstrip("\n"), notes), frozenset(seen))
 
 
 def _fitting_shares(groups: list[list[str]], limit: int) -> list[int]:

@@ -9,12 +9,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from worker.sandbox.checks import text_of
-from worker.sandbox.project import files_seen
+from worker.sandbox.project import files_seen, lines_of
 from worker.sandbox.task import Task
 from worker.sandbox.wire import JsonObject, ToolCall
 
 _OVERVIEW = re.compile(r"<project>(.*?)</project>", re.DOTALL)
-_SHOWN = re.compile(r"(?P<path>[^:\n]+\.\w{1,8})[:-]\d+[:-]")
 _README = "README.md"
 _CONTEXT_LINES = 8
 _MOST_LINES = 300
@@ -55,7 +54,7 @@ def _contents(task: Task) -> Iterator[ToolCall]:
     read = {str(look.input.get("file_path")) for look in task.looks if look.tool == "Read"}
     for look in task.looks:
         if look.tool == "Grep":
-            shown.update(found["path"] for line in look.result.splitlines() if (found := _SHOWN.match(line)))
+            shown.update(path for path, is_line in lines_of(look.result) if is_line)
     for path in files_seen(task)[:_FILES]:
         if shown[path] < _ENOUGH_LINES and path not in read:
             yield ToolCall("Read", {"file_path": path})

@@ -1,12 +1,14 @@
 """What the tool results tell about the project: its files, and which of them matter to the page."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from worker.sandbox.task import Look, Task
 
-_GREP_HIT = re.compile(r"(?P<path>[^:\n]+\.\w{1,8}):\d+[:-]")
+_GREP_LINE = re.compile(r"(?P<path>[^:\n]+?\.\w{1,8})[:-]\d+[:-]")
+_NUMBERED = re.compile(r"\d+[:-]")
 _PATH_LINE = re.compile(r"[^:*?\"<>|]*[^:*?\"<>|\s/]\.\w{1,8}")
 _DEFINITION = re.compile(r"\b(?:class|def|function|interface|const|func|fn)\s+(\w{3,40})")
 _SOURCE = frozenset(
@@ -91,13 +93,26 @@ def files_seen(task: Task) -> list[str]:
     hits: dict[str, int] = {}
     for look in task.looks:
         if look.tool in ("Glob", "Grep") and not look.is_error:
-            for line in look.result.splitlines():
-                found = _GREP_HIT.match(line)
-                path = found["path"] if found else line.strip()
-                if found or _PATH_LINE.fullmatch(path):
-                    hits[path] = hits.get(path, 0) + bool(found)
+            for path, is_line in lines_of(look.result):
+                hits[path] = hits.get(path, 0) + is_line
     worth = [path for path in hits if _is_relevant(path)]
     return sorted(worth, key=lambda path: (-_score(path, hits[path], task.keyword), len(path), path))
+
+
+def lines_of(result: str) -> Iterator[tuple[str, bool]]:
+    """Yields the file of each line that a search has shown, and whether the line is one of the file or names it only.
+
+    A file's lines begin with its path, or stand below it and begin with their number.
+    """
+    above = ""
+    for line in result.splitlines():
+        if found := _GREP_LINE.match(line):
+            yield found["path"], True
+        elif above and _NUMBERED.match(line):
+            yield above, True
+        elif _PATH_LINE.fullmatch(line.strip()):
+            above = line.strip()
+            yield above, False
 
 
 def is_named(task: Task) -> bool:
@@ -111,7 +126,7 @@ def is_named(task: Task) -> bool:
 
 
 def _has_paths(result: str) -> bool:
-    return any(_GREP_HIT.match(line) or _PATH_LINE.fullmatch(line.strip()) for line in result.splitlines())
+    return any(_GREP_LINE.match(line) or _PATH_LINE.fullmatch(line.strip()) for line in result.splitlines())
 
 
 def short_path(path: str) -> str:

@@ -246,9 +246,22 @@ def test_matches_are_shown_with_path_and_line(root: Path) -> None:
         (
             {"pattern": "return", "context": 1},
             [
-                "src/Checkout.tsx-1-export function CheckoutPage() {",
-                "src/Checkout.tsx:2:  return null",
-                "src/Checkout.tsx-3-}",
+                "src/Checkout.tsx",
+                "1-export function CheckoutPage() {",
+                "2:  return null",
+                "3-}",
+            ],
+        ),
+        (
+            {"pattern": "export|import", "context": 1, "glob": "*.ts*"},
+            [
+                "src/Checkout.tsx",
+                "1:export function CheckoutPage() {",
+                "2-  return null",
+                "",
+                "src/cart.ts",
+                "1:import { CheckoutPage } from './Checkout'",
+                "2-// größer 😀",
             ],
         ),
     ],
