@@ -82,16 +82,28 @@ async def _collect(process: asyncio.subprocess.Process, data: bytearray, max_byt
     if len(data) > max_bytes:
         return ""
     problem = await process.stderr.read(_MAX_PROBLEM_BYTES)
+    await _read_to_the_end(process)
     await process.wait()
     return problem.decode(errors="replace")
 
 
 async def _kill(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
     with suppress(ProcessLookupError):
         process.kill()
     with suppress(TimeoutError):
         async with asyncio.timeout(KILL_SECONDS):
+            await _read_to_the_end(process)
             await process.wait()
+
+
+async def _read_to_the_end(process: asyncio.subprocess.Process) -> None:
+    """Discards what is left to read: a pipe is closed when its end has been read, and not when the process ends."""
+    for pipe in (process.stdout, process.stderr):
+        assert pipe is not None
+        while await pipe.read(_PIECE_BYTES):
+            pass
 
 
 @asynccontextmanager
