@@ -1,6 +1,6 @@
 """`make bench`: us beside what people would use instead, in the same run on the same machine.
 
-Prints tables. A run of everything also writes them to docs/performance.md, behind what is written there by hand.
+Each part that is measured is printed, and replaces its section of docs/performance.md, behind what is written by hand.
 """
 
 import argparse
@@ -9,7 +9,6 @@ import platform
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -48,29 +47,39 @@ def main() -> None:
     if unknown := set(chosen) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     servers.raise_limits()
-    began = time.monotonic()
-    parts = [_measured(name, given.rounds) for name in chosen]
-    text = "\n\n".join([_head(given.rounds, time.monotonic() - began), goals_table(parts), *map(Part.markdown, parts)])
-    if not given.only:
-        before, mark, _ = PAGE.read_text().partition(MARK)
-        PAGE.write_text(f"{before}{mark}\n{text}\n")
-        print(f"bench: {PAGE.relative_to(ROOT)} is written", file=sys.stderr)
+    for name in chosen:
+        section = _measured(name, given.rounds)
+        print(section, flush=True)
+        PAGE.write_text(with_section(PAGE.read_text(), section))
 
 
-def _measured(name: str, rounds: int) -> Part:
+def _measured(name: str, rounds: int) -> str:
+    """Returns the section of a part, as it stands in the page."""
     print(f"bench: {name} ...", file=sys.stderr, flush=True)
     part = PARTS[name](rounds)
-    print(part.markdown(), goals_table([part]), sep="\n\n", end="\n\n", flush=True)
-    return part
+    title, _, rest = part.markdown().partition("\n\n")
+    return "\n\n".join([title, _origin(rounds), rest, goals_table(part.goals)]).rstrip() + "\n"
 
 
-def _head(rounds: int, seconds: float) -> str:
+def with_section(page: str, section: str) -> str:
+    """Returns the page with this section in the place of the one with the same title, or behind all others."""
+    by_hand, mark, measured = page.partition(MARK)
+    title = section.partition("\n")[0]
+    sections = [each.strip() + "\n" for each in re.split(r"^(?=## )", measured, flags=re.MULTILINE) if each.strip()]
+    known = [each.partition("\n")[0] for each in sections]
+    if title in known:
+        sections[known.index(title)] = section
+    else:
+        sections.append(section)
+    return f"{by_hand}{mark}\n" + "\n".join(sections)
+
+
+def _origin(rounds: int) -> str:
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
     return (
-        f"Measured on {datetime.now(UTC):%Y-%m-%d}, in one run of {seconds / 60:.0f} minutes with {rounds} rounds.\n\n"
-        f"Machine: {_processor()}, {len(os.sched_getaffinity(0))} cores, {_memory_gb():.0f} GB, "
-        f"{platform.system()} {platform.release()}.\n\n"
-        f"Versions: Python {platform.python_version()}, {versions}, {_redis()}, {_nchan()}."
+        f"*{datetime.now(UTC):%Y-%m-%d}, {rounds} rounds on {_processor()}, {len(os.sched_getaffinity(0))} cores, "
+        f"{_memory_gb():.0f} GB, {platform.system()} {platform.release()}; Python {platform.python_version()}, "
+        f"{versions}, {_redis()}, {_nchan()}.*"
     )
 
 

@@ -65,11 +65,10 @@ def _shown(got: float | None, unit: str) -> str:
     return f"{got:.0f}{unit}" if got >= 100 else f"{got:.3g}{unit}"
 
 
-def goals_table(parts: list[Part]) -> str:
-    """Returns the goals of these parts, with what was reached."""
-    goals = [goal for part in parts for goal in part.goals]
+def goals_table(goals: list[Goal]) -> str:
+    """Returns the goals of a part, with what was reached; nothing where it has none."""
     if not goals:
-        return "These parts have no goals."
+        return ""
     words = {True: "yes", False: "**no**", None: "-"}
     rows: list[tuple[str, ...]] = [(goal.measure, goal.goal, goal.got, words[goal.reached]) for goal in goals]
     return Table("Goals", ("measure", "goal", "got", "reached"), rows).markdown()
