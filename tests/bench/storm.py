@@ -143,12 +143,11 @@ def _goals(opened: Figures, rates: dict[str, list[int]], returned: list[dict[str
         return median(run["first_byte"]["p99"] for run in opened[name])
 
     ratio = p99("ours") / p99("sse-starlette, a hub")
-    hub = median(rates["sse-starlette, a hub"])
+    # Where it is late at the lowest rate already, the ratio is at least this.
+    hub = max(RATES[0], median(rates["sse-starlette, a hub"]))
     back = median(run["first_byte"]["p99"] for run in returned) / 1000
     return [
         at_most("storm: p99 to first byte, over sse-starlette", 0.125, ratio),
-        at_least(
-            "opens a second at a p99 of 50 ms, over sse-starlette", 2, median(rates["ours"]) / hub if hub else None
-        ),
+        at_least("opens a second at a p99 of 50 ms, over sse-starlette", 2, median(rates["ours"]) / hub),
         at_most("2,000 viewers back after a kill, p99 to first byte", RETURN_MS, back, " ms"),
     ]
