@@ -274,9 +274,9 @@ def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
     delays = page.evaluate("delays")
     # Until the page has taken the key: 70 ms at most on a machine with ten times the work it can do.
     taken_late = [taken for taken, _ in delays if taken > 100]
-    # Until it is on the screen, which a busy machine may hold up for a few of the sixty.
-    shown_late = [shown for _, shown in delays if shown > 100]
-    assert len(taken_late) <= 2 and len(shown_late) <= 6, (taken_late, shown_late)
+    # Until it is on the screen, which a busy machine may hold up tenfold.
+    shown_late = [shown for _, shown in delays if shown > 1000]
+    assert len(taken_late) <= 2 and not shown_late, (taken_late, shown_late)
 
 
 def test_the_scripts_of_the_page_are_small() -> None:
