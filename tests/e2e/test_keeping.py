@@ -136,7 +136,7 @@ def test_a_request_that_nobody_answers_can_be_cancelled(visit: Visit) -> None:
     page.get_by_role("button", name="Suggest features").click()
     expect(page.get_by_test_id("status")).to_have_text("Sending your request…")
     page.get_by_role("button", name="Cancel", exact=True).click()
-    expect(page.get_by_text("What could be better?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Suggest features")).to_be_enabled()
     # What the server makes of it after all is cancelled, not paid for.
     with page.expect_request(lambda request: request.method == "DELETE"):

@@ -59,6 +59,7 @@ const signedOut = (signInUrl: string | null): Trouble =>
   )
 
 export const CANCELLED = trouble('cancelled', 'Cancelled', 'The model has stopped.')
+export const WITHDRAWN = trouble('cancelled', 'Cancelled', 'You took the request back before the server had answered.')
 
 const LOST = trouble(
   'lost',

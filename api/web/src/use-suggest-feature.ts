@@ -12,7 +12,7 @@ import { asked, isOver, type KeptRequest } from './kept/record.ts'
 import { findKept } from './kept/store.ts'
 import { lateness } from './patience.ts'
 import { IDLE, isUnderWay, type Session, step } from './session.ts'
-import { timedOut, troubleOf } from './trouble.ts'
+import { timedOut, troubleOf, WITHDRAWN } from './trouble.ts'
 
 /** Further tries of one submit when nobody answered; with the same key, so that they make one job. */
 const CREATION_RETRIES = 2
@@ -199,7 +199,9 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
       if (jobId === null) {
         // The server has not answered yet: whatever it makes of it is cancelled when it does.
         unwanted.current = turn.current
-        leave()
+        turn.current += 1
+        visit(null)
+        dispatch({ type: 'failed', trouble: WITHDRAWN })
       } else {
         askToCancel(jobId)
       }

@@ -87,10 +87,11 @@ describe('useSuggestFeature', () => {
     act(() => hook.current.submit(INPUT))
     await waitFor(() => expect(creations()).toHaveLength(1))
     act(() => hook.current.cancel())
-    expect(hook.current.phase).toBe('idle')
+    expect(hook.current.trouble?.kind).toBe('cancelled')
     answerCreation(Response.json({ jobId: 'late', createdAt: 1 }, { status: 202 }))
     await waitFor(() => expect(requests).toContainEqual({ method: 'DELETE', path: `${JOB}/late`, key: null }))
-    expect(hook.current.phase).toBe('idle')
+    expect(hook.current.trouble?.kind).toBe('cancelled')
+    expect(hook.current.jobId).toBeNull()
   })
 
   it('makes one job of two quick submits', async () => {
