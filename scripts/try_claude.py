@@ -11,7 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, Suggestion, TokenUsage
+from shared.contract.schemas import JobInput, Suggestion, TokenUsage
+from shared.contract.values import FeatureType, PriorityLevel
 from shared.errors import AttemptFailed
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import Answered, FeatureAgent

@@ -6,7 +6,7 @@ PlannerError
 └── AttemptLost         the attempt is no longer ours: replaced, ended or expired; write nothing more
 """
 
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 
 
 class PlannerError(Exception):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.contract.schemas import WaitReason
+from shared.contract.values import WaitReason
 
 Outcome = Literal["accepted", "refused", "cut", "unknown", "left"]
 """`cut`: a response that had begun ended with the provider's refusal. `unknown`: the request says nothing about limits.

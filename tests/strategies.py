@@ -14,7 +14,8 @@ from shared.contract.events import (
     Tool,
     Waiting,
 )
-from shared.contract.schemas import Cause, ErrorCode, SuggestedFile, Suggestion, TokenUsage, WaitReason
+from shared.contract.schemas import SuggestedFile, Suggestion, TokenUsage
+from shared.contract.values import Cause, ErrorCode, WaitReason
 from shared.state.event_log import Entry, EventId
 
 NASTY = (

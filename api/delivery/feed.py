@@ -8,7 +8,7 @@ from api.delivery.history import History
 from api.delivery.viewer import Viewer
 from shared.clock import now_ms
 from shared.contract.events import FINAL, Failed, Queued
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 from shared.state.event_log import EventId, Snapshot
 
 _FINAL = frozenset(name.encode() for name in FINAL)

@@ -9,7 +9,8 @@ from api.http.json_responses import documented, json_response
 from api.http.paths import PREFIX
 from api.http.problems import problem_responses
 from api.services import services
-from shared.contract.schemas import FeatureType, Limits, Options, PriorityLevel
+from shared.contract.schemas import Limits, Options
+from shared.contract.values import FeatureType, PriorityLevel
 
 blueprint = APIBlueprint(
     "options",

@@ -18,15 +18,8 @@ from api.http.request_id import request_id
 from api.resources.job_problems import checked_id, foreign, gone
 from api.resources.job_view import job_view
 from api.services import Services, services
-from shared.contract.schemas import (
-    FieldProblem,
-    JobCreated,
-    JobInput,
-    JobList,
-    JobStatus,
-    JobView,
-    SuggestFeatureRequest,
-)
+from shared.contract.schemas import FieldProblem, JobCreated, JobInput, JobList, JobView, SuggestFeatureRequest
+from shared.contract.values import JobStatus
 from shared.state.event_log import Snapshot
 from shared.state.job_store import CreateLimits
 from shared.state.outages import log_failure

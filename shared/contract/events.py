@@ -5,22 +5,8 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from shared.contract.schemas import (
-    Cause,
-    Count,
-    ErrorCode,
-    JobError,
-    JobId,
-    JobStatus,
-    Ordinal,
-    Suggestion,
-    Time,
-    TokenUsage,
-    ToolName,
-    Wait,
-    WaitReason,
-    Wire,
-)
+from shared.contract.schemas import Count, JobError, JobId, Ordinal, Suggestion, Time, TokenUsage, ToolName, Wait, Wire
+from shared.contract.values import Cause, ErrorCode, JobStatus, WaitReason
 
 
 class Event(Wire):

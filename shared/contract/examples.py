@@ -9,19 +9,14 @@ from pydantic import BaseModel
 
 from shared.contract import events
 from shared.contract.schemas import (
-    Cause,
-    ErrorCode,
-    FeatureType,
     FieldProblem,
     JobCreated,
     JobInput,
     JobList,
-    JobStatus,
     JobSummary,
     JobView,
     Limits,
     Options,
-    PriorityLevel,
     Problem,
     SuggestedFile,
     SuggestFeatureRequest,
@@ -29,8 +24,8 @@ from shared.contract.schemas import (
     SuggestionAgent,
     SuggestionAgentBody,
     TokenUsage,
-    WaitReason,
 )
+from shared.contract.values import Cause, ErrorCode, FeatureType, JobStatus, PriorityLevel, WaitReason
 
 JOB_ID = "6f1d9f0a-5f0e-4c52-9a53-0d8f5d2b7c11"
 CREATED_AT = 1_795_780_800_000

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 from redis import Redis
 
 from shared.contract.events import FINAL
-from shared.contract.schemas import JobInput, JobStatus
+from shared.contract.schemas import JobInput
+from shared.contract.values import JobStatus
 from shared.state import keys
 from shared.state.scripts import script
 

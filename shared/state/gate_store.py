@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from shared.contract.schemas import WaitReason
+from shared.contract.values import WaitReason
 from shared.gate import LIMITS, Delay, Report
 from shared.state import keys
 from shared.state.script_pipeline import ScriptPipeline

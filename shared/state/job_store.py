@@ -10,7 +10,8 @@ from redis import Redis
 
 from shared import __version__
 from shared.clock import now_ms
-from shared.contract.schemas import Cause, ErrorCode, JobInput, JobStatus, TokenUsage
+from shared.contract.schemas import JobInput, TokenUsage
+from shared.contract.values import Cause, ErrorCode, JobStatus
 from shared.settings import Settings
 from shared.state import event_log, keys
 from shared.state.event_log import EventId, Snapshot

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from shared.contract.schemas import Cause, JobInput, JobStatus, TokenUsage
+from shared.contract.schemas import JobInput, TokenUsage
+from shared.contract.values import Cause, JobStatus
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import logging
 
 from redis.exceptions import RedisError
 
-from shared.contract.schemas import ErrorCode, JobStatus
+from shared.contract.values import ErrorCode, JobStatus
 from shared.state.connections import is_outage
 from shared.state.job_store import JobStore
 from shared.state.outcomes import RequeueOutcome, Suspect

@@ -4,7 +4,8 @@ import logging
 
 from redis import Redis
 
-from shared.contract.schemas import JobInput, JobStatus, JobSummary
+from shared.contract.schemas import JobInput, JobSummary
+from shared.contract.values import JobStatus
 from shared.state import keys
 from shared.state.scripts import script
 

@@ -6,7 +6,8 @@ from redis import Redis
 from redis.client import Pipeline
 
 from shared.contract.events import Delta, Event, Started
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
+from shared.contract.schemas import JobInput
+from shared.contract.values import FeatureType, PriorityLevel
 from shared.settings import ApiSettings
 from shared.state import keys
 from shared.state.job_store import CreateLimits, JobStore

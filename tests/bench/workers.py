@@ -15,7 +15,8 @@ from uuid import uuid4
 from redis import Redis
 from rq import Queue, Worker
 
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.contract.schemas import JobInput
+from shared.contract.values import FeatureType, JobStatus, PriorityLevel
 from shared.settings import Settings
 from shared.state import keys
 from shared.state.job_store import CreateLimits, JobStore

@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 from shared.contract.events import Transcript
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 from shared.state import keys
 from tests.chaos.troubles import DRAIN_SECONDS, Servers, Troubles
 from tests.conftest import wait_until

@@ -13,7 +13,8 @@ from redis import Redis
 from api.delivery import sse
 from api.delivery.feed import Feed
 from shared.contract.events import Cancelled, Complete, Delta, Failed, Started
-from shared.contract.schemas import ErrorCode, FeatureType, JobInput, JobStatus, PriorityLevel, Suggestion, TokenUsage
+from shared.contract.schemas import JobInput, Suggestion, TokenUsage
+from shared.contract.values import ErrorCode, FeatureType, JobStatus, PriorityLevel
 from shared.settings import Settings
 from shared.state import keys
 from shared.state.event_log import EventId

@@ -14,7 +14,7 @@ from prometheus_client.metrics_core import Metric
 from redis import Redis
 
 from shared import __version__, settings
-from shared.contract.schemas import Cause, ErrorCode, JobStatus
+from shared.contract.values import Cause, ErrorCode, JobStatus
 from shared.state.redis_metrics import RedisCollector
 from shared.telemetry.metrics import api_metrics, job_metrics, worker_metrics
 from tests.conftest import RedisServer

@@ -14,7 +14,8 @@ from worker.warm_up import SCRIPTS
 FIRST_JOB = """
 import asyncio, sys
 import worker.parts as main
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
+from shared.contract.schemas import JobInput
+from shared.contract.values import FeatureType, PriorityLevel
 from worker.agent.conversation import Conversation
 
 job = JobInput(page_or_component="fast", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 
 JsonObject = dict[str, Any]

@@ -9,7 +9,8 @@ from typing import Any
 from anthropic import AsyncAnthropic
 from pydantic import ValidationError
 
-from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent
+from shared.contract.schemas import JobInput, SuggestionAgent
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 from worker.agent import prompts
 from worker.agent.capabilities import ModelCatalogue

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import anthropic
 import httpx2
 
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from shared.clock import now_ms
-from shared.contract.schemas import ErrorCode, WaitReason
+from shared.contract.values import ErrorCode, WaitReason
 from shared.errors import AttemptFailed
 from shared.gate import Delay, Report
 from worker.agent.conversation import Conversation

@@ -8,7 +8,8 @@ from typing import Any
 from anthropic import APIError, APIStatusError, AsyncAnthropic
 from httpx2 import HTTPError, StreamError
 
-from shared.contract.schemas import ErrorCode, TokenUsage
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 from worker.agent.event_reader import EventReader
 from worker.agent.input_estimates import InputEstimates, later

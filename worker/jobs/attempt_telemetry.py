@@ -4,7 +4,8 @@ import logging
 import time
 
 from shared.contract.events import Event, Failed
-from shared.contract.schemas import JobStatus, TokenUsage, ToolName
+from shared.contract.schemas import TokenUsage, ToolName
+from shared.contract.values import JobStatus
 from shared.errors import AttemptFailed
 from shared.state.outcomes import Attempt
 from shared.telemetry import breadcrumbs, logs

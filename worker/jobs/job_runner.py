@@ -7,16 +7,17 @@ import time
 from rq.job import Retry
 
 from shared import __version__
-from shared.contract.schemas import ErrorCode, JobStatus
+from shared.contract.values import ErrorCode, JobStatus
 from shared.state.agent_store import AgentStore
 from shared.state.gate_store import GateStore
 from shared.state.job_store import MAX_STARTS, JobStore
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted, ReleaseOutcome, UnreadAttempt
 from shared.telemetry import breadcrumbs
 from shared.telemetry.metrics import job_metrics, worker_metrics
+from worker.jobs.job_context import Agent, JobContext, Outcome, Stop
 from worker.jobs.loop_thread import LoopThread
 from worker.jobs.model_gate import ModelGate
-from worker.jobs.running_job import Agent, JobContext, Outcome, RunningJob, Stop
+from worker.jobs.running_job import RunningJob
 from worker.jobs.slot import Slot
 from worker.publishing.log_writer import LogWriter
 from worker.publishing.publisher import Lifetimes, Publisher

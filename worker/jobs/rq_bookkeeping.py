@@ -25,9 +25,9 @@ from rq.worker_registration import clean_worker_registry, register
 
 from shared.state.neighbours import SETTINGS_FIELD, describe_queue, find_neighbours
 from shared.state.outages import log_failure, outages
+from worker.jobs.job_context import Stop
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.queue_entry import BoundedJob
-from worker.jobs.running_job import Stop
 from worker.jobs.slot import current_slot
 
 log = logging.getLogger(__name__)

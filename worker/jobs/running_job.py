@@ -4,25 +4,25 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from enum import Enum
-from typing import Any, Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from shared.clock import now_ms
 from shared.contract.events import Cancelled, Complete, Event, Failed, Started, Tool
-from shared.contract.schemas import ErrorCode, JobInput, SuggestionAgent, TokenUsage
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent, Answered, TurnWhole
-from worker.agent.gate import Gate
 from worker.agent.provider_waits import Resumes, Waits
 from worker.agent.request import LEAST_SUGGESTIONS, MOST_SUGGESTIONS, Answer
 from worker.agent.turn import Said, Spent, UsedTool, Wrote
 from worker.jobs.attempt_telemetry import AttemptTelemetry
-from worker.jobs.turn_writer import KeepTurn, TurnWriter
+from worker.jobs.job_context import JobContext, Outcome, Stop
+from worker.jobs.turn_writer import TurnWriter
 from worker.jobs.waiting import WaitingJob
 from worker.publishing.notes import NoteWriter
 from worker.publishing.publisher import Publisher
@@ -34,58 +34,6 @@ T = TypeVar("T")
 RETRY_SECONDS = 1.0
 """Before the second attempt in place; doubled for each further one."""
 SHOWN_INPUT_CHARACTERS = 200
-
-
-class Stop(Enum):
-    """Why a job is stopped from outside, the weightier the later."""
-
-    DRAIN = 1
-    CANCEL = 2
-    REFUSED = 3
-    """Redis refuses the events of the job."""
-    LOST = 4
-
-
-class Outcome(Enum):
-    """How a run of a job on this worker came out."""
-
-    ENDED = "ended"
-    DRAINED = "drained"
-    LOST = "lost"
-    """The job is no longer this worker's: nothing of it may be touched."""
-    REFUSED = "refused"
-    """Redis refuses the events of the job, so its end has to be written in another way."""
-
-
-class Agent(Protocol):
-    def suggest(
-        self,
-        job: JobInput,
-        model: str,
-        agent: SuggestionAgent | None,
-        conversation: Conversation,
-        gate: Gate | None = None,
-    ) -> AsyncGenerator[AgentEvent, None]: ...
-
-    def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int: ...
-
-
-@dataclass(frozen=True)
-class JobContext:
-    """What a running job needs from around it."""
-
-    agent: Agent
-    model: str
-    model_label: str
-    """The model as the metrics name it: one of a few."""
-    user_agent: SuggestionAgent | None
-    timeout_seconds: float
-    max_attempts: int
-    new_publisher: Callable[[int, Callable[[AttemptStatus], None]], Publisher]
-    gate: Gate
-    start_again: Callable[[Attempt], Attempt | NotStarted]
-    """Starts the attempt after one that failed. It waits for Redis, so it is called in another thread."""
-    keep_turn: KeepTurn
 
 
 class RunningJob:

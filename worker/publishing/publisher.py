@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from shared.clock import now_ms
 from shared.contract.events import Delta, Event, SuggestionReady
-from shared.contract.schemas import ErrorCode, JobStatus, Suggestion, TokenUsage
+from shared.contract.schemas import Suggestion, TokenUsage
+from shared.contract.values import ErrorCode, JobStatus
 from shared.errors import AttemptFailed
 from shared.state.event_log import MAX_LOG_BYTES
 from shared.state.outcomes import AttemptStatus

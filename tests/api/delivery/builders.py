@@ -11,7 +11,8 @@ from api.delivery.channel import Channel
 from api.delivery.feed import Feed
 from api.delivery.hub import Hub
 from shared.contract.events import Event, decode
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel
+from shared.contract.schemas import JobInput
+from shared.contract.values import FeatureType, JobStatus, PriorityLevel
 from shared.state.event_log import Entry, EventId, Snapshot
 from shared.state.job_store import JobStore
 

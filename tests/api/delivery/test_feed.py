@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from api.delivery import sse
 from api.delivery.feed import Feed, QueuePosition
 from shared.contract.events import FINAL, Event, Transcript, fold
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state.event_log import Entry, EventId, Snapshot
 from tests import strategies
 from tests.api.delivery.builders import (

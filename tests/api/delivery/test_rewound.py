@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError
 from api.delivery import sse
 from api.delivery.feed import Feed
 from api.delivery.hub import Hub
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state.event_log import Entry, EventId, Snapshot
 from tests.api.delivery.builders import Recorder, SilentChannel, a_hub, entry, snapshot
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from api.delivery import sse
 from shared.contract.events import Connected, Event, Queued, decode
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state.event_log import EventId
 from tests import strategies
 

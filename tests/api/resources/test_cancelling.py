@@ -5,7 +5,7 @@ from flask.testing import FlaskClient
 from prometheus_client import REGISTRY
 from redis import Redis
 
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state.job_store import JobStore
 from shared.state.outcomes import Attempt
 from tests.conftest import ApiSettingsFactory, bearer, token

@@ -7,7 +7,7 @@ from flask.testing import FlaskClient
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state import keys, user_jobs
 from shared.state.job_store import JobStore
 from tests.conftest import ApiSettingsFactory, bearer, token

@@ -26,7 +26,8 @@ from shared.contract.events import (
     decode,
     fold,
 )
-from shared.contract.schemas import JobInput, JobStatus, JobView, TokenUsage, Wait, WaitReason
+from shared.contract.schemas import JobInput, JobView, TokenUsage, Wait
+from shared.contract.values import JobStatus, WaitReason
 from shared.state.event_log import EventId
 from tests import strategies
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from shared.contract.schemas import Body, ErrorCode, JobStatus, SuggestFeatureRequest, SuggestionAgentBody
+from shared.contract.schemas import Body, SuggestFeatureRequest, SuggestionAgentBody
+from shared.contract.values import ErrorCode, JobStatus
 
 JOB: dict[str, Any] = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
 AGENT: dict[str, Any] = {

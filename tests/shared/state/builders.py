@@ -12,7 +12,8 @@ from rq import Queue
 from rq.executions import Execution
 from rq.job import Job
 
-from shared.contract.schemas import FeatureType, JobInput, JobStatus, PriorityLevel, TokenUsage
+from shared.contract.schemas import JobInput, TokenUsage
+from shared.contract.values import FeatureType, JobStatus, PriorityLevel
 from shared.state import keys
 from shared.state.job_store import CreateLimits, JobStore
 from shared.state.outcomes import Attempt, Created, RequeueOutcome, Suspect

@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 from redis import Redis
 
-from shared.contract.schemas import JobStatus, TokenUsage
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
 from shared.state.outcomes import CancelAsked, CancelOutcome

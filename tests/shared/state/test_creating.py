@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from shared.contract.schemas import JobInput, JobStatus
+from shared.contract.schemas import JobInput
+from shared.contract.values import JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import CreateLimits, JobStore
 from shared.state.outcomes import Created, NotCreated, RateLimited, Replayed

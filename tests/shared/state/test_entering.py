@@ -16,7 +16,7 @@ from api.delivery.admission import (
     StreamRequest,
     TooManyStreams,
 )
-from shared.contract.schemas import JobStatus
+from shared.contract.values import JobStatus
 from shared.state import keys
 from shared.state.event_log import EventId
 from shared.state.job_store import JobStore

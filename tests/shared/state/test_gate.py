@@ -14,7 +14,7 @@ import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from shared.contract.schemas import WaitReason
+from shared.contract.values import WaitReason
 from shared.gate import Delay, LimitName, Report
 from shared.state import gate_store, keys
 from shared.state.gate_store import GateStore

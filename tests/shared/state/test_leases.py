@@ -5,7 +5,7 @@ from functools import partial
 
 from redis import Redis
 
-from shared.contract.schemas import Cause, JobStatus
+from shared.contract.values import Cause, JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
 from shared.state.outcomes import ReleaseOutcome, RequeueOutcome, Suspect

@@ -7,7 +7,8 @@ from functools import partial
 import pytest
 from redis import Redis
 
-from shared.contract.schemas import Cause, JobStatus, TokenUsage
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import Cause, JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
 from shared.state.outcomes import Attempt, CancelAsked, CancelOutcome, NotStarted

@@ -3,7 +3,7 @@
 import pytest
 from redis import Redis
 
-from shared.contract.schemas import Cause, JobStatus
+from shared.contract.values import Cause, JobStatus
 from shared.state import keys
 from shared.state.job_store import JobStore
 from shared.state.sweeper import Sweeper

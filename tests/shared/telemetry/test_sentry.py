@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel
+from shared.contract.schemas import JobInput
+from shared.contract.values import FeatureType, PriorityLevel
 from shared.state.agent_store import AgentStore
 from shared.state.gate_store import GateStore
 from shared.state.job_store import CreateLimits, JobStore

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, SuggestionAgent
+from shared.contract.schemas import JobInput, SuggestionAgent
+from shared.contract.values import FeatureType, PriorityLevel
 
 
 def job(page: str, context: str | None = None) -> JobInput:

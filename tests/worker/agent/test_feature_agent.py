@@ -14,7 +14,8 @@ import pytest
 from anthropic.types.beta.message_create_params import MessageCreateParamsStreaming
 from pydantic import TypeAdapter
 
-from shared.contract.schemas import ErrorCode, SuggestionAgent, TokenUsage
+from shared.contract.schemas import SuggestionAgent, TokenUsage
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 from tests.sandboxes import Sandbox
 from tests.worker.agent.builders import custom, job

@@ -4,7 +4,7 @@ import anthropic
 import httpx2
 import pytest
 
-from shared.contract.schemas import ErrorCode
+from shared.contract.values import ErrorCode
 from worker.agent.model_errors import MAX_LOGGED_CHARACTERS, ProviderRefused, as_attempt_failure, of_error_event
 
 CANARY = "canary sk-ant-secret /home/app req_123"

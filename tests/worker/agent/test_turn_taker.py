@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.contract.schemas import ErrorCode, WaitReason
+from shared.contract.values import ErrorCode, WaitReason
 from shared.errors import AttemptFailed
 from shared.gate import Delay, Report
 from tests.sandboxes import Sandbox

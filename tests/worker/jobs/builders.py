@@ -6,15 +6,16 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, Suggestion, SuggestionAgent, TokenUsage
+from shared.contract.schemas import JobInput, Suggestion, SuggestionAgent, TokenUsage
+from shared.contract.values import FeatureType, PriorityLevel
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.conversation import Conversation
 from worker.agent.feature_agent import AgentEvent
 from worker.agent.gate import Gate, OpenGate
 from worker.agent.request import Answer
-from worker.jobs import running_job
-from worker.jobs.running_job import JobContext, Outcome, RunningJob
+from worker.jobs.job_context import Agent, JobContext, Outcome
+from worker.jobs.running_job import RunningJob
 from worker.publishing.publisher import Lifetimes, Publisher
 
 INPUT = JobInput(page_or_component="p", feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.LOW)
@@ -53,7 +54,7 @@ class FakeAgent:
 
 
 def running(
-    agent: running_job.Agent,
+    agent: Agent,
     writer: RecordingWriter,
     *,
     timeout_seconds: float = 60,

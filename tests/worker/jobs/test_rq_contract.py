@@ -32,9 +32,9 @@ from shared.state.scripts import Argument
 from tests.conftest import RedisServer, wait_until
 from worker import jobs
 from worker.jobs.concurrent_worker import ConcurrentWorker
+from worker.jobs.job_context import Stop
 from worker.jobs.job_runner import JobRunner
 from worker.jobs.rq_bookkeeping import NoDeathPenalty
-from worker.jobs.running_job import Stop
 from worker.jobs.shutdown import Shutdown
 from worker.jobs.slot import Slot
 

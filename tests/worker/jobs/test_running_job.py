@@ -6,10 +6,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
-from shared.contract.schemas import (
-    ErrorCode,
-    TokenUsage,
-)
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 from shared.state.outcomes import AttemptStatus
 from tests.worker.jobs.builders import ANSWER, FakeAgent, run, running, until, wait_forever
@@ -17,12 +15,12 @@ from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answered
 from worker.agent.turn import Spent, Wrote
 from worker.jobs import running_job
-from worker.jobs.running_job import Outcome, Stop
+from worker.jobs.job_context import Agent, Outcome, Stop
 
 OVERLOADED = AttemptFailed(ErrorCode.MODEL_OVERLOADED, "busy", worth_retrying=True)
 
 
-class Agent(FakeAgent):
+class ScriptedAgent(FakeAgent):
     """Each attempt takes the next step of the script: an error to raise, or something to wait for."""
 
     def __init__(self, *script: Exception | Callable[[], Awaitable[object]] | None) -> None:
@@ -47,7 +45,7 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
-    agent, writer = Agent(wait_forever), RecordingWriter()
+    agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     job = running(agent, writer)
     job.stop(Stop.CANCEL)
     assert run(job) is Outcome.ENDED
@@ -57,7 +55,7 @@ def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
 
 @pytest.mark.parametrize("reason", [Stop.DRAIN, Stop.LOST])
 def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
-    agent, writer = Agent(wait_forever), RecordingWriter()
+    agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -71,7 +69,7 @@ def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
 
 
 def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
-    agent, writer = Agent(wait_forever), RecordingWriter()
+    agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -85,7 +83,7 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
 
 
 def test_a_cancel_that_an_append_brings_is_heeded() -> None:
-    agent, writer = Agent(wait_forever), RecordingWriter()
+    agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     writer.answer = AttemptStatus.CANCEL_ASKED
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.published[-1].endswith("cancelled")
@@ -95,7 +93,7 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(running_job, "RETRY_SECONDS", 1000.0)
-    agent, writer = Agent(OVERLOADED), RecordingWriter()
+    agent, writer = ScriptedAgent(OVERLOADED), RecordingWriter()
     job = running(agent, writer)
 
     async def stop() -> None:
@@ -109,7 +107,7 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
 
 
 def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
-    agent, writer = Agent(OVERLOADED, None), RecordingWriter()
+    agent, writer = ScriptedAgent(OVERLOADED, None), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert [event for event in writer.published if "delta" not in event] == [
         "1-1 started",
@@ -122,12 +120,12 @@ def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
 
 def test_the_time_of_a_job_counts_from_its_first_attempt() -> None:
     writer = RecordingWriter()
-    assert run(running(Agent(None), writer, ran_ms=60_000)) is Outcome.ENDED
+    assert run(running(ScriptedAgent(None), writer, ran_ms=60_000)) is Outcome.ENDED
     assert json.loads(writer.appends[-1].data)["executionTimeMs"] >= 60_000
 
 
 def test_failures_are_used_up() -> None:
-    agent, writer = Agent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
+    agent, writer = ScriptedAgent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.published[-1] == "3-3 error"
     assert b"MODEL_OVERLOADED" in writer.appends[-1].data
@@ -135,7 +133,7 @@ def test_failures_are_used_up() -> None:
 
 
 def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() -> None:
-    agent, writer = Agent(OVERLOADED), RecordingWriter()
+    agent, writer = ScriptedAgent(OVERLOADED), RecordingWriter()
     assert run(running(agent, writer, is_ours=False)) is Outcome.LOST
     assert not any("error" in event for event in writer.published)
 
@@ -149,14 +147,14 @@ def test_a_job_that_is_taken_away_while_it_asks_for_another_attempt_is_lost() ->
     ],
 )
 def test_what_is_not_worth_retrying_ends_at_once(step: Exception, code: bytes) -> None:
-    agent, writer = Agent(step), RecordingWriter()
+    agent, writer = ScriptedAgent(step), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert code in writer.appends[-1].data
     assert agent.asked == 1
 
 
 def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> None:
-    agent, writer = Agent(wait_forever), RecordingWriter()
+    agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     assert run(running(agent, writer, timeout_seconds=0.01)) is Outcome.ENDED
     assert b"TIMEOUT" in writer.appends[-1].data
     assert agent.is_closed
@@ -165,7 +163,7 @@ def test_an_attempt_beyond_its_time_ends_as_timed_out_and_closes_the_model() -> 
 WHOLE = '{"title":"t","rationale":"r","description":"d","implementationConsiderations":[],"files":[]}'
 
 
-def writes(*pieces: str, then: Callable[[], Awaitable[object]] | Exception) -> running_job.Agent:
+def writes(*pieces: str, then: Callable[[], Awaitable[object]] | Exception) -> Agent:
     class Writer(FakeAgent):
         async def events(self) -> AsyncGenerator[AgentEvent, None]:
             for piece in pieces:

@@ -3,7 +3,8 @@
 import asyncio
 import time
 
-from shared.contract.schemas import FeatureType, JobInput, PriorityLevel, TokenUsage
+from shared.contract.schemas import JobInput, TokenUsage
+from shared.contract.values import FeatureType, PriorityLevel
 from shared.state.outcomes import Attempt
 from tests.worker.agent.test_kept_turns import TURN
 from worker.agent.kept_turns import unpack

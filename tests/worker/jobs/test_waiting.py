@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from shared.clock import now_ms
-from shared.contract.schemas import WaitReason
+from shared.contract.values import WaitReason
 from tests.worker.jobs.builders import ANSWER, FakeAgent, run, running, until, wait_forever
 from tests.worker.publishing.recording_writer import RecordingWriter
 from worker.agent.feature_agent import AgentEvent, Answered
 from worker.agent.provider_waits import Resumes, Waits
-from worker.jobs.running_job import Outcome, Stop
+from worker.jobs.job_context import Outcome, Stop
 
 
 class WaitingAgent(FakeAgent):

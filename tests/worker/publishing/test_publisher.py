@@ -6,7 +6,8 @@ import json
 import pytest
 
 from shared.contract.events import Cancelled
-from shared.contract.schemas import ErrorCode, TokenUsage
+from shared.contract.schemas import TokenUsage
+from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
 from shared.state.event_log import MAX_LOG_BYTES
 from shared.state.outcomes import AttemptStatus
