@@ -1,4 +1,4 @@
-"""The HTTP API. `create_app` builds it; nothing happens at import."""
+"""Holds the HTTP API. `create_app` builds it; nothing happens at import."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def create_app(settings: "ApiSettings", redis: "Redis | None" = None, *, static: Path | None = None) -> "OpenAPI":
-    """Returns the app with all it needs. Connects to nothing yet: Redis may come later.
+    """Returns the app with all it needs. It does not connect to Redis, which may be started later.
 
-    `static` is where the built web client is, when it is not where it should be.
+    `static` is the folder of the built web client, if it is not the usual one.
     """
     # gunicorn's master imports this package for its worker class, long before gevent patches sockets and
     # TLS in the workers. What uses them must not be loaded by then.

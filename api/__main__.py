@@ -1,4 +1,4 @@
-"""`python -m api --check`: says whether the web process could serve with this environment."""
+"""Reports whether the web process could serve with this environment: `python -m api --check`."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", required=True, help="look at everything, then exit")
     parser.parse_args()
     require_half("api")
-    # Not before it is known that the packages of this half are here.
+    # This import needs the packages that `require_half` has checked for.
     from api import checks
 
     return checks.main()

@@ -27,7 +27,7 @@ RESOURCES = (suggestions, options, agents, health)
 
 PROBE_TIMEOUT_SECONDS = 1.0
 PROBE_CONNECTIONS, FEW_PROBE_CONNECTIONS = 4, 2
-"""For readiness and metrics; the few where REDIS_MAX_CONNECTIONS leaves no more than MANY_CONNECTIONS."""
+"""The connections for readiness and metrics; fewer where REDIS_MAX_CONNECTIONS is at most MANY_CONNECTIONS."""
 MANY_CONNECTIONS = 15
 CHANNEL_CONNECTIONS = 1
 
@@ -46,7 +46,7 @@ def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> Op
     planner = _services(settings, redis or _redis(settings), static or pages.STATIC)
     app.extensions["planner"] = planner
     problems.install(app)
-    # The order is the order of the checks: who calls comes before what was sent.
+    # Hooks run in this order: the caller is authenticated before the body is checked.
     headers.install(app)
     request_log.install(app)
     cors.install(app, settings.cors_origins)
@@ -67,7 +67,7 @@ def _probe_connections(settings: ApiSettings) -> int:
 
 
 def _redis(settings: ApiSettings) -> Redis:
-    """Returns the client of all requests; it has what readiness and the channel leave."""
+    """Returns the client of all requests; it has the connections that readiness and the channel leave."""
     others = CHANNEL_CONNECTIONS + _probe_connections(settings)
     most = settings.redis_max_connections - others
     return connect(settings.redis_url, max_connections=most, kind=AutoPipeliningRedis)

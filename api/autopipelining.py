@@ -1,5 +1,5 @@
-"""A client of Redis for many greenlets: what they ask within one turn of the loop, or while an answer is awaited,
-travels together.
+"""Implements a Redis client for many greenlets, which sends their commands in batches: those of one turn of the event
+loop, or those that came while an answer was awaited.
 
 A round trip costs the process about 100 µs, and one with ten commands hardly more.
 """
@@ -14,7 +14,7 @@ from redis.connection import HiredisRespSerializer
 from redis.exceptions import ResponseError
 
 MOST_TOGETHER = 64
-"""Whole logs are among the answers: this many are in memory at once."""
+"""The most commands of a batch. Their answers, some of them whole logs, are in memory at the same time."""
 _SERIALIZER = HiredisRespSerializer()
 
 
@@ -26,7 +26,7 @@ class _Command(NamedTuple):
 
 
 class AutoPipeliningRedis(Redis):
-    """For commands that answer at once. Pipelines go by themselves, as ever."""
+    """Sends commands of many greenlets together. They must not block; pipelines are not affected."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -34,7 +34,7 @@ class AutoPipeliningRedis(Redis):
         self._is_asking = False
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        # Packed here: what cannot be is the caller's own trouble, not that of those it would have travelled with.
+        # It is packed here, so that a command that cannot be packed fails alone and not with its batch.
         packed = b"".join(_SERIALIZER.pack(*args))
         command = _Command(packed, args[0], options, AsyncResult())
         self._asked.append(command)
@@ -49,7 +49,7 @@ class AutoPipeliningRedis(Redis):
             try:
                 answers = self._answers(together)
             except Exception as error:
-                # Those who have come meanwhile would only wait for the same, one batch after the other.
+                # Commands that have come meanwhile would only fail in the same way, one batch after the other.
                 together, self._asked = together + self._asked, []
                 answers = [error] * len(together)
             for command, answer in zip(together, answers, strict=True):
@@ -66,7 +66,7 @@ class AutoPipeliningRedis(Redis):
             answers: list[Any] = connection.retry.call_with_retry(exchange, lambda error: connection.disconnect())
             return answers
         except Exception:
-            # Answers may still be under way, which the next to use it would take for theirs.
+            # Answers may still be under way, and would be taken for those of the connection's next user.
             connection.disconnect()
             raise
         finally:

@@ -1,4 +1,4 @@
-"""The checks of `python -m api --check`."""
+"""Defines the checks of `python -m api --check`."""
 
 import io
 import shutil
@@ -15,7 +15,7 @@ from shared.errors import SettingsError
 from shared.settings import ApiSettings
 
 LEAST_TEMP_BYTES = 16 * 2**20
-"""A process keeps some 2 MB of metrics, and as much again for each time that it is started anew."""
+"""A process stores some 2 MB of metrics there, and as much again after each restart of a worker."""
 
 
 def check_auth(settings: ApiSettings) -> Iterable[Finding]:
@@ -48,7 +48,7 @@ def check_origins(settings: ApiSettings) -> Iterable[Finding]:
 
 
 def check_web_port(settings: ApiSettings) -> Iterable[Finding]:
-    """Yields whether the addresses can be listened on that gunicorn would take: PORT, or what its options name."""
+    """Yields whether gunicorn's addresses can be listened on: that of PORT, or those of its own options."""
     is_demo = settings.auth_mode == "demo"
     host = "127.0.0.1" if is_demo else "0.0.0.0"  # noqa: S104
     try:
@@ -65,7 +65,7 @@ def check_web_port(settings: ApiSettings) -> Iterable[Finding]:
 
 
 def _gunicorn_options(address: str) -> Config:
-    """Returns gunicorn's options as the process would have them. Raises ValueError where they are malformed."""
+    """Returns gunicorn's options as the process would read them. Raises ValueError where they are malformed."""
     config = Config()
     config.set("bind", address)
     config.set("worker_class", gunicorn_options.WORKER_CLASS)
@@ -83,7 +83,7 @@ def _gunicorn_options(address: str) -> Config:
 
 
 def check_temp_folder(settings: ApiSettings) -> Iterable[Finding]:
-    """Yields whether the folder that the process keeps its metrics in takes files."""
+    """Yields whether the process can write its metrics to the folder for temporary files."""
     try:
         folder = temp_folder()
     except SettingsError as error:

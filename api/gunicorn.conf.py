@@ -1,6 +1,6 @@
-"""gunicorn's settings: `gunicorn -c api/gunicorn.conf.py api.wsgi:app`.
+"""Configures gunicorn: `gunicorn -c api/gunicorn.conf.py api.wsgi:app`.
 
-Runs in the master, before gevent patches the workers: import nothing from here that uses sockets or TLS.
+It runs in the master, before gevent patches the workers: import nothing here that uses sockets or TLS.
 """
 
 import os
@@ -28,11 +28,11 @@ def _fail(message: str) -> NoReturn:
 
 
 OTHER_FILES = 100
-"""What a process has open beside its clients' connections: those to Redis, its metrics, its log."""
+"""The files that a process has open besides its clients' connections: connections to Redis, metrics, the log."""
 
 
 def _load() -> ApiSettings:
-    """Returns the settings, with no more connections than the process may open; the workers read the same ones."""
+    """Returns the settings. It lowers MAX_CONNECTIONS to what the process may open; the workers read the same value."""
     settings = load(ApiSettings)
     files = raise_file_limit(max(settings.max_connections, OTHER_FILES) + OTHER_FILES)
     if files < 2 * OTHER_FILES:
@@ -53,15 +53,15 @@ except SettingsError as error:
 
 
 def _metrics_folder() -> str:
-    """Returns a folder of this master's own, where its workers keep their metrics for whichever answers a scrape."""
+    """Returns a folder of this master's own, in which its workers share their metrics."""
     prefix = f"planner-metrics-{os.getpid()}-"
     before = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")
     if Path(before).name.startswith(prefix) and Path(before).is_dir():
-        return before  # a reload (SIGHUP): the counts go on
+        return before  # after a reload (SIGHUP) the counts continue
     return tempfile.mkdtemp(prefix=prefix, dir=temp_folder())
 
 
-# Before prometheus_client is imported, which reads the variable once.
+# This must be set before prometheus_client is imported, which reads it once.
 try:
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = _metrics_folder()
 except SettingsError as error:
@@ -78,22 +78,22 @@ graceful_timeout = 10  # seconds
 limit_request_line = 8190  # bytes
 limit_request_field_size = 8190  # bytes a header; a token or a set of cookies fits
 limit_request_fields = 64  # headers
-forwarder_headers = ""  # none: a path that a header changes gets round a proxy's rules
-control_socket_disable = True  # one path a user: a second server would collide
+forwarder_headers = ""  # no header may change the path, since that would get round a proxy's rules
+control_socket_disable = True  # the default path is the same for all servers of a user, so a second one would collide
 loglevel = settings.log_level.lower()
 
 
 class logger_class(Logger):  # type: ignore[misc]
-    """Logs like the rest of the process; gunicorn's own default is plain text on standard error."""
+    """Logs in the format of the rest of the process, instead of gunicorn's plain text on standard error."""
 
     def _set_handler(self, log: Any, output: str | None, fmt: Any, stream: IO[str] | None = None) -> None:
         super()._set_handler(log, output, formatter(settings), stream or sys.stdout)
 
 
 def on_starting(server: Arbiter) -> None:
-    """Fails at once on options that would break the streams, and when an address is taken.
+    """Ends the process at once on options that would break the streams, or when an address is taken.
 
-    gunicorn itself would try for five seconds.
+    gunicorn itself would retry for five seconds.
     """
     if problem := gunicorn_options.refusal(server.cfg, settings.max_connections):
         _fail(problem)
@@ -109,11 +109,11 @@ def on_starting(server: Arbiter) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Stops the master, when it starts, where Redis says that it will never serve as it is configured.
+    """Stops the master at its start if the answer of Redis shows that REDIS_URL or the user's rights are wrong.
 
-    In the worker, after gevent has patched it. A Redis that is merely away does not matter: it may come.
+    It runs in the worker, after gevent has patched it. A Redis that is only away is no reason: it may come.
     """
-    if worker.age > worker.cfg.workers:  # takes the place of one that has died: the settings were good once
+    if worker.age > worker.cfg.workers:  # this worker replaces one that died, so the settings were right at the start
         return
     from shared.state.diagnosis import refuse_what_lasts
 
@@ -127,9 +127,9 @@ def post_worker_init(worker: Worker) -> None:
 
 
 def child_exit(server: Arbiter, worker: Worker) -> None:
-    """Open streams of a worker that has gone count no more; its counters do.
+    """Deletes the gauges of a worker that has ended, such as its open streams. Its counters are kept.
 
-    What prometheus_client's mark_process_dead does; importing that here would load TLS before gevent patches it.
+    prometheus_client's mark_process_dead does the same, but importing it here would load TLS before gevent patches it.
     """
     for file in Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]).glob(f"gauge_live*_{worker.pid}.db"):
         file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What views are given: built once by `create_app`, the same for every request."""
+"""Holds what views need. It is built once by `create_app`, and is the same for every request."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,20 +25,20 @@ class Services:
     settings: ApiSettings
     redis: Redis
     probe: Redis
-    """A connection for readiness alone, with a shorter time-out than the others."""
+    """A client for readiness alone, with a shorter time-out than the others."""
     agents: AgentStore
     jobs: JobStore
     hub: Hub
     admission: Admission
     authenticator: Authenticator
     static: Path
-    """Where the built web client is, if it has been built."""
+    """The folder of the built web client, which may be missing."""
     sweeper: Sweeper
     stopping: Event = field(default_factory=Event)
     """Set once the process has been asked to stop; it is not ready from then on."""
 
     def start(self) -> None:
-        """Starts what the process does without being asked."""
+        """Starts the background work of the process."""
         every(SWEEP_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
@@ -50,11 +50,11 @@ class Services:
         self.stopping.set()
 
     def start_draining(self) -> list[Viewer]:
-        """Ends streams that are opened from now on at once. Returns those that are open."""
+        """Returns the open streams. Streams that are opened from now on end at once."""
         return self.hub.start_draining()
 
     def end_stream(self, viewer: Viewer) -> None:
-        """Ends a stream whose job goes on, with a time to come back after."""
+        """Ends a stream whose job goes on, and tells its client when to reconnect."""
         self.hub.end_stream(viewer)
 
     def count_refused_connection(self) -> None:

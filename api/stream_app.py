@@ -1,8 +1,8 @@
-"""Serves the event streams, in front of Flask: every GET of a job whose `Accept` asks for the stream.
+"""Serves the event streams in front of Flask: every GET of a job whose `Accept` asks for the stream.
 
-Flask's way to a view and back is a quarter of what opening a stream costs, and after a deploy everybody opens one at
-once. What all answers have in common (headers, CORS, problems, the line in the log) comes from the same functions in
-`api.http` and `api.auth` as Flask's hooks use.
+Going through Flask would be a quarter of the cost of opening a stream, and after a deploy all clients open one at once.
+What all answers have in common (headers, CORS, problems, the log line) is done by the functions of `api.http` and
+`api.auth` that Flask's hooks use too.
 """
 
 import logging
@@ -38,7 +38,7 @@ _TRANSACTION = "stream_app.watch_job"
 
 
 class StreamApp:
-    """Answers what asks for a stream, and passes everything else to the app behind it."""
+    """Answers requests for a stream, and passes all others to the Flask app."""
 
     def __init__(self, planner: Services, app: WSGIApplication) -> None:
         self._planner = planner
@@ -71,7 +71,7 @@ class StreamApp:
         return ClosingIterator(stream.body, stream.close)
 
     def _open(self, job: str, request: Request, fields: dict[str, object]) -> Stream:
-        """Raises ApiProblem, Refused or redis.RedisError."""
+        """Returns the open stream. Raises ApiProblem, Refused or redis.RedisError."""
         self._planner.authenticator.guard(request)
         user_id = user_of(request, self._planner.authenticator)
         job_id = job_problems.checked_id(job)
@@ -83,7 +83,7 @@ class StreamApp:
     def _refusal(self, error: Exception) -> Response:
         match error:
             case AlreadyComplete():
-                # This is what tells an EventSource to stop coming back.
+                # A 204 tells an EventSource to stop reconnecting.
                 return Response(status=204)
             case JobGone():
                 return problems.render(job_problems.gone())
@@ -105,7 +105,7 @@ class StreamApp:
 
 
 def cursor_of(request: Request) -> EventId | None:
-    """Returns what the client has seen, by the header or the query; None where that makes no sense."""
+    """Returns the client's cursor from the header or the query; None where it is missing or malformed."""
     text = request.headers.get("Last-Event-ID")
     if not text and request.query_string:
         text = request.args.get("lastEventId")

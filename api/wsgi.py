@@ -1,4 +1,4 @@
-"""What gunicorn serves: `api.wsgi:app`. Imported in the worker, after gevent has patched the library."""
+"""Defines what gunicorn serves, `api.wsgi:app`. It is imported in the worker, after gevent has patched the library."""
 
 from sentry_sdk.integrations.flask import FlaskIntegration
 

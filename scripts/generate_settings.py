@@ -47,7 +47,7 @@ GROUPS: tuple[tuple[str, type[Settings]], ...] = (
 
 
 class Described(NamedTuple):
-    """A setting as the files show it."""
+    """Describes a setting as the generated files show it."""
 
     name: str
     is_required: bool

@@ -22,7 +22,7 @@ PRIMITIVES = {"string": "string", "integer": "number", "number": "number", "bool
 
 
 class Page:
-    """The file as it grows, with the schemas it refers to."""
+    """Builds the text of the file from the schemas it refers to."""
 
     NAMED: ClassVar[dict[str, list[Any]]] = {"ToolName": TypeAdapter(schemas.ToolName).json_schema()["enum"]}
     """Literals that the schemas write out wherever they are used."""
@@ -53,7 +53,7 @@ class Page:
         return "\n".join([f"export interface {name} {{", *lines, "}"])
 
     def _may_be_absent(self, name: str, field: str) -> bool:
-        """Answers and events always carry all their fields, but for the `errors` of a problem without any."""
+        """Returns whether a field may be missing: in answers and events only the `errors` of a problem may."""
         if (name, field) == (schemas.Problem.__name__, "errors"):
             return True
         is_body = any(name == model.__name__ for model in BODIES)
@@ -87,7 +87,7 @@ class Page:
         return _strings(self.NAMED.get(name) or self._schemas[name]["enum"])
 
     def _bounds(self, name: str) -> str:
-        """Returns what a form checks before it sends: the least and the greatest length, or number."""
+        """Returns the limits that a form checks before it sends: the least and the greatest length, or number."""
         rows = []
         for field, schema in self._schemas[name]["properties"].items():
             options = [option for option in schema.get("anyOf", [schema]) if option.get("type") in ("string", "number")]

@@ -1,4 +1,4 @@
-"""`make run`: the whole system on this machine, in one terminal.
+"""Implements `make run`: it runs the whole system on this machine, in one terminal.
 
 Starts what is not there: Redis unless REDIS_URL is set, the sandbox unless a key or a base URL of Anthropic's is set,
 then the web process and a worker, as the Procfile has them. Stops all of it together, also when one of them dies.
@@ -37,11 +37,11 @@ COLOURS = {"redis": 35, "sandbox": 33, "web": 36, "worker": 32}
 
 
 class Stopped(Exception):
-    """Asked to stop, or a process ended by itself."""
+    """Signals that a stop was asked for, or that a process has ended by itself."""
 
 
 class Processes:
-    """Children in groups of their own, so that a Ctrl-C reaches us alone and we stop them in order."""
+    """Runs child processes in groups of their own, so that a Ctrl-C reaches this process alone, which stops them."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
@@ -68,7 +68,7 @@ class Processes:
         self._readers.append(reader)
 
     def check(self) -> None:
-        """Raises Stopped when all is to end."""
+        """Raises Stopped when a stop was asked for, or when a process has ended."""
         if self.times_asked_to_stop:
             raise Stopped("stopping")
         for name, process in self._running.items():
@@ -107,7 +107,7 @@ class Processes:
                 print(f"make run: {name} does not stop; killing it", flush=True)
                 break
             time.sleep(0.05)
-        # Whatever it started goes with it.
+        # Its own children are killed with it.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -127,8 +127,8 @@ def _signal(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Returns the processes' environment: this one's, with what a first try needs where nothing else is set."""
-    # A blank value is as good as none, as it comes from a sourced .env.example.
+    """Returns the environment of the processes: this one's, completed with defaults for a first try."""
+    # A blank value counts as not set: .env.example has such values.
     environment = {name: value for name, value in os.environ.items() if value.strip()}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', '')}"
     environment.setdefault("AUTH_MODE", "demo")
@@ -162,7 +162,7 @@ def _check(environment: dict[str, str]) -> tuple[ApiSettings, WorkerSettings]:
 
 
 def _refusal(worker: WorkerSettings) -> int | None:
-    """Returns the status with which the provider refuses the key; None where it takes it, or does not say."""
+    """Returns the HTTP status with which the provider refuses the key; None if it accepts it or cannot be asked."""
     request = urllib.request.Request(  # noqa: S310
         f"{worker.anthropic_base_url.rstrip('/')}/v1/models?limit=1",
         headers={"x-api-key": worker.anthropic_api_key, "anthropic-version": "2023-06-01"},
@@ -222,14 +222,14 @@ def _start_all(processes: Processes, folder: str, api: ApiSettings) -> None:
         environment["CLAUDE_MODEL"] = "sandbox"
         environment["ALLOWED_MODELS"] = "sandbox"
         _wait(processes, lambda: _answers(sandbox), "the sandbox")
-    # A server that stands in for Anthropic's may want no key, but the SDK does.
+    # A stand-in for Anthropic's API may need no key, but the SDK does.
     if not _is_given(environment, "ANTHROPIC_API_KEY"):
         environment["ANTHROPIC_API_KEY"] = "none"
     for line in (ROOT / "Procfile").read_text().splitlines():
         name, _, command = line.partition(":")
         processes.start(name, shlex.split(command))
     _wait(processes, lambda: _is_ready(api.port), "the web process and the worker")
-    # Without what may be secret; whoever gave a password knows it.
+    # The address is shown without its password.
     address = redis_url if redis_url.startswith("unix:///") else without_secrets(redis_url)
     print(
         f"\nReady: open http://localhost:{api.port}/ (the API's documentation is at /docs).\n"

@@ -24,7 +24,7 @@ from worker.publishing.partial_answer import PartialAnswer
 
 @dataclass
 class Run:
-    """What one job took; times are seconds from its beginning, None where it did not get so far."""
+    """Holds what one job took. Times are seconds from its beginning; None where it did not get so far."""
 
     tools: list[str] = field(default_factory=list)
     usage: TokenUsage = field(default_factory=TokenUsage)
@@ -42,7 +42,7 @@ class Run:
 
 
 async def run_job(agent: FeatureAgent, model: str, page: str, *, is_loud: bool = False) -> Run:
-    """Runs one job and notes when what came. A failure is in `problem`."""
+    """Runs one job and records when each event came. A failure is stored in `problem`."""
     job = JobInput(page_or_component=page, feature_type=FeatureType.ENHANCEMENT, priority_level=PriorityLevel.HIGH)
     run, conversation, written = Run(), Conversation(), PartialAnswer()
     began = time.monotonic()

@@ -1,3 +1,3 @@
-"""What the API and the worker share: the wire contract in Python, and the state in Redis."""
+"""Holds what the API and the worker share: the wire contract in Python, and the state in Redis."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""What `--check` finds out before a process serves: a line each, and never a secret."""
+"""Runs the checks of `--check` before a process serves. Each prints one line, and never a secret."""
 
 import errno
 import logging
@@ -37,7 +37,7 @@ Check = Callable[[S], Iterable[Finding]]
 
 
 def run(kind: type[S], checks: Iterable[Check[S]]) -> int:
-    """Prints what the checks find; the process's exit code. A check that raises has failed."""
+    """Prints what the checks find. Returns the process's exit code. A check that raises counts as failed."""
     # What is wrong is said in a check's own line.
     logging.disable(logging.CRITICAL)
     try:
@@ -132,7 +132,7 @@ def _eviction(info: dict[str, object]) -> Finding:
 
 
 def _neighbours(redis: Redis) -> Iterable[Finding]:
-    """Who else works in this database."""
+    """Yields findings about other workers that use this Redis database."""
     found = find_neighbours(redis)
     if (warning := describe_queue(found)) is not None:
         yield Finding("warn", "redis neighbours", warning)

@@ -1,6 +1,6 @@
-"""`feature-planner web` and `feature-planner worker`: start a process from any directory, as the Procfile does.
+"""Implements `feature-planner web` and `feature-planner worker`: each starts a process from any directory.
 
-The process takes this one's place, so signals reach it and its exit code is its own.
+The process runs the command of the Procfile. It replaces this one, so signals reach it and its exit code is kept.
 """
 
 import argparse

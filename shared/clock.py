@@ -1,8 +1,8 @@
-"""The time of day as the contract writes it. Durations are measured by `time.monotonic`, never by this."""
+"""Tells the time of day as the contract writes it. Durations are measured with `time.monotonic`, never with this."""
 
 import time
 
 
 def now_ms() -> int:
-    """Milliseconds since the Unix epoch."""
+    """Returns the milliseconds since the Unix epoch."""
     return int(time.time() * 1000)

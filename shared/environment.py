@@ -9,7 +9,7 @@ FILE_BYTES = 64 * 1024
 
 
 class Unusable(Exception):
-    """A value cannot be read; the message says why, without the setting's name and without the value."""
+    """Signals that a value cannot be read. The message says why, without the setting's name and without the value."""
 
 
 def read(

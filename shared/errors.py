@@ -1,24 +1,24 @@
-"""Every error the project raises on purpose. What Redis raises stays redis.RedisError; `is_outage` says of which kind.
+"""Defines the errors that the project raises on purpose. Errors of Redis stay redis.RedisError (see `is_outage`).
 
 PlannerError
 ├── SettingsError       a setting is missing or malformed; the message names it
-├── AttemptFailed       an attempt of the agent failed; carries the contract's code
-└── AttemptLost         the attempt is no longer ours: replaced, ended or expired; write nothing more
+├── AttemptFailed       an attempt of the agent failed; it carries a code of the contract
+└── AttemptLost         the attempt was replaced, ended or expired: nothing more may be written for it
 """
 
 from shared.contract.values import ErrorCode
 
 
 class PlannerError(Exception):
-    """The root of the tree."""
+    """Serves as the base of all errors of this project."""
 
 
 class SettingsError(PlannerError):
-    """A setting is missing or malformed. The message is one line and names the setting."""
+    """Signals that a setting is missing or malformed. The message is one line and names the setting."""
 
 
 class AttemptFailed(PlannerError):
-    """An attempt failed with a code of the contract.
+    """Signals that an attempt has failed, with a code of the contract.
 
     `worth_retrying` says whether another attempt of the same job may succeed; the contract's
     `retryable`, which is for people, follows from the code alone. `retry_after_seconds` is what the
@@ -46,4 +46,4 @@ class AttemptFailed(PlannerError):
 
 
 class AttemptLost(PlannerError):
-    """The log refused an event: the job is gone, has ended, or runs as a later attempt elsewhere."""
+    """Signals that the log refuses an event: the job is gone, has ended, or runs as a later attempt elsewhere."""

@@ -1,4 +1,4 @@
-"""The messages exchanged with the gate in front of the model's provider: a delay, and what became of a request."""
+"""Defines what is exchanged with the gate in front of the model's provider: a delay, and the outcome of a request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LIMITS: tuple[LimitName, ...] = ("requests", "input", "output")
 
 @dataclass(frozen=True)
 class Delay:
-    """The request may not go yet. The job asks again in `wait_ms`; the gate is expected to let it go at `until_ms`."""
+    """Says that a request has to wait: it asks again in `wait_ms`. The gate expects to admit it at `until_ms`."""
 
     wait_ms: int
     until_ms: int
@@ -24,7 +24,7 @@ class Delay:
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a request. `limits` holds what the headers said: limit a minute and what is left, by name."""
+    """Holds the outcome of a request. `limits` maps each limit's name to its value per minute and the rest of it."""
 
     outcome: Outcome
     retry_after_seconds: float | None = None

@@ -1,4 +1,4 @@
-"""Addresses of a primary that Redis Sentinel knows: redis+sentinel://user:password@host:port,host:port/service/db.
+"""Parses addresses of a primary behind Redis Sentinel: redis+sentinel://user:password@host:port,host:port/service/db.
 
 User, password, database and options are those of Redis itself. The options `sentinel_username` and
 `sentinel_password` are for the Sentinels, where they ask for one. With `rediss+sentinel://` both speak TLS.
@@ -13,7 +13,7 @@ _SCHEMES = {"redis+sentinel": "redis", "rediss+sentinel": "rediss"}
 
 
 class SentinelUrl(NamedTuple):
-    """The parts of such an address."""
+    """Holds the parts of such an address."""
 
     nodes: tuple[str, ...]
     """Each Sentinel has an ordinary Redis URL here."""

@@ -1,4 +1,4 @@
-"""What a well-formed value is, for the settings whose type alone does not say it.
+"""Checks the values of settings where the type alone is not enough.
 
 Each rule returns the value, or raises ValueError with a reason that never repeats any of it: it may be a secret, or
 hold one. Nothing here opens a connection, and nothing here may import what uses sockets: gunicorn's master loads it.

@@ -53,7 +53,7 @@ LogLevel = Annotated[
 
 
 class Settings(BaseModel):
-    """What both processes need."""
+    """Holds the settings that both processes need."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, hide_input_in_errors=True)
 
@@ -108,7 +108,7 @@ class Settings(BaseModel):
 
 
 class ApiSettings(Settings):
-    """What the web process needs."""
+    """Holds the settings of the web process."""
 
     auth_mode: Literal["jwt", "demo"]
     """`jwt` or `demo`. It has no default: nobody should run an open door by accident."""
@@ -153,7 +153,7 @@ class ApiSettings(Settings):
 
 
 class WorkerSettings(Settings):
-    """What the worker needs."""
+    """Holds the settings of the worker."""
 
     anthropic_api_key: Annotated[str, AfterValidator(setting_rules.token)]
     """The key of the Anthropic API, as the SDK takes it."""

@@ -1,1 +1,1 @@
-"""The worker: runs the agent for many jobs at once."""
+"""Runs the agent for many jobs at once. This package is the worker process."""

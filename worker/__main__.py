@@ -1,6 +1,7 @@
-"""`python -m worker`: runs the worker process.
+"""Runs the worker process: `python -m worker`.
 
-With `--check` it only says whether it could work in this environment, with `--alive` whether the host's worker does."""
+With `--check` it only reports whether it could work in this environment, with `--alive` whether a worker of this host
+works."""
 
 import argparse
 import sys
@@ -14,7 +15,7 @@ def main() -> int:
     parser.add_argument("--alive", action="store_true", help="only say whether the worker of this host works (a probe)")
     arguments = parser.parse_args()
     require_half("worker")
-    # Not before it is known that the packages of this half are here.
+    # This import needs the packages that `require_half` has checked for.
     if arguments.alive:
         from worker.alive import is_alive
 

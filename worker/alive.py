@@ -1,4 +1,4 @@
-"""A probe to be executed: whether the worker of this host works. It runs every few seconds, so it imports little."""
+"""Tells by its exit code whether the worker of this host works. It runs every few seconds, so it imports little."""
 
 import socket
 import sys
@@ -15,13 +15,14 @@ from shared.state.outages import outages
 
 ANSWER_SECONDS = 5
 HEARTBEAT_SECONDS = 15
-"""A worker renews its presence every 2 s while its event loop turns."""
+"""A worker whose last heartbeat is older has stopped working: it sends one every 2 s."""
 
 
 def is_alive() -> int:
-    """Answers an exec probe by its exit code: 1 where a worker of this host has a problem or is not to be seen.
+    """Returns the exit code of an exec probe: 1 where a worker of this host has a problem or cannot be found.
 
-    Without METRICS_PORT it looks for the host's worker in Redis; a Redis that is away is no reason to restart one.
+    Without METRICS_PORT it looks for the host's worker in Redis. It returns 0 while Redis is away, since restarting the
+    worker would not help.
     """
     try:
         settings = load(WorkerSettings)

@@ -1,4 +1,4 @@
-"""Threads for the connections of a small HTTP server, of which there are never many."""
+"""Limits the threads that a small HTTP server uses for its connections."""
 
 import socket
 import threading
@@ -12,7 +12,7 @@ MAX_CONNECTIONS = 16
 
 
 class BoundedThreads(ThreadingMixIn):
-    """Mixin that limits the threads of a standard library server, which would start one for each connection."""
+    """Limits the threads of a standard library server, which would start one for each connection. It is a mixin."""
 
     daemon_threads = True
 
@@ -36,4 +36,4 @@ class BoundedThreads(ThreadingMixIn):
         super().shutdown_request(request)  # type: ignore[misc]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Logs nothing: a client that hangs up is no error."""
+        """Logs nothing, because a client that hangs up is no error."""

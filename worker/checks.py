@@ -1,4 +1,4 @@
-"""The checks of `python -m worker --check`."""
+"""Defines the checks of `python -m worker --check`."""
 
 import os
 import subprocess
@@ -18,8 +18,8 @@ SAMPLED_FILES = 100
 
 
 def check_key(settings: WorkerSettings) -> Iterable[Finding]:
-    """Yields the key and the models, by a call that costs nothing."""
-    import anthropic  # takes seconds, and is not needed to name a wrong setting
+    """Yields whether the key and the models can be used, by a call that costs nothing."""
+    import anthropic  # this import takes seconds, and a wrong setting can be reported without it
 
     client = anthropic.Anthropic(
         api_key=settings.anthropic_api_key,
@@ -46,12 +46,12 @@ def check_key(settings: WorkerSettings) -> Iterable[Finding]:
 def _model(name: str, known: "Mapping[str, ModelInfo]", *, is_needed: bool) -> Finding:
     setting = "CLAUDE_MODEL" if is_needed else "ALLOWED_MODELS"
     verdict: Verdict = "FAIL" if is_needed else "warn"
-    # Names without a date are aliases, which the list does not hold; the latest of that name is meant.
+    # A name without a date is an alias of the latest model of that name; the list has no aliases.
     ids = sorted(model for model in known if model == name or model.startswith(f"{name}-2"))
     if not ids:
         return Finding(verdict, "model", f"{setting}: {name} is not known there")
     info = known[ids[-1]]
-    lifecycle = getattr(info, "lifecycle", None) or "active"  # gateways leave it out
+    lifecycle = getattr(info, "lifecycle", None) or "active"  # some gateways leave it out
     if lifecycle == "retired":
         return Finding(verdict, "model", f"{setting}: {name} is retired")
     if lifecycle == "deprecated":
@@ -73,7 +73,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         return
     version = subprocess.run([ripgrep, "--version"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)  # noqa: S603
     yield Finding("ok", "ripgrep", version.stdout.splitlines()[0])
-    # Lists what the agent could see; the first files are enough.
+    # The first files are enough to show that there is something to read.
     with subprocess.Popen(  # noqa: S603
         [ripgrep, *RULE, "--files", "./"],
         cwd=settings.project_root,

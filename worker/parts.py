@@ -1,4 +1,4 @@
-"""The parts of a worker process: how they are built, work together and end."""
+"""Builds the parts of a worker process, runs them and stops them."""
 
 import logging
 import os
@@ -34,19 +34,19 @@ from worker.warm_up import warm_up
 log = logging.getLogger("worker")
 
 RQ_CONNECTIONS = 5
-"""At most, where REDIS_MAX_CONNECTIONS leaves so many. All slots share these for RQ's bookkeeping; no slot holds one
-while it waits for another. RQ's command listener keeps one of them."""
+"""The most connections for RQ's bookkeeping; REDIS_MAX_CONNECTIONS may leave fewer. All slots share them, and no slot
+holds one while it waits for another. RQ's command listener keeps one of them."""
 LEASE_CONNECTIONS = 2
-"""For the blocking pop and the heartbeat: a lease must be renewed even while all other connections are in use."""
+"""One for the blocking pop, one for the heartbeat: a lease must be renewed even while all others are in use."""
 LOOP_CONNECTIONS = 2
 """One for the log writer, and one for the gates of the models."""
 REDIS_TIMEOUT_SECONDS = 5.0
 GATE_TIMEOUT_SECONDS = 1.0
-"""A request to the model waits no longer than this for a Redis that is silent."""
+"""A request to the model waits no longer than this for a Redis that does not answer."""
 
 
 class WorkerProcess:
-    """The parts of a worker, built once Redis has answered, and how they end."""
+    """Holds the parts of a worker. It is built once Redis has answered."""
 
     def __init__(self, settings: WorkerSettings, shutdown: Shutdown) -> None:
         self._settings = settings
@@ -82,7 +82,7 @@ class WorkerProcess:
         probes.serve(self._settings, self._runner, self._store, self._health)
 
     def run(self) -> None:
-        """Works until a stop is asked for. Ends the whole process with exit code 1 where a part does not stop."""
+        """Takes jobs until a stop is asked for. Ends the whole process with exit code 1 where a part does not stop."""
         self._loop.run(self._agent.prepare((self._settings.claude_model,)))
         warm_up(self._rq_pool, self._lease_pool)
         try:
@@ -128,14 +128,14 @@ class WorkerProcess:
 
 
 def _settings_hash(settings: WorkerSettings) -> str:
-    """Returns what tells this deployment's workers from another's: the model, the key and the project that jobs get."""
+    """Returns a hash of the settings that all workers of a deployment must share: the model, the key, the project."""
     return settings_hash(
         (settings.models, settings.anthropic_api_key, settings.anthropic_base_url, settings.project_root)
     )
 
 
 def _exit_now(code: int) -> NoReturn:
-    """Ends the process although some of its threads are blocked for good."""
+    """Ends the process at once, although some of its threads are blocked."""
     sentry_sdk.flush(timeout=2)
     logging.shutdown()
     sys.stdout.flush()
@@ -143,7 +143,7 @@ def _exit_now(code: int) -> NoReturn:
 
 
 def _rq_connections(settings: WorkerSettings) -> int:
-    """Returns how many connections the leases, the log writer, the gates and scrapes leave for RQ, two or more."""
+    """Returns how many connections are left for RQ: two at least, RQ_CONNECTIONS at most."""
     scrapes = probes.CONNECTIONS if settings.metrics_port is not None else 0
     return min(RQ_CONNECTIONS, settings.redis_max_connections - LEASE_CONNECTIONS - LOOP_CONNECTIONS - scrapes)
 
@@ -153,10 +153,10 @@ def _redis(settings: WorkerSettings, connections: int) -> Redis:
 
 
 async def _writer(settings: WorkerSettings) -> LogWriter:
-    # The writer tries again by itself, as long as it takes.
+    # The writer itself retries until Redis answers.
     redis = connect_async(settings.redis_url, timeout_seconds=REDIS_TIMEOUT_SECONDS)
     with suppress(RedisError):
-        await redis.ping()  # connects, so that the first event need not
+        await redis.ping()  # opens the connection before the first event needs it
     writer = LogWriter(redis)
     writer.start()
     return writer

@@ -1,4 +1,4 @@
-"""How a worker process reports its state: metrics and probes over HTTP on METRICS_PORT."""
+"""Serves the metrics and probes of a worker process over HTTP on METRICS_PORT."""
 
 import json
 import socket
@@ -21,13 +21,13 @@ from worker.jobs.job_runner import JobRunner
 
 SCRAPE_TIMEOUT_SECONDS = 1.0
 CONNECTIONS = 2
-"""A scrape waits no longer than this for Redis."""
+"""The connections to Redis for scrapes; a scrape that needs another one waits."""
 CLIENT_SECONDS = 5
-"""A client of the port that sends no request for so long is hung up on."""
+"""A connection on which no request arrives for this long is closed."""
 
 
 def serve(settings: WorkerSettings, runner: JobRunner, store: JobStore, health: Health) -> None:
-    """Starts serving where a port is set. Raises OSError when the port cannot be used."""
+    """Starts serving if METRICS_PORT is set. Raises OSError when the port cannot be used."""
     job_metrics()
     slots = settings.worker_concurrency
     worker_metrics().unwritten_seconds.set_function(lambda: health.oldest_unwritten_seconds)
@@ -64,14 +64,14 @@ def _app(health: Health) -> WSGIApplication:
 
 
 class _Server(BoundedThreads, WSGIServer):
-    """A WSGI server that few clients can use at once."""
+    """Represents a WSGI server with a limited number of connections."""
 
 
 class _Handler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
 
     def log_message(self, *args: object) -> None:
-        """Logs nothing: probes come every few seconds."""
+        """Logs nothing, because probes come every few seconds."""
 
 
 def _server(host: str, port: int, app: WSGIApplication) -> WSGIServer:

@@ -22,7 +22,7 @@ log = logging.getLogger("worker")
 
 REDIS_TIMEOUT_SECONDS = 5.0
 FILES_A_JOB, OTHER_FILES = 5, 200
-"""A job has a connection to the model, and at times the pipes of a search."""
+"""A job has a connection to the model, and during a search the pipes of a process."""
 
 
 def main() -> int:
@@ -53,9 +53,9 @@ def main() -> int:
 
 
 def _loaded_parts() -> "type[WorkerProcess]":
-    """Imports the parts, which takes seconds, mostly for the SDK: not before the settings are known to be right.
+    """Imports the parts. That takes seconds, mostly for the SDK, so it is done after the settings are checked.
 
-    Imports leave no garbage: looking for it would take a fifth of that time, and again at each later collection.
+    The garbage collector is off meanwhile: imports leave no garbage, and looking for it would take a fifth of the time.
     """
     gc.disable()
     from worker.parts import WorkerProcess
@@ -74,7 +74,7 @@ def _raise_file_limit(settings: WorkerSettings) -> None:
 
 
 def _wait_for_redis(url: str, shutdown: Shutdown) -> bool:
-    """Waits until Redis answers, for a worker that comes up first. Returns False where a stop is asked for before.
+    """Waits until Redis answers, since a worker may start before it. Returns False if a stop is asked for first.
 
     Raises SettingsError where waiting would not help.
     """

@@ -1,4 +1,4 @@
-"""What a worker does before it takes its first job, so that the job finds it done.
+"""Prepares a worker before it takes its first job, so that the job does not have to wait.
 
 The model's side is prepared by asking the provider what the model can do (`FeatureAgent.prepare`): that loads the HTTP
 client and opens its first connection.
@@ -22,18 +22,18 @@ SCRIPTS = ("start", "append", "renew", "again", "release", "keep", "suspects", "
 
 
 def warm_up(*clients: Redis) -> None:
-    """Opens connections, loads what would be loaded late, and keeps all of that from the garbage collector's walks."""
+    """Opens connections, imports what would be imported later, and freezes all that for the garbage collector."""
     try:
         connect_all(*clients)
     except RedisError as error:
-        log_failure("connecting", error)  # nothing is lost but the first job's milliseconds
-    datetime.strptime("2026", "%Y")  # RQ reads dates so; the first call imports what it does that with
+        log_failure("connecting", error)  # a failure costs only some milliseconds of the first job
+    datetime.strptime("2026", "%Y")  # RQ parses dates this way; the first call imports a module
     gc.collect()
     gc.freeze()
 
 
 def connect_all(*clients: Redis) -> None:
-    """Makes all connections of these clients, and has Redis know our scripts. Raises redis.RedisError."""
+    """Opens all connections of these clients, and loads our scripts into Redis. Raises redis.RedisError."""
     for client in clients:
         pool, made = client.connection_pool, list[Connection]()
         try:
@@ -42,6 +42,6 @@ def connect_all(*clients: Redis) -> None:
         finally:
             for connection in made:
                 pool.release(connection)
-    for client in clients[:1]:  # scripts belong to the server, not to the connection
+    for client in clients[:1]:  # scripts are loaded into the server, not into a connection
         for name in SCRIPTS:
             client.script_load(script(name).text)

@@ -1,1 +1,1 @@
-"""Authentication: who sends a request."""
+"""Authenticates requests."""

@@ -1,4 +1,4 @@
-"""AUTH_MODE=jwt: the user is the `sub` of a signed token."""
+"""Authenticates by signed tokens (AUTH_MODE=jwt): the user is the `sub` claim of a token."""
 
 import logging
 from collections.abc import Callable
@@ -27,16 +27,16 @@ _REASONS: dict[type[Exception], str] = {
     jwt.InvalidIssuerError: "it is from another issuer (iss)",
     jwt.exceptions.InvalidSubjectError: "its subject is no text (sub)",
 }
-"""For the operator's log, in words of ours: the library's may repeat what stands in a token."""
+"""Maps errors to reasons for the log. The library's own messages may repeat the contents of a token."""
 
 
 class TokenAuthenticator:
-    """Bearer tokens, from the Authorization header or else from a cookie."""
+    """Authenticates requests by a token from the Authorization header, or else from a cookie."""
 
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
         self._cookie = settings.auth_cookie
-        # The algorithms hang on the kind of key alone: a public key must never serve as an HMAC secret.
+        # The algorithms depend only on the kind of key: a public key must never serve as an HMAC secret.
         self._verify: Callable[[str], dict[str, Any]]
         if settings.auth_jwks_url:
             self._key_server = KeyServer(settings.auth_jwks_url)
@@ -46,10 +46,10 @@ class TokenAuthenticator:
             self._verify = self._verify_by_secret
 
     def guard(self, request: Request) -> None:
-        """Tokens may come from anywhere."""
+        """Accepts every request, since tokens may be sent from anywhere."""
 
     def identify(self, request: Request) -> Credential:
-        """Returns who signed in. Raises ApiProblem 401, or 503 when the key server is away."""
+        """Returns the user of the request. Raises ApiProblem 401, or 503 when the key server does not answer."""
         authorization = request.headers.get("Authorization", "")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "bearer":
@@ -59,9 +59,9 @@ class TokenAuthenticator:
         raise self._unauthorised("Sign in first.")
 
     def _subject(self, token: str, source: str) -> str:
-        """Returns the user that a token speaks for.
+        """Returns the user of a token. Raises ApiProblem.
 
-        Raises ApiProblem; `source` says in the log where the token stood.
+        `source` names for the log where the token was found.
         """
         try:
             subject = self._verify(token)["sub"]
@@ -72,7 +72,7 @@ class TokenAuthenticator:
             _log_refusal(source, _reason(error))
             what = "has expired" if isinstance(error, jwt.ExpiredSignatureError) else "is not valid"
             raise self._unauthorised(f"The token {what}. Sign in again.") from None
-        # Not printable: control characters, and lone surrogates, which no key in Redis can hold.
+        # Control characters and lone surrogates are refused: no key in Redis can contain the latter.
         if not 0 < len(subject) <= SUBJECT_MAX_LENGTH or not subject.isprintable():
             _log_refusal(source, "its subject is empty, too long or not printable (sub)")
             raise self._unauthorised("The token is not valid. Sign in again.")
@@ -108,13 +108,13 @@ class TokenAuthenticator:
                 "require": ["exp", "sub"],
                 "verify_aud": audience is not None,
                 "verify_iss": issuer is not None,
-                "verify_iat": False,  # it says when, not whether; clocks a second apart must not matter
+                "verify_iat": False,  # `iat` does not limit a token's validity, and clocks may differ by a second
             },
         )
 
 
 class _UnknownKey(jwt.InvalidTokenError):
-    """The key that has signed a token is not to be found; the message says why."""
+    """Signals that the key that signed a token is unknown. The message says why."""
 
 
 def _log_refusal(source: str, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""What an authenticator finds out about a request."""
+"""Defines what an authenticator finds out about a request."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ from api.http.problems import ApiProblem
 class Credential:
     user_id: str
     is_cookie: bool
-    """A browser sends a cookie by itself, so the request may be another site's doing."""
+    """Whether it came in a cookie. Browsers send cookies by themselves, so another site may have caused the request."""
 
 
 def unauthorised(detail: str, sign_in_url: str | None = None) -> ApiProblem:
-    """Returns a 401 problem. The page learns from it where to sign in: the options need signing in."""
+    """Returns a 401 problem. It tells the page where to sign in, which it cannot read from the options yet."""
     headers = {"WWW-Authenticate": "Bearer"}
     if sign_in_url is not None:
         headers["Sign-In-URL"] = sign_in_url

@@ -1,4 +1,4 @@
-"""AUTH_MODE=demo: every browser on this machine is a user of its own."""
+"""Authenticates browsers on this machine (AUTH_MODE=demo): each of them is a user of its own."""
 
 import re
 import secrets
@@ -15,24 +15,23 @@ from api.http.problems import ApiProblem
 from shared.state import keys
 
 COOKIE = "planner_demo"
-"""A name of its own, so that it overwrites no session of another application on the same host."""
+"""The cookie's name, which must not overwrite a session of another application on the same host."""
 COOKIE_MAX_AGE_SECONDS = 365 * 24 * 3600
 KEY_BYTES = 32
 _HOST = re.compile(r"(?P<name>\[[^\]]*\]|[^:]*)(?::\d{1,5})?")
 
 
 class DemoAuthenticator:
-    """Signed cookies that the page hands out; the key is in Redis, for restarts and several processes."""
+    """Authenticates by signed cookies that the page sets. The key is in Redis, so all processes share it."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._signer: Signer | None = None
 
     def guard(self, request: Request) -> None:
-        """Raises ApiProblem 403 unless the request comes from this machine, and under its name.
+        """Raises ApiProblem 403 unless the request comes from this machine and is addressed to localhost.
 
-        The name matters: a foreign site whose name was made to resolve to 127.0.0.1 (DNS rebinding)
-        is loopback too.
+        The Host header matters: a foreign site whose name resolves to 127.0.0.1 (DNS rebinding) is loopback too.
         """
         if not is_loopback(request.remote_addr or ""):
             raise ApiProblem(403, "The demo mode serves only the machine it runs on.")
@@ -40,7 +39,7 @@ class DemoAuthenticator:
             raise ApiProblem(403, "The demo mode answers only to localhost.")
 
     def identify(self, request: Request) -> Credential:
-        """Raises ApiProblem 401; redis.RedisError when the key is not known yet and Redis is away."""
+        """Returns the user of the cookie. Raises ApiProblem 401, or redis.RedisError when the key cannot be read."""
         if cookie := request.cookies.get(COOKIE):
             try:
                 return Credential(self._key().unsign(cookie).decode(), is_cookie=True)
@@ -49,7 +48,7 @@ class DemoAuthenticator:
         raise unauthorised("Open the page at / first: it signs this browser in.")
 
     def welcome(self, request: Request, response: Response) -> None:
-        """Gives the browser a cookie, unless it has a valid one. Raises redis.RedisError."""
+        """Sets a cookie in the response, unless the browser has a valid one. Raises redis.RedisError."""
         try:
             self.identify(request)
         except ApiProblem:

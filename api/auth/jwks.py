@@ -1,4 +1,4 @@
-"""The public keys of a JWKS, fetched when needed and kept."""
+"""Fetches the public keys of a JWKS when they are needed, and caches them."""
 
 import json
 import logging
@@ -13,25 +13,25 @@ from api.auth.key_fetch import FetchFailed, fetch
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 5.0
-"""A whole fetch may take this long."""
+"""A fetch may take this long in all."""
 LIFESPAN_SECONDS = 300
-"""Keys older than this are fetched anew, so that a withdrawn one goes."""
+"""Keys older than this are fetched again, so that a withdrawn key is dropped."""
 REFRESH_SECONDS = 60
 """Unknown key ids cause at most one fetch in this time: anybody can make them up."""
 RETRY_SECONDS = 5
-"""After a fetch that failed: a key server that is down must not hold every request for its time-out."""
+"""The pause after a failed fetch: a key server that is down must not delay every request by the time-out."""
 STALE_SECONDS = 3600
-"""How long known keys serve while the key server is down."""
+"""How long cached keys are used while the key server is down."""
 MAX_KEYS = 100
 """Most keys that are read from a document: each costs time to parse."""
 
 
 class KeyServerUnavailable(Exception):
-    """The key server did not give its keys, and none we know will do. The message says why, without an address."""
+    """Signals that the key server gave no keys and the cache does not help. The message says why, without the URL."""
 
 
 class KeyServer:
-    """The keys of one URL, by their id."""
+    """Caches the keys of one URL by their ids."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -65,7 +65,7 @@ class KeyServer:
         return self._keys.get(key_id) if self._age() < lifespan_seconds else None
 
     def _refresh(self, key_id: str) -> None:
-        """Fetches the keys, once at a time; a caller with a stale key uses it instead of waiting."""
+        """Fetches the keys, one fetch at a time. A caller that has a stale key uses it instead of waiting."""
         has_key = self._usable(key_id, STALE_SECONDS) is not None
         if self._lock.acquire(blocking=not has_key):
             try:
@@ -83,7 +83,7 @@ class KeyServer:
         return self._age() > (LIFESPAN_SECONDS if key_id in self._keys else REFRESH_SECONDS)
 
     def _fetch(self) -> None:
-        """Sets the keys, or the time and the reason of the failure, whatever goes wrong."""
+        """Sets the keys, or the time and the reason of the failure. It raises nothing."""
         try:
             keys = _keys(fetch(self._url, TIMEOUT_SECONDS))
         except Exception as error:

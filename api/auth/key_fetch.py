@@ -19,17 +19,17 @@ USER_AGENT = f"feature-planner/{__version__}"
 
 
 class FetchFailed(Exception):
-    """The document did not come; the message says why, and holds nothing that the server or the URL says."""
+    """Signals that the document cannot be fetched. The message says why, without the URL or texts of the server."""
 
 
 def fetch(url: str, seconds: float) -> bytes:
     """Returns the document at the URL.
 
-    Raises FetchFailed: after `seconds` in all, whatever the server does until then.
+    Raises FetchFailed, after `seconds` at the latest, whatever the server does.
     """
     future: Future[bytes] = Future()
     connections = _Connections()
-    # A thread of its own, because resolving a name and a handshake have no time-out that counts their whole.
+    # The fetch has its own thread, because resolving a name and the TLS handshake have no overall time-out.
     Thread(target=_run, args=(future, connections, url, seconds), daemon=True).start()
     try:
         return future.result(timeout=seconds)
@@ -63,7 +63,7 @@ def _name(error: object) -> str:
 
 
 class _Connections:
-    """The connections of one fetch, which can be hung up from outside of it."""
+    """Holds the connections of one fetch, so that another thread can close them."""
 
     def __init__(self) -> None:
         self._twins: list[socket.socket] = []
@@ -74,14 +74,14 @@ class _Connections:
 
     def connect(self, *args: Any, **keywords: Any) -> socket.socket:
         sock = socket.create_connection(*args, **keywords)
-        # TLS takes the socket's descriptor over; another one of the same connection stays ours.
+        # TLS takes over the socket's descriptor, so a duplicate is kept.
         self._twins.append(sock.dup())
         if self._is_over:
             self.hang_up()
         return sock
 
     def hang_up(self) -> None:
-        """Ends whatever still waits for the server."""
+        """Closes the connections, which ends all waiting for the server."""
         self._is_over = True
         while self._twins:
             with suppress(OSError), self._twins.pop() as twin:
@@ -120,7 +120,7 @@ class _SameScheme(HTTPRedirectHandler):
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:
-        """Follows a redirect, but never from https to where anybody on the way could change the keys."""
+        """Follows a redirect, but not from https to http, where the keys could be changed on the way."""
         if urlsplit(newurl).scheme != req.type:
             fp.close()
             raise FetchFailed("redirects to a URL of another scheme")

@@ -1,4 +1,4 @@
-"""Who is calling: decided before every request below the API's prefix."""
+"""Authenticates every request below the API's prefix before it is handled."""
 
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from shared.settings import ApiSettings
 from shared.telemetry import breadcrumbs
 
 SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
-"""For the OpenAPI document: either will do."""
+"""The security of all routes in the OpenAPI document: one of the two is enough."""
 
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
@@ -26,7 +26,7 @@ class Authenticator(Protocol):
         """Raises ApiProblem 403 when this client is not served at all, whatever the path."""
 
     def identify(self, request: Request) -> Credential:
-        """Raises ApiProblem 401; 503 or redis.RedisError when it cannot be found out."""
+        """Returns the user. Raises ApiProblem 401; ApiProblem 503 or redis.RedisError when a check is not possible."""
 
 
 def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:
@@ -41,7 +41,7 @@ def cookie_name(settings: ApiSettings) -> str:
 
 
 def install(app: Flask, authenticator: Authenticator) -> None:
-    """Sets `flask.g.user_id` for every path below PREFIX, existing or not."""
+    """Installs a hook that sets `flask.g.user_id` for every path below PREFIX, whether it exists or not."""
 
     def authenticate() -> None:
         authenticator.guard(request)
@@ -61,7 +61,7 @@ def user_of(request: Request, authenticator: Authenticator) -> str:
 
 
 def _refuse_other_origins(request: Request) -> None:
-    """Raises ApiProblem 403 when another site made the browser send this. No header, no browser."""
+    """Raises ApiProblem 403 when another site made the browser send this. Without the headers it is no browser."""
     if request.method in _SAFE_METHODS:
         return
     site = request.headers.get("Sec-Fetch-Site", "none")
@@ -71,7 +71,7 @@ def _refuse_other_origins(request: Request) -> None:
 
 
 def _is_own(origin: str, request: Request) -> bool:
-    """Compares hosts and ports; behind a proxy that ends TLS the scheme is not ours to know."""
+    """Returns whether host and port are ours. The scheme is not compared: a proxy may have ended TLS."""
     try:
         parts = urlsplit(origin.lower())
     except ValueError:

@@ -1,1 +1,1 @@
-"""Delivery: a job's log becomes event streams."""
+"""Delivers a job's log as event streams."""

@@ -1,7 +1,7 @@
-"""Admission: how many streams a user may have open at once, counted across all processes.
+"""Limits how many streams a user may have open at once, counted over all processes.
 
 A slot counts while its process sends heartbeats, so a killed process does not block slots for long. A slot is
-also a lease, which lapses by itself where it could not be released.
+also a lease, which expires where it could not be released.
 """
 
 from dataclasses import dataclass, field
@@ -24,48 +24,48 @@ ALIVE_MS = 5_000
 """A process without a heartbeat for this long counts as killed, and its slots are free."""
 HEARTBEAT_SECONDS = 2.0
 MAX_BATCH = 1000
-"""Slots that are renewed in one step, which keeps Redis busy for a millisecond."""
+"""The most slots that are renewed in one step, which takes Redis about a millisecond."""
 _PROCESS, _NUMBERS = uuid4().hex, count()
-"""A slot is named by its process and a number of its own: asking the system for a random name each time costs more."""
+"""A slot is named by its process and a number, which costs less than a random name for each."""
 
 
 @dataclass(frozen=True)
 class StreamRequest:
-    """One stream that somebody wants to open."""
+    """Describes a stream that a client wants to open."""
 
     job_id: str
     user_id: str
     cursor: EventId | None
-    """What the client has seen."""
+    """The last event that the client has seen."""
     slot: str = field(default_factory=lambda: f"{_PROCESS}-{next(_NUMBERS)}")
 
 
 class Refused(Exception):
-    """The stream is not opened."""
+    """Serves as the base of the reasons why a stream is not opened."""
 
 
 class JobGone(Refused):
-    """There is no such job, or it has expired."""
+    """Signals that there is no such job, or it has expired."""
 
 
 class JobOfAnotherUser(Refused):
-    """The job is somebody else's."""
+    """Signals that the job belongs to another user."""
 
 
 class AlreadyComplete(Refused):
-    """The client has the final event."""
+    """Signals that the client has seen the final event."""
 
 
 class TooManyStreams(Refused):
-    """The user has as many streams open as may be."""
+    """Signals that the user has as many streams open as allowed."""
 
 
 _REFUSALS = {b"gone": JobGone, b"foreign": JobOfAnotherUser, b"seen": AlreadyComplete, b"full": TooManyStreams}
-"""Maps what enter.lua answers to the exception that is raised."""
+"""Maps the answers of enter.lua to exceptions."""
 
 
 class Admission:
-    """Requests take and release slots, a timer renews them: a busy stream never sends a keep-alive."""
+    """Takes and releases the users' slots. A timer renews them, since a busy stream sends no keep-alives."""
 
     def __init__(self, redis: Redis, streams_per_user: int) -> None:
         self._redis = redis
@@ -75,7 +75,7 @@ class Admission:
         self._timers: list[gevent.Greenlet[..., None]] = []
 
     def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:
-        """Takes a slot and reads the job, with its log or without, in one step; `leave` must follow.
+        """Takes a slot and reads the job, with its log or without, in one step. `leave` must be called later.
 
         Raises Refused, or redis.RedisError.
         """
@@ -99,7 +99,7 @@ class Admission:
         return job
 
     def leave(self, request: StreamRequest) -> None:
-        """Gives the slot back, where one was taken. While Redis is away it is left to lapse."""
+        """Releases the slot, if one was taken. While Redis is away it is left to expire."""
         user_id = self._taken.pop(request.slot, None)
         if user_id is None:
             return
@@ -120,11 +120,11 @@ class Admission:
         slots = list(renewed)
         for start in range(0, len(slots), MAX_BATCH):
             self._hold({slot: renewed[slot] for slot in slots[start : start + MAX_BATCH]})
-        # A slot that was released meanwhile may have been taken again by this.
+        # The renewal may have taken a slot again that was released meanwhile.
         for slot in renewed.keys() - self._taken.keys():
             self._redis.zrem(keys.streams(renewed[slot]), slot)
 
     def _hold(self, slots: dict[str, str]) -> None:
-        """Says that this process is alive, and renews these slots; the user of each is given."""
+        """Sends this process's heartbeat and renews these slots, a map of slot to user."""
         where = (keys.web_process(_PROCESS), *map(keys.streams, slots.values()))
         script("hold_streams").call(self._redis, where, (ALIVE_MS, LEASE_MS, *slots))

@@ -1,8 +1,8 @@
-"""The process's one pub/sub connection, which reports when it was cut.
+"""Implements the process's one pub/sub connection, which reports each interruption.
 
-redis-py's PubSub resubscribes silently; we have to know, because what was published meanwhile is only in the log.
-redis-py makes the connection; what comes over it is read by the event loop, in one piece, and parsed by hiredis, at a
-fraction of the cost of asking redis-py for each message.
+redis-py's PubSub resubscribes silently, but the hub has to know, because messages that were published meanwhile are
+only in the log. redis-py opens the connection. Its data is read by the event loop in one piece and parsed by hiredis,
+at a fraction of the cost of reading each message with redis-py.
 """
 
 import logging
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT_SECONDS = 9.0
 SILENCE_SECONDS = 8.0
-"""Silence for this long means that the connection is dead: a PING goes out more than twice as often."""
+"""A connection without data for this long counts as dead. A PING is sent more than twice in this time."""
 PING_SECONDS = 3.0
 READ_BYTES = 65_536
 RECONNECT_SECONDS = 0.5
@@ -44,7 +44,7 @@ class _Subscription(Generic[T]):
 
 
 class Channel(Generic[T]):
-    """Subscriptions over one connection that comes back by itself, each for one listener.
+    """Manages subscriptions, each for one listener, over one connection that reconnects by itself.
 
     Once it is started, `on_message(listener, payload)` is called for each message and `on_subscribed(listener)` for
     each subscription that Redis has acknowledged, again after every reconnect. Both are called from the event loop
@@ -66,11 +66,11 @@ class Channel(Generic[T]):
         self._lost = Signal()
         self._last_message_at = 0.0
         self.connects = 0
-        """How often it has been connected."""
+        """How often the connection has been opened."""
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
     def start(self, on_message: Callable[[T, bytes], None], on_subscribed: Callable[[T], None]) -> None:
-        """Connects, and stays connected until `stop`."""
+        """Connects, and reconnects until `stop`."""
         if not self._greenlets:
             self._on_message, self._on_subscribed = on_message, on_subscribed
             self._greenlets = [every(0, self._stay_connected), every(PING_SECONDS, self._ping)]
@@ -85,7 +85,7 @@ class Channel(Generic[T]):
         self._send_soon("SUBSCRIBE", name)
 
     def wait_subscribed(self, name: str, timeout_seconds: float) -> bool:
-        """Waits for Redis's acknowledgement; False when it does not come."""
+        """Waits for Redis's acknowledgement. Returns False when it does not come in time."""
         return bool(self._wanted[name.encode()].is_there.wait(timeout_seconds))
 
     def unsubscribe(self, name: str) -> None:
@@ -99,7 +99,7 @@ class Channel(Generic[T]):
         self._to_send.append((command, name))
 
     def _send_all(self) -> None:
-        # In order: a channel may be given up and asked for again.
+        # The order matters: a channel may be unsubscribed and subscribed again.
         to_send, self._to_send = self._to_send, []
         for command, some in groupby(to_send, key=itemgetter(0)):
             self._send(command, *(name for _, name in some))
@@ -110,7 +110,7 @@ class Channel(Generic[T]):
             self._flush()
 
     def _flush(self) -> None:
-        """Sends what the socket takes, the rest when it takes more; a Redis that reads nothing is silent as well."""
+        """Sends what the socket takes, and the rest later. A Redis that reads nothing is found by its silence."""
         try:
             while self._unsent and (sent := self._sock.send(bytes(self._unsent))):
                 del self._unsent[:sent]
@@ -127,7 +127,7 @@ class Channel(Generic[T]):
             self._writable.start(self._flush)
 
     def _stay_connected(self) -> None:
-        """Connects, and returns a little while after the connection was lost."""
+        """Connects, and returns some time after the connection was lost."""
         self._lost.clear()
         try:
             self._connect()
@@ -168,7 +168,7 @@ class Channel(Generic[T]):
         self._lost.set()
 
     def _on_readable(self) -> None:
-        """Takes what has come, in the event loop: no greenlet has to be woken for that."""
+        """Reads what has arrived. It runs in the event loop, so no greenlet has to be woken."""
         try:
             while self._sock is not None:
                 received = self._sock.recv(READ_BYTES)
@@ -178,7 +178,7 @@ class Channel(Generic[T]):
                 self._replies.feed(received)
                 while (reply := self._replies.gets()) is not False:
                     self._take(reply)
-                # TLS may hold more than the watcher knows of.
+                # TLS may have buffered data that the watcher does not see.
                 if len(received) < READ_BYTES and not isinstance(self._sock, SSLSocket):
                     return
         except (BlockingIOError, SSLWantReadError):
@@ -199,7 +199,7 @@ class Channel(Generic[T]):
             try:
                 self._on_message(subscription.listener, reply[2])
             except Exception:
-                # One malformed message is no reason to drop the connection of all other jobs.
+                # One malformed message must not close the connection that all jobs share.
                 log.exception("a message could not be passed on")
         elif reply[0] == b"subscribe":
             subscription.is_there.set()

@@ -1,4 +1,4 @@
-"""A feed: a process's live copy of one job's log, and the viewers it goes to."""
+"""Defines the feed: a process's live copy of one job's log, with the viewers it is sent to."""
 
 import time
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ _NO_ID = b""
 
 @dataclass(frozen=True)
 class QueuePosition:
-    """Where a job waits, and how many workers are there."""
+    """Holds the position of a job in the queue, and the number of live workers."""
 
     position: int
     workers: int
 
 
 class Feed:
-    """Holds the events of the current attempt and passes each on as it comes. Never waits.
+    """Holds the events of the current attempt and passes each on as it comes. It never waits.
 
     It accepts an event only if it is the next one. `has_hole` then says that events are missing before one that was
     seen, so that the log has to be read. `is_rewound` says that the log contradicts what the feed has passed on: Redis
@@ -55,16 +55,16 @@ class Feed:
         self.history = History()
         self.viewers: set[Viewer] = set()
         self._targets: tuple[Viewer, ...] | None = ()
-        """The viewers as they are passed events; None once they have changed."""
+        """The viewers as a tuple, to pass events to; None after they have changed."""
         self.users = 0
         self.is_loaded = False
         self.is_waiting = False
         self.is_over = False
         self.is_rewound = False
         self.lost_up_to: EventId | None = None
-        """A cursor up to this one may be of an event that Redis has lost, whose id another event may have now."""
+        """Cursors up to this id may refer to an event that Redis has lost, and whose id another event may have now."""
         self._has_expired = False
-        """Whether it is over without a final event."""
+        """Whether the job has expired without a final event."""
         self._newest_seen: EventId | None = None
         self._next_id = _NO_ID
         """The id of the event that continues the current attempt."""
@@ -77,11 +77,11 @@ class Feed:
 
     @property
     def has_hole(self) -> bool:
-        """Returns whether an event was seen that could not be accepted, because one before it is missing."""
+        """Returns whether an event could not be accepted because one before it is missing."""
         return self._newest_seen is not None
 
     def knows(self, cursor: EventId | None) -> bool:
-        """Returns whether the cursor is one of these events, so that its client can go on from there."""
+        """Returns whether the cursor is the id of one of these events, so that its client can continue from there."""
         return cursor is not None and self.history.has(cursor) and not self._is_ambiguous(cursor)
 
     def _is_ambiguous(self, cursor: EventId) -> bool:
@@ -89,7 +89,7 @@ class Feed:
         return lost is not None and cursor.attempt == lost.attempt and cursor <= lost
 
     def join(self, viewer: Viewer, cursor: EventId | None) -> None:
-        """Sends what the viewer has missed; from here on it gets what comes. Nothing can slip in between."""
+        """Sends what the viewer has missed, and adds it to the viewers. No event can come in between."""
         if missed := sse.replay(self.history.after(cursor if self.knows(cursor) else None)):
             viewer.send(sse.chunk(missed))
         if self.is_over:
@@ -133,7 +133,7 @@ class Feed:
         if self.is_over or self.is_rewound:
             return False
         if last is not None and seen <= last:
-            # The log ends with a final event, and an attempt begins once: this is another log than the one passed on.
+            # A log ends with its final event, and an attempt begins once, so this is not the log that was passed on.
             is_other_start = seen == (last.attempt, 1) and sse.escape_line_ends(data) != self.history.first_data
             if name in _FINAL or is_other_start:
                 self.mark_rewound()
@@ -145,7 +145,7 @@ class Feed:
         return True
 
     def catch_up(self, snapshot: Snapshot) -> None:
-        """Accepts what a reading of the log brought."""
+        """Accepts the events of a log that was read."""
         self.is_loaded = True
         self.is_waiting = not snapshot.is_running and not snapshot.status.is_final
         self.lost_up_to = snapshot.lost_up_to
@@ -153,16 +153,16 @@ class Feed:
         for entry in snapshot.entries:
             self.accept(entry.message, now)
         if snapshot.status.is_final and not self.is_over and not self.is_rewound:
-            # The record says that the job has ended, and its log does not have the final event: it never will.
+            # The record says that the job has ended, so a final event missing in its log will never come.
             self.expire()
 
     def mark_rewound(self) -> None:
-        """Says that the log contradicts what was passed on. Nothing more is accepted until `start_over`."""
+        """Marks the feed as rewound: the log contradicts what was passed on. It accepts nothing until `start_over`."""
         self.is_rewound = True
         self._next_id = _NO_ID
 
     def start_over(self) -> list[Viewer]:
-        """Forgets the log that Redis has lost. Returns the viewers that were passed it."""
+        """Discards the log that Redis has lost. Returns the viewers that have seen it."""
         viewers = list(self.viewers)
         self.viewers, self._targets = set(), ()
         self.lost_up_to = self.last_id or self.lost_up_to
@@ -172,14 +172,14 @@ class Feed:
         return viewers
 
     def expire(self) -> None:
-        """Sends the viewers the event `EXPIRED`. That event is kept nowhere."""
+        """Sends the viewers an error event with the code EXPIRED, which is stored nowhere."""
         if not self.is_over:
             self._has_expired = True
             self._broadcast(_expired(), time.monotonic())
             self.end()
 
     def wait_at(self, queue_position: QueuePosition | None) -> None:
-        """Sends the viewers the job's position in the queue, when that has changed."""
+        """Sends the viewers the job's position in the queue, if it has changed."""
         if queue_position is None or self.is_over:
             self.queue_position = None
         elif queue_position != self.queue_position:

@@ -1,6 +1,6 @@
-"""What a job's current attempt has said so far, kept so that the cost of a replay grows with its text, not its events.
+"""Keeps the events of a job's current attempt so that the cost of a replay grows with their text, not their number.
 
-Neighbouring deltas are kept as one text. Whoever joins gets them as one event that bears the last one's id.
+Consecutive deltas are kept as one text. A viewer that joins gets them as one event with the id of the last.
 """
 
 from array import array
@@ -13,14 +13,14 @@ from shared.contract.events import Delta
 from shared.state.event_log import Entry, EventId
 
 _TEXT_BEGINS, _TEXT_ENDS = b'"text":"', b'","totalLength":'
-"""They stand around a delta's text in its JSON, and cannot occur within it: a quote in a text is escaped."""
+"""These enclose a delta's text in its JSON, and cannot occur within it, since a quote in a text is escaped."""
 _DELTA = Delta.event.encode()
 _PENDING_DELTAS = 64
-"""So many are kept as they came before they are joined: together that costs less than one by one."""
+"""This many deltas are kept before they are joined, which costs less than joining them one by one."""
 
 
 class DeltaRun:
-    """Neighbouring deltas: their texts as the JSON has them, joined, and where each ends."""
+    """Holds consecutive deltas: their texts as written in the JSON, joined, and where each ends."""
 
     __slots__ = ("_ends", "_latest", "_text", "first", "pending")
 
@@ -30,7 +30,7 @@ class DeltaRun:
         self._ends = array("I")
         self._latest = b""
         self.pending: list[bytes] = []
-        """The latest, which are not joined yet."""
+        """The latest deltas, which are not joined yet."""
 
     @property
     def latest(self) -> bytes:
@@ -38,7 +38,7 @@ class DeltaRun:
         return self.pending[-1] if self.pending else self._latest
 
     def after(self, sequence: int, attempt: int) -> list[Entry]:
-        """Returns all that follows that event, as one; nothing where nothing does."""
+        """Returns all deltas after that event merged into one; an empty list where there are none."""
         self.join()
         seen = max(0, sequence - self.first + 1)
         if seen >= len(self._ends):
@@ -51,7 +51,7 @@ class DeltaRun:
     def join(self) -> None:
         for data in self.pending:
             begin, end = _bounds(data)
-            if end < begin:  # in the shape of another version
+            if end < begin:  # written by another version, in another form
                 data = _as_we_write_it(data)
                 begin, end = _bounds(data)
             self._text += data[begin:end]
@@ -64,28 +64,28 @@ def _as_we_write_it(data: bytes) -> bytes:
     try:
         return escape_line_ends(Delta.model_validate_json(data).encode())
     except ValidationError:
-        # Nobody can show it; it must not take the others with it.
+        # No client can show it, but the other events must still be delivered.
         return Delta(text="", total_length=0, timestamp=0).encode()
 
 
 def _bounds(data: bytes) -> tuple[int, int]:
-    """Returns where a delta's text begins and ends in its JSON; not in this order where it is not as we write it."""
+    """Returns where a delta's text begins and ends in its JSON. The end comes first if the form is not ours."""
     return data.find(_TEXT_BEGINS) + len(_TEXT_BEGINS), data.rfind(_TEXT_ENDS)
 
 
 class History:
-    """The events of one attempt, from its first on, without holes."""
+    """Holds the events of one attempt, from the first on, without holes."""
 
     __slots__ = ("_firsts", "_parts", "_run", "attempt", "first_data", "last")
 
     def __init__(self, attempt: int = 0) -> None:
         self.attempt = attempt
         self.last = 0
-        """The sequence of the latest event, which is also how many there are."""
+        """The sequence number of the latest event, which is also the number of events."""
         self.first_data = b""
         self._parts: list[Entry | DeltaRun] = []
         self._firsts: list[int] = []
-        """The sequence that each part begins with."""
+        """The sequence number of each part's first event."""
         self._run: DeltaRun | None = None
 
     @property
@@ -121,11 +121,11 @@ class History:
         self._firsts.append(self.last)
 
     def has(self, cursor: EventId | None) -> bool:
-        """Returns whether the cursor is one of these events. A client with any other cursor has to get all of them."""
+        """Returns whether the cursor is the id of one of these events. With any other cursor a client gets all."""
         return cursor is not None and cursor.attempt == self.attempt and 1 <= cursor.sequence <= self.last
 
     def after(self, cursor: EventId | None) -> list[Entry]:
-        """Returns what a client with this cursor has missed, neighbouring deltas merged into one."""
+        """Returns the events that a client with this cursor has missed, consecutive deltas merged into one."""
         sequence = cursor.sequence if cursor is not None and self.has(cursor) else 0
         missed: list[Entry] = []
         for part in self._parts[max(0, bisect_right(self._firsts, sequence) - 1) :]:

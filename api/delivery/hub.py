@@ -1,7 +1,7 @@
-"""The hub: the feeds of a process, over one pub/sub connection for all their viewers.
+"""Defines the hub, which keeps the feeds of a process up to date over one pub/sub connection.
 
-Order is what makes it exact. Joining: subscribe and wait for Redis's acknowledgement, read the log, then go live,
-dropping what has been seen. The same reading serves a late join, a reconnect, a hole in the sequence and an idle feed.
+Order is what makes it exact. To join: subscribe and wait for Redis's acknowledgement, read the log, then go live and
+ignore what was seen already. Late joins, reconnects, holes in the sequence and idle feeds are served by the same steps.
 """
 
 import logging
@@ -31,14 +31,14 @@ SUBSCRIBE_TIMEOUT_SECONDS = 3.0
 POLL_SECONDS = 1.0
 RECONNECT_MS = (500, 3000)
 UNWATCHED_SECONDS, FORGET_PAUSE_SECONDS = 3.0, 0.5
-"""A job that is not to be kept goes once nobody has watched it for this long: whoever is cut off from Redis, or from
-us, just when it ends comes back within that time."""
+"""A job that is not to be kept is deleted once it has had no viewers for this long: a client or a process whose
+connection breaks just when the job ends comes back within that time."""
 FORGET_ATTEMPTS = 40
 QUIET_SECONDS = 2.0
-"""A job that has said nothing for this long may be waiting for another attempt."""
+"""A job without events for this long may be waiting in the queue for another attempt."""
 READS_AT_ONCE = 16
 OBSERVE_SECONDS = 0.01
-"""Metrics are files shared by processes, and expensive: of events that come closer together only one is measured."""
+"""Updating a metric is slow, as it is a file that processes share: of events closer together only one is measured."""
 
 
 NO_EVENT = EventId(0, 0)
@@ -59,13 +59,13 @@ class Hub:
         self.is_draining = False
 
     def start_draining(self) -> list[Viewer]:
-        """Returns the viewers whose streams have to end; streams that are opened from now on end at once."""
+        """Returns the viewers whose streams have to end. Streams that are opened from now on end at once."""
         self.is_draining = True
         return [viewer for feed in self._feeds.values() for viewer in feed.viewers]
 
     @staticmethod
     def end_stream(viewer: Viewer) -> None:
-        """Ends a stream whose job goes on; the client reconnects, to another process, with its cursor."""
+        """Ends a stream whose job goes on. The client reconnects with its cursor, to another process."""
         viewer.send(sse.chunk(sse.retry(random.randint(*RECONNECT_MS)) + b"\n"))  # noqa: S311
         viewer.end()
 
@@ -75,9 +75,9 @@ class Hub:
         self._channel.stop()
 
     def open(self, job_id: str, read: Callable[[bool], Snapshot]) -> tuple[Feed, Snapshot]:
-        """Returns the job's feed, up to date and live, and the job as it was read; `close` must follow.
+        """Returns the job's feed, up to date and live, and the job as it was read. `close` must be called later.
 
-        `read` reads the job: with its whole log, or given True, the head alone. Where it raises, nothing is open.
+        `read` reads the job with its whole log or, if its argument is True, without. If it raises, no feed is open.
         Raises redis.RedisError when Redis is away.
         """
         self._start()
@@ -95,7 +95,7 @@ class Hub:
             raise
 
     def close(self, feed: Feed) -> None:
-        """Releases the feed; when its last user has done so, the feed is removed."""
+        """Releases the feed. When its last user has done so, it is removed."""
         feed.users -= 1
         if feed.users == 0:
             del self._feeds[feed.job_id]
@@ -105,7 +105,7 @@ class Hub:
                 gevent.spawn(self._forget, feed.job_id)
 
     def _forget(self, job_id: str) -> None:
-        """Deletes the job when all processes have closed their feeds. Where that is never seen to be so, it expires."""
+        """Deletes the job once all processes have closed their feeds. If they do not in time, the job expires."""
         try:
             unwatched_seconds = 0.0
             for _ in range(FORGET_ATTEMPTS):
@@ -116,7 +116,7 @@ class Hub:
                     self._store.forget(job_id)
                     return
         except RedisError as error:
-            # It is left to expire.
+            # The job is left to expire.
             log_failure("forgetting a finished job", error)
 
     def _start(self) -> None:
@@ -128,13 +128,13 @@ class Hub:
             ]
 
     def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
-        """Returns the head of a job whose feed is there.
+        """Returns the head of a job that has a feed, after updating the feed if it is behind.
 
-        Whoever comes from another process may know more than this one.
+        A client that comes from another process may have seen more than this process has.
         """
         before, was_over = feed.last_id or NO_EVENT, feed.is_over
         head = read(True)
-        feed.lost_up_to = head.lost_up_to  # which another process may have noted
+        feed.lost_up_to = head.lost_up_to  # another process may have recorded it
         last = head.last_id or NO_EVENT
         if last < before or (was_over and not head.status.is_final):
             feed.mark_rewound()
@@ -143,13 +143,13 @@ class Hub:
         return head
 
     def _load(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
-        # Of those who come together one reads the log; it may be long.
+        # Of the viewers that join at the same time only one reads the log, which may be long.
         with self._loading.setdefault(feed.job_id, BoundedSemaphore()):
             connects = self._channel.connects
             snapshot = read(feed.is_loaded)
             if not feed.is_loaded:
                 feed.catch_up(snapshot)
-                # What came over the channel while the log was read may have left a hole, or been lost with it.
+                # Messages that came while the log was read may have left a hole, or may have been lost.
                 if feed.has_hole or self._channel.connects != connects:
                     self._read(feed)
                 if feed.is_waiting:
@@ -162,25 +162,25 @@ class Hub:
         if now - self._observed_at > OBSERVE_SECONDS:
             self._observed_at = now
             self._observe(parse_message(payload))
-        # While it is first read, the reader of the log fills the hole.
+        # While the log is read for the first time, that reader fills the hole.
         if feed.is_rewound or (feed.has_hole and feed.is_loaded):
             self._read_soon(feed)
 
     @staticmethod
     def _observe(entry: Entry) -> None:
         if (happened_at := entry.timestamp_ms) is not None:
-            # Clocks of two hosts may differ: nothing arrives before it was sent.
+            # Clocks of two hosts may differ, so the difference may be negative; it counts as 0.
             api_metrics().publish_seconds.observe(max(0.0, time.time() - happened_at / 1000))
 
     def _on_subscribed(self, feed: Feed) -> None:
-        # The first time the joiner reads; after a reconnect nobody else would.
+        # The first time, the viewer that joins reads the log; after a reconnect it is read here.
         if feed.is_loaded:
             self._read_soon(feed)
 
     def _read_soon(self, feed: Feed) -> None:
         if feed not in self._being_read:
             self._being_read.add(feed)
-            # Not Pool.spawn: that waits where the pool is full, and the reader of the channel must never wait.
+            # Pool.spawn waits if the pool is full, but the reader of the channel must never wait.
             gevent.spawn(self._read_in_turn, feed)
 
     def _read_in_turn(self, feed: Feed) -> None:
@@ -203,7 +203,7 @@ class Hub:
                 feed.expire()
                 return
             if feed.history is not history:
-                continue  # another attempt has begun meanwhile
+                continue  # another attempt has begun in the meantime
             if feed.is_rewound or (before and latest and not _continues(snapshot, before, latest)):
                 self._start_over(feed)
                 continue
@@ -211,18 +211,18 @@ class Hub:
             is_further = feed.last_id != before
             if was_hole and is_further:
                 api_metrics().holes_filled.inc()
-            # What came over the channel while the log was read may have left another hole.
+            # Messages that came while the log was read may have left another hole.
             if not (feed.has_hole and is_further):
                 return
 
     def _start_over(self, feed: Feed) -> None:
-        """Sends away the viewers of a job whose log Redis has lost in part: they may show events that are no more.
+        """Ends the streams of a job of whose log Redis has lost a part: clients may show events that no longer exist.
 
-        Raises redis.RedisError, and has changed nothing then.
+        Raises redis.RedisError, in which case nothing has changed.
         """
         history = feed.history
         if history.last_id:
-            # First: a client that reconnects, to any process, must not go on from an event that was lost.
+            # This comes first: a client that reconnects, to any process, must not continue from an event that was lost.
             self._store.note_rewind(feed.job_id, history.last_id)
         if feed.history is not history:
             return  # another attempt has begun meanwhile, of which clients show nothing yet
@@ -234,8 +234,8 @@ class Hub:
             self.end_stream(viewer)
 
     def _poll_all(self) -> None:
-        """Polls the queue for every job that may be waiting."""
-        # Not with every stream that comes and goes: the gauge is a file.
+        """Reads the positions of all jobs that may be waiting in the queue."""
+        # The gauge is a file, so it is set here and not with every stream that opens or closes.
         api_metrics().open_streams.set(sum(feed.users for feed in self._feeds.values()))
         quiet_since = time.monotonic() - QUIET_SECONDS
         self._poll_queue(
@@ -247,7 +247,7 @@ class Hub:
         )
 
     def _poll_queue(self, feeds: list[Feed]) -> None:
-        """Tells the viewers of waiting jobs where they wait, and those of expired ones that it is over."""
+        """Sends the viewers of waiting jobs their position, and those of expired jobs an error event."""
         waiting = {feed.job_id: feed for feed in feeds if not feed.is_over}
         if not waiting:
             return
@@ -264,17 +264,17 @@ class Hub:
         for feed in list(self._feeds.values()):
             if feed.is_loaded and not feed.is_over and feed.last_sent_at <= due:
                 feed.keep_alive()
-                # A PUBLISH that got lost, the final one included, costs this long and no more.
+                # If a PUBLISH was lost, even that of the final event, viewers get the event after this time.
                 self._read_soon(feed)
 
 
 def _before(event_id: EventId | None) -> EventId | None:
-    """Returns the cursor with which a reading begins with this event."""
+    """Returns the cursor from which reading begins with this event."""
     return EventId(event_id.attempt, event_id.sequence - 1) if event_id and event_id.sequence > 1 else None
 
 
 def _continues(snapshot: Snapshot, last: EventId, latest: tuple[str, bytes]) -> bool:
-    """Returns whether the log that was read continues one whose last event, with this name and data, was passed on."""
+    """Returns whether the log continues the one that was passed on, whose last event had this name and data."""
     if snapshot.last_id is None or snapshot.last_id < last:
         return False
     if snapshot.attempt > last.attempt:

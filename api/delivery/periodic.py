@@ -1,4 +1,4 @@
-"""Work that a process repeats for as long as it lives, such as keep-alives and leases."""
+"""Repeats work for as long as the process lives, such as keep-alives and leases."""
 
 import logging
 from collections.abc import Callable
@@ -15,9 +15,8 @@ log = logging.getLogger(__name__)
 def every(seconds: float, action: Callable[[], object]) -> "gevent.Greenlet[..., None]":
     """Calls `action` again and again in a greenlet of its own, `seconds` after it last returned or raised.
 
-    An exception is logged and does not end the loop, which ends when the greenlet is killed. An outage of Redis has the
-    lines of the process; of other failures of Redis in a row each that is twice as late is logged: the first, the
-    second, the fourth and so on.
+    An exception is logged and does not end the loop, which ends when the greenlet is killed. Outages of Redis are
+    logged once for the process; of other errors of Redis in a row only the first, second, fourth, eighth and so on.
     """
     return gevent.spawn(_repeat, seconds, action)
 

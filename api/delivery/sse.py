@@ -1,4 +1,4 @@
-"""Events as bytes of a text/event-stream; pure."""
+"""Encodes events as bytes of a text/event-stream. Its functions have no side effects."""
 
 from collections.abc import Iterable
 
@@ -10,23 +10,23 @@ HEADERS = {
     "Content-Type": f"{MEDIA_TYPE}; charset=utf-8",
     "Cache-Control": "no-cache, no-transform",
     "Connection": "keep-alive",
-    # Tells nginx not to collect the stream before it passes it on.
+    # Tells nginx not to buffer the stream.
     "X-Accel-Buffering": "no",
 }
 
 
 def chunk(plain: bytes) -> bytes:
-    """Returns the bytes as a finished HTTP/1.1 chunk, which is what viewers are given."""
+    """Returns the bytes as an HTTP/1.1 chunk, the form in which viewers get them."""
     return b"%x\r\n%b\r\n" % (len(plain), plain)
 
 
 def unchunk(chunk: bytes) -> bytes:
-    """Returns the bytes that a chunk was made of, for a connection that knows no chunks."""
+    """Returns the bytes that a chunk was made of, for a connection without chunked encoding."""
     return chunk[chunk.index(b"\n") + 1 : -2]
 
 
 def retry(milliseconds: int) -> bytes:
-    """Returns a line that tells the client how long to wait before it comes back; an event or an empty line follows."""
+    """Returns a line that tells the client when to reconnect. An event or an empty line must follow it."""
     return b"retry: %d\n" % milliseconds
 
 
@@ -36,7 +36,7 @@ FORGET_CURSOR = b"id:\n\n"
 
 
 def encode_event(event: Event) -> bytes:
-    """Returns an event that belongs to the connection alone: it bears no id."""
+    """Returns an event that belongs to the connection and not to the log, so it has no id."""
     return b"event: %b\ndata: %b\n\n" % (event.event.encode(), escape_line_ends(event.encode()))
 
 
@@ -46,12 +46,12 @@ _ENTRY_BYTES = len(_ENTRY % (b"", b"", b""))
 
 
 def entry_chunk(event_id: bytes, name: bytes, data: bytes) -> bytes:
-    """Returns an event of the job's log as a chunk; `data` is JSON that `escape_line_ends` made one line of."""
+    """Returns an event of the job's log as a chunk. `data` is JSON on one line, as `escape_line_ends` returns it."""
     return _ENTRY_CHUNK % (_ENTRY_BYTES + len(event_id) + len(name) + len(data), event_id, name, data)
 
 
 def replay(entries: Iterable[Entry]) -> bytes:
-    """Returns the entries in their order."""
+    """Returns the entries as chunks, in their order."""
     return b"".join(_ENTRY % (b"%d-%d" % entry.id, entry.name.encode(), entry.data) for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""A job's event stream, as the answer to a request."""
+"""Opens a job's event stream as the answer to a request."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -23,31 +23,31 @@ from shared.telemetry.breadcrumbs import Crumb
 from shared.telemetry.metrics import api_metrics
 
 RETRY_MS = (500, 1500)
-"""Each stream tells its client another time to come back after: those that are cut off together are spread."""
+"""Each client is told a random time within these to reconnect after, so that not all reconnect at once."""
 SECOND_TRY_SECONDS = 0.25
 
 
 class Client(NamedTuple):
-    """A client's own socket, where the server lets us write to it."""
+    """Represents a client's socket, where the server lets us write to it directly."""
 
     sock: ClientSocket
     is_chunked: bool
 
 
 class Stream(NamedTuple):
-    """A job's stream, open. `close` has to be called when the request is over."""
+    """Represents the open stream of a job. `close` has to be called when the request is over."""
 
     body: Iterator[bytes]
     close: Callable[[], None]
     when_over: list[Callable[[], None]]
-    """What is to be done when the stream is over, which may be long after the request."""
+    """The calls to make when the stream is over, which may be long after the request."""
 
 
 def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: Client | None) -> Stream:
-    """Returns the stream of a job. Gives the user's slot back when it ends, however it ends.
+    """Returns the stream of a job. The user's slot is released when the stream ends, for whatever reason.
 
-    The feed is open before the answer begins: raises what Admission.enter does, and redis.RedisError, while there can
-    still be another answer.
+    The feed is opened before the answer begins, so that another answer is possible where it fails. Raises what
+    Admission.enter raises, and redis.RedisError.
     """
     feed, job = _enter(hub, admission, request)
     viewer = SocketViewer(client.sock.fileno(), is_chunked=client.is_chunked) if client else QueueViewer()
@@ -76,7 +76,7 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
             metrics.viewers_cut_off.inc()
 
     def close_unless_hijacked() -> None:
-        """Closes the stream, unless it has its client's socket: then it outlives its request."""
+        """Closes the stream, unless it has taken over its client's socket: then it outlives its request."""
         if client is None or client.sock.viewer is None:
             for callback in when_over:
                 callback()
@@ -86,17 +86,14 @@ def open_stream(hub: Hub, admission: Admission, request: StreamRequest, client: 
 
 
 def client_of(environ: WSGIEnvironment) -> Client | None:
-    """Returns the client's own socket, where the server lets us have it and takes what we write there.
-
-    The connection is HTTP/1, without TLS.
-    """
+    """Returns the client's socket if the server offers it, which it does for HTTP/1 without TLS; else None."""
     sock, protocol = environ.get("gunicorn.socket"), environ.get("SERVER_PROTOCOL")
     is_http1 = protocol in ("HTTP/1.0", "HTTP/1.1") and "HTTP_VERSION" not in environ
     return Client(sock, protocol == "HTTP/1.1") if isinstance(sock, ClientSocket) and is_http1 else None
 
 
 def _enter(hub: Hub, admission: Admission, request: StreamRequest) -> tuple[Feed, Snapshot]:
-    """Returns the job's feed, open, and the job; a slot is taken. Tries twice for one: the page may be reloading."""
+    """Takes a slot, and returns the job's open feed and the job. It tries twice, since the page may be reloading."""
     enter = partial(admission.enter, request)
     try:
         with suppress(TooManyStreams):

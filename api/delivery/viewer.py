@@ -1,4 +1,4 @@
-"""A viewer: one open stream, and the ways its bytes reach the client."""
+"""Defines viewers: a viewer is one open stream. There are two ways for its bytes to reach the client."""
 
 import logging
 import os
@@ -18,37 +18,37 @@ from api.delivery.watchers import READ, WRITE, close
 log = logging.getLogger(__name__)
 
 MAX_BACKLOG_BYTES = 2_000_000
-"""A client this far behind is hung up on; it comes back with its cursor. More than the replay of a whole log."""
+"""A client this far behind is disconnected and reconnects with its cursor. It is more than the replay of a log."""
 STUCK_SECONDS = 30.0
-"""A client that has taken nothing of its backlog for this long, or twice that at most, is hung up on as well."""
+"""A client that has read nothing of its backlog for this long, or up to twice as long, is disconnected as well."""
 LAST_CHUNK = b"0\r\n\r\n"
 _WITH_WHAT_FOLLOWS = getattr(socket, "MSG_MORE", 0)
-"""Sends the last bytes in one packet with the end of the connection: a client that has seen them knows that the
+"""Sends the last bytes in one packet with the end of the connection, so that the client knows at once that the
 connection serves no more requests."""
 
 
 class Viewer(Protocol):
-    """What a feed writes to. Neither method ever waits."""
+    """Receives the chunks of a feed. Its methods never wait."""
 
     def send(self, chunk: bytes) -> None: ...
 
     def end(self) -> None:
-        """Says that no more bytes will come: the stream ends once all are written."""
+        """Ends the stream once all bytes are written. No more bytes may be sent."""
         ...
 
 
 class StreamState(Enum):
-    """The state of a stream. The last three are final."""
+    """Lists the states of a stream. The last three are final."""
 
     OPEN = "open"
     ENDING = "ending"
-    """No more will come; a part of the backlog is still to be written."""
+    """No more bytes will come, but a part of the backlog is still to be written."""
     ENDED = "ended"
-    """The client was sent all there was, the end of the response included."""
+    """The client was sent all bytes, including the end of the response."""
     LEFT = "left"
-    """The client has gone."""
+    """The client has disconnected."""
     CUT = "cut"
-    """The client was hung up on, because it read too slowly."""
+    """The client was disconnected because it read too slowly."""
 
     @property
     def is_over(self) -> bool:
@@ -56,10 +56,10 @@ class StreamState(Enum):
 
 
 class SocketViewer:
-    """Writes straight to the client's socket. The request that began the stream is over by then.
+    """Writes directly to the client's socket, after the request that began the stream is over.
 
-    There is no queue and no wake-up for each event: half the cost of handing each event to a greenlet. And there is no
-    greenlet, with its stack and the request that it would hold on to: a tenth of the memory.
+    Without a queue and a wake-up for each event this costs half as much as handing each event to a greenlet. Without a
+    greenlet, its stack and its request it takes a tenth of the memory.
     """
 
     __slots__ = (
@@ -80,7 +80,7 @@ class SocketViewer:
     def __init__(self, fd: int, *, is_chunked: bool = True) -> None:
         self._fd = fd
         self._is_chunked = is_chunked
-        """Whether the client knows chunks; one that speaks HTTP/1.0 gets the plain bytes."""
+        """Whether the client supports chunked encoding; HTTP/1.0 clients get the plain bytes."""
         self._sock: Any = None
         self._backlog: deque[memoryview] | None = None
         self._backlog_bytes = 0
@@ -91,12 +91,12 @@ class SocketViewer:
         self._stuck: Any = None
         self.state = StreamState.OPEN
         self.when_over: list[Callable[[], object]] = []
-        """The calls to make, in this order and by a greenlet, once the stream has ended for whatever reason."""
+        """The calls to make in this order, by a greenlet, once the stream has ended for any reason."""
 
     def start(self, sock: Any) -> None:
-        """Hijacks the socket, one of the standard library's that does not block, from the request that ends now.
+        """Takes over the socket from the request that ends now. It is a non-blocking socket of the standard library.
 
-        None: it is closed already, and its number may be another's by now.
+        None means that it is closed already; its descriptor may belong to another connection by now.
         """
         self._sock = sock
         if sock is None:
@@ -118,7 +118,7 @@ class SocketViewer:
     def end(self) -> None:
         if self.state is StreamState.OPEN:
             self.state = StreamState.ENDING
-            # Before `start` the request still has the socket, and could not close it at once.
+            # Before `start` the request still owns the socket, and could not close it at once.
             if self._sock is not None:
                 self._write_end()
 
@@ -205,12 +205,12 @@ class SocketViewer:
         if is_gone:
             self._finish(StreamState.LEFT)
         else:
-            # It would be called again at once, for as long as what the client has sent is not read.
+            # Otherwise the watcher would call back again and again until the client's data is read.
             self._readable.stop()
 
     def _finish(self, state: StreamState) -> None:
         self.state = state
-        # Before `start` the request still has the socket; the stream is over when the request releases it.
+        # Before `start` the request still owns the socket; the stream is over when the request releases it.
         if self._sock is not None:
             self._release()
 
@@ -237,7 +237,7 @@ def _call_all(callbacks: list[Callable[[], object]]) -> None:
 
 
 class QueueViewer:
-    """Hands bytes to a generator, where the server does not let us write to the socket: HTTP/2, a test client."""
+    """Passes bytes to a generator, where the server does not offer the socket: with HTTP/2 or a test client."""
 
     def __init__(self) -> None:
         self._pieces: Queue[bytes | None] = Queue()

@@ -1,4 +1,4 @@
-"""Watchers of the event loop, which call back when a socket can be read or written."""
+"""Helps with watchers of the event loop, which call back when a socket can be read or written."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ READ, WRITE = 1, 2
 
 
 def close(*watchers: Any) -> None:
-    """Stops and frees the watchers that there are."""
+    """Stops and frees these watchers; each may be None."""
     for watcher in watchers:
         if watcher is not None:
             watcher.stop()

@@ -1,1 +1,1 @@
-"""What every request and response of the API has in common."""
+"""Holds what all requests and responses of the API have in common."""

@@ -1,4 +1,4 @@
-"""JSON bodies of requests: read within bounds and parsed strictly, before any view sees them."""
+"""Reads JSON bodies of requests within limits and parses them strictly, before a view gets them."""
 
 import json
 from typing import Any, NoReturn
@@ -15,7 +15,7 @@ _WITH_BODY = ("POST", "PUT", "PATCH")
 
 
 class JsonRequest(Request):
-    """A request whose JSON is read by the contract's rules.
+    """Represents a request whose JSON is read by the contract's rules.
 
     flask-openapi3 asks for `get_json(silent=True)`, which would turn a broken body into None.
     """
@@ -23,7 +23,7 @@ class JsonRequest(Request):
     _parsed: Any = ...
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """Returns the body. Raises ApiProblem 415, 413 or 400, also when asked to be silent."""
+        """Returns the body. Raises ApiProblem 415, 413 or 400, also if `silent` is set."""
         if self._parsed is ...:
             _require_json(self)
             self._parsed = _parse(_read(self))
@@ -31,15 +31,15 @@ class JsonRequest(Request):
 
 
 def install(app: Flask) -> None:
-    # One byte more than is allowed: werkzeug cuts a chunked body at its limit without a word, so a body
-    # that is too long has to be told from one that just fits by its length.
+    # The limit is one byte more than allowed: werkzeug cuts a chunked body at its limit without an error, so
+    # only its length tells a body that is too long from one that just fits.
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES + 1
     app.request_class = JsonRequest
     app.before_request(_check_body)
 
 
 def _check_body() -> None:
-    """Raises ApiProblem 415, 413, 400, or 422 where the body is JSON but no object."""
+    """Raises ApiProblem 415, 413 or 400 for a wrong body, and 422 for JSON that is no object."""
     has_body = request.method in _WITH_BODY and request.routing_exception is None
     if has_body and not isinstance(request.get_json(), dict):
         # flask-openapi3 would parse a string once more, as JSON.
@@ -69,7 +69,7 @@ def _read(request: Request) -> bytes:
 
 
 def _refuse_cut(request: Request) -> None:
-    """Raises ApiProblem 408 or 413 where the server gave up reading the rest of the body."""
+    """Raises ApiProblem 408 or 413 if the server stopped reading before the end of the body."""
     sock = request.environ.get("gunicorn.socket")
     if getattr(sock, "timed_out", False):
         raise ApiProblem(408, "The request took too long to arrive.", headers={"Connection": "close"})

@@ -1,4 +1,4 @@
-"""Web clients on other origins: none unless CORS_ORIGINS names them, and only with bearer tokens.
+"""Allows web clients on other origins that CORS_ORIGINS names, with bearer tokens only.
 
 Credentials (cookies) are never allowed: a page elsewhere has to hold a token of its own.
 """
@@ -18,7 +18,7 @@ EXPOSED_HEADERS = (
     "X-Request-ID",
 )
 PREFLIGHT_SECONDS = 600
-"""A browser may remember a preflight's answer for this long."""
+"""How long a browser may cache the answer to a preflight."""
 
 
 def install(app: Flask, origins: tuple[str, ...]) -> None:
@@ -30,7 +30,7 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
         return Response(status=204) if _is_preflight(request) else None
 
     def add_headers(response: Response) -> Response:
-        # Also where the origin is none of these: a cache must not give it another origin's answer.
+        # It is added for all origins: a cache must not give one origin's answer to another.
         response.vary.add("Origin")
         response.headers.update(allow(origins, request.headers.get("Origin"), is_preflight=_is_preflight(request)))
         return response
@@ -40,9 +40,9 @@ def install(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def allow(origins: tuple[str, ...], origin: str | None, *, is_preflight: bool = False) -> dict[str, str]:
-    """Returns the headers by which a browser lets a page of this origin have the answer.
+    """Returns the headers that make a browser pass the answer to a page of this origin.
 
-    There are none where it may not have it.
+    There are none for an origin that is not allowed.
     """
     if origin is None or origin not in origins:
         return {}

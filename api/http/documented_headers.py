@@ -1,4 +1,4 @@
-"""The headers that clients send and get, as the OpenAPI document describes them."""
+"""Describes the headers that clients send and get, for the OpenAPI document."""
 
 from typing import Any
 
@@ -72,5 +72,5 @@ RESPONSE_HEADERS: dict[str, dict[str, Any]] = {
 
 
 def header_references(*names: str) -> dict[str, Any]:
-    """Returns the headers of one response, by reference; each response also names its request."""
+    """Returns references to the headers of one response. X-Request-Id is added to each."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in (*names, "X-Request-ID")}

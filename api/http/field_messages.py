@@ -1,4 +1,4 @@
-"""pydantic's errors in words for the person who filled in the form."""
+"""Translates pydantic's errors into sentences for the person who filled in the form."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from shared.contract.schemas import FieldProblem
 
 FIELD_MAX_LENGTH = 100
-"""Longer names can only be a client's own, and are cut."""
+"""The length at which a field's name is cut; the contract has no longer ones."""
 MOST_PROBLEMS = 100
-"""More fields than this can only be a client's own, and are not named one by one."""
+"""The most fields that are named one by one; the contract has fewer."""
 
 
 def _characters(count: int) -> str:
@@ -43,7 +43,7 @@ _MESSAGES: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def field_problems(error: ValidationError) -> list[FieldProblem]:
-    """Returns a problem for each error, by the wire's name of its field; of what was sent it repeats only names."""
+    """Returns a problem for each error, with its field's name on the wire. It repeats no values of the request."""
     return [
         FieldProblem(field=_name(problem["loc"]), message=_message(problem["type"], problem.get("ctx", {})))
         for problem in error.errors(include_url=False, include_input=False)[:MOST_PROBLEMS]

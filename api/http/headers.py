@@ -1,4 +1,4 @@
-"""Headers that every response carries."""
+"""Adds the headers that every response has."""
 
 from flask import Flask, Response, request
 
@@ -11,7 +11,7 @@ _POLICY = {
     "form-action": "'self'",
     "object-src": "'none'",
 }
-# Swagger UI brings inline styles and images as data: URLs; its scripts are files of our own.
+# Swagger UI has inline styles and images as data: URLs; its scripts are files on this host.
 _DOCS_POLICY = {**_POLICY, "style-src": "'self' 'unsafe-inline'", "img-src": "'self' data:"}
 
 
@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
 
 
 def shared_headers(path: str, request_id: str) -> dict[str, str]:
-    """Returns the headers of every answer to a request for this path, whoever writes it."""
+    """Returns the headers that every answer to a request for this path has."""
     is_docs = path == "/docs" or path.startswith("/docs/")
     return {**(_DOCS_HEADERS if is_docs else _HEADERS), "X-Request-ID": request_id}
 

@@ -1,4 +1,4 @@
-"""Models of the contract as responses."""
+"""Makes responses of the contract's models."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str
 
 
 def documented(model: type[BaseModel], description: str, *headers: str) -> dict[str, Any]:
-    """Returns what the OpenAPI document says about an answer of a route."""
+    """Returns the description of a route's answer for the OpenAPI document."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     return {
         "description": description,

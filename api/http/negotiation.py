@@ -1,4 +1,4 @@
-"""Which of its two forms a job is answered in: the event stream, or JSON."""
+"""Decides whether a job is answered as an event stream or as JSON."""
 
 from werkzeug.http import parse_accept_header
 
@@ -12,7 +12,7 @@ def wants_stream(accept: str | None) -> bool:
     and gets JSON. Where it names both, the stream goes before JSON that is liked no better. Where it names neither,
     or there is no header, the answer is the stream.
     """
-    if not accept or accept == STREAM:  # what an EventSource sends: there is nothing to weigh
+    if not accept or accept == STREAM:  # an EventSource sends just this, so it need not be parsed
         return True
     named: dict[str, float] = {}
     for value, quality in parse_accept_header(accept):

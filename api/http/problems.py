@@ -1,4 +1,4 @@
-"""Every error the API answers, as application/problem+json (RFC 9457)."""
+"""Defines the errors that the API answers with, as application/problem+json (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -28,11 +28,11 @@ _DETAILS = {
     413: "The request body is too large.",
     500: "Something went wrong on our side. Please try again.",
 }
-"""Ours, because werkzeug's texts may repeat what an exception said."""
+"""These replace werkzeug's texts, which may repeat the message of an exception."""
 
 
 class ApiProblem(Exception):
-    """An error on its way to the client. `detail` is for the person who asked."""
+    """Answers the request with an error where it is raised. `detail` is a sentence for the user."""
 
     def __init__(
         self,
@@ -74,9 +74,9 @@ _HEADERS = {401: ["WWW-Authenticate", "Sign-In-URL"], 429: ["Retry-After"], 503:
 
 
 def problem_responses(*statuses: int, headers: Sequence[str] = ()) -> ResponseDict:
-    """Returns what the OpenAPI document says about errors of a route.
+    """Returns the descriptions of a route's errors for the OpenAPI document.
 
-    `headers` are those beside what each status has.
+    `headers` are those besides the ones that each status has.
     """
     return {status: _problem_response(status, headers) for status in statuses}
 
@@ -93,7 +93,7 @@ def _problem_response(status: int, headers: Sequence[str]) -> dict[str, Any]:
 
 
 def on_validation_error(error: ValidationError) -> NoReturn:
-    """Returns what flask-openapi3 calls when a request breaks its model."""
+    """Raises the problem for a request that breaks its model. flask-openapi3 calls it."""
     raise invalid_fields(field_problems(error)) from None
 
 

@@ -1,4 +1,4 @@
-"""The id of a request: it is in the answer's headers and in every line of the log about the request."""
+"""Chooses the id of a request, which is in the answer's headers and in all log lines about the request."""
 
 import re
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""One line of the log for each request; a stream's comes when it ends. Who asked is not in it."""
+"""Logs one line for each request, for a stream when it ends. The user is not in it."""
 
 import logging
 import time
@@ -13,7 +13,7 @@ from shared.telemetry.metrics import api_metrics
 log = logging.getLogger(__name__)
 
 PROBES = ("/healthz", "/readyz", "/metrics")
-"""Paths that machines request every few seconds; logged only at level DEBUG."""
+"""Paths that machines request every few seconds; these requests are logged only at level DEBUG."""
 
 
 def install(app: Flask) -> None:
@@ -23,14 +23,14 @@ def install(app: Flask) -> None:
 
 def _begin() -> None:
     g.began = time.perf_counter()
-    # A kept connection's requests share a greenlet.
+    # The requests of one connection share a greenlet.
     logs.rebind(request_id=request_id())
 
 
 def _log_at_the_end(response: Response) -> Response:
-    # The template, not the path: that could hold anything, and as many of them.
+    # The label is the template of the path: a path can contain anything, so there would be too many labels.
     route = request.url_rule.rule if request.url_rule else None
-    # A 503 is an answer as well, each few seconds while Redis is away or the process drains, and that has its own line.
+    # A probe's 503 is expected while Redis is away or the process drains, which is logged elsewhere.
     level = logging.DEBUG if route in PROBES and response.status_code in (200, 503) else logging.INFO
     fields: dict[str, object] = {"method": request.method, "route": route, "status": response.status_code}
     if "job_id" in g:
@@ -41,8 +41,8 @@ def _log_at_the_end(response: Response) -> Response:
 
 
 def log_request(level: int, request_id: str, fields: dict[str, object], began: float) -> None:
-    """Counts a request and logs the one line about it, which began at that time of `time.perf_counter`."""
+    """Counts a request and logs the line about it. `began` is its start by `time.perf_counter`."""
     api_metrics().requests.labels(str(fields["route"] or "other"), str(fields["status"])).inc()
-    # A stream outlives its request and the greenlet it was bound in.
+    # A stream outlives its request, so the id bound to the request's greenlet is not available.
     logs.rebind(request_id=request_id)
     log.log(level, "request", extra={**fields, "duration_ms": round((time.perf_counter() - began) * 1000, 1)})

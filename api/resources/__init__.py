@@ -1,1 +1,1 @@
-"""The HTTP resources: one module a resource, each with a blueprint."""
+"""Holds the HTTP resources: each has a module with a blueprint."""

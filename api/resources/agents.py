@@ -1,4 +1,4 @@
-"""The caller's own suggestion agent."""
+"""Serves the caller's own suggestion agent."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ blueprint = APIBlueprint(
 
 
 class AgentQuery(BaseModel):
-    """How an agent is asked for."""
+    """Holds the query parameters of a request for an agent."""
 
     none: Literal["204"] | None = Field(None, description="answer 204, not 404, where there is no agent")
 
@@ -42,7 +42,7 @@ def read_agent(query: AgentQuery) -> Response:
     """Read the caller's agent"""
     agent = services().agents.get(g.user_id)
     if agent is None:
-        # Browsers write every 404 of a page to its console as an error, and having no agent is none.
+        # Browsers log every 404 as an error in the page's console, but having no agent is no error.
         if query.none is not None:
             return Response(status=204)
         raise ApiProblem(404, "You have no suggestion agent of your own.")

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and Swagger UI to read it with; nothing is fetched from elsewhere."""
+"""Serves the OpenAPI document, and Swagger UI to read it with. Nothing is fetched from other hosts."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ Times are milliseconds since the Unix epoch, lengths count Unicode code points. 
 414, 417, 431 or 501.""",
 )
 _DOCUMENT = "planner.openapi"
-"""The app's extensions hold the document, as text, under this name."""
+"""The name under which the app's extensions hold the text of the document."""
 _SWAGGER_UI = Path(flask_openapi3_swagger.__file__).parent / "templates" / "swagger"
 
 _PAGE = """<!doctype html>
@@ -44,8 +44,8 @@ _PAGE = """<!doctype html>
 <script src="/docs/start.js"></script>
 """
 
-# A file of its own, so that the page's policy needs no inline scripts; the validator would be a request
-# to another host. This Swagger UI knows OpenAPI 3.1, in which one event stands for a stream in `schema`.
+# The script is a separate file, so that the page's policy needs no inline scripts. The validator is off, since it
+# would be a request to another host. This Swagger UI supports OpenAPI 3.1, in which `schema` describes one event.
 _START = """const show = (text) => {
   const spec = { ...JSON.parse(text.replaceAll('"itemSchema":', '"schema":')), openapi: "3.1.0" };
   const presets = [SwaggerUIBundle.presets.apis];
@@ -66,7 +66,7 @@ def security_schemes(cookie: str) -> dict[str, Any]:
 def document() -> Response:
     app = current_app
     assert isinstance(app, OpenAPI)
-    # Made once: it takes 20 ms, and anybody may ask for it.
+    # The document is made once: that takes 20 ms, and everyone may request it.
     if _DOCUMENT not in app.extensions:
         app.extensions[_DOCUMENT] = app.json.dumps(completed(app.api_doc))
     return Response(app.extensions[_DOCUMENT], content_type="application/json")

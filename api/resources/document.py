@@ -1,4 +1,4 @@
-"""The OpenAPI document: what flask-openapi3 makes of the views, and what it cannot know of this API.
+"""Completes the OpenAPI document that flask-openapi3 makes of the views.
 
 The stream is described by `itemSchema`, which came with OpenAPI 3.2. Schemas of bodies, answers and events are made
 from the pydantic models that validate and send them, all in one go, so that each has one form and one name.
@@ -25,12 +25,12 @@ _PARAMETERS = {
     "createJob": ("RequestId", "IdempotencyKey"),
     "readJob": ("RequestId", "LastEventId", "LastEventIdQuery"),
 }
-"""By operation; the others name the request alone."""
+"""The header parameters of each operation; operations that are not listed have only X-Request-Id."""
 _REFERENCE = "#/components/schemas/{model}"
 
 
 def completed(made: Json) -> Json:
-    """Returns the whole document, from what flask-openapi3 made."""
+    """Returns the whole document, made from flask-openapi3's."""
     components = {
         **made["components"],
         "schemas": component_schemas(),
@@ -50,7 +50,7 @@ def component_schemas() -> Json:
     made: Json = document["$defs"]
     for name, schema in made.items():
         for field in schema.get("required", ()):
-            schema["properties"][field].pop("default", None)  # it is always there, so nothing stands in for it
+            schema["properties"][field].pop("default", None)  # the field is always sent, so a default would mislead
         if name in EXAMPLES:
             schema["examples"] = [EXAMPLES[name]]
     named = {f"{kind.__name__}Event": _named_event(kind.event, kind.__name__) for kind in EVENTS.values()}
@@ -67,7 +67,7 @@ def _named_event(event: str, model: str) -> Json:
 
 
 def _job_event() -> Json:
-    """Returns what a client makes of an event, for generators of code: few of them look into `contentSchema`."""
+    """Returns the schema of a parsed event, for code generators: few of them read `contentSchema`."""
     mapping = {name: _REFERENCE.format(model=f"{kind.__name__}Event") for name, kind in EVENTS.items()}
     return {
         "description": "One event of the stream with its data parsed, told from others by its name.",
@@ -77,7 +77,7 @@ def _job_event() -> Json:
 
 
 def _stream_item() -> Json:
-    """Returns the schema of one event as it stands in the stream, where data is text."""
+    """Returns the schema of one event in the stream, where data is text."""
     choices = [
         {
             "title": name,
@@ -123,7 +123,7 @@ def _operation(made: Json) -> Json:
     if made["operationId"] == "readJob":
         responses["200"] = _with_stream(responses["200"])
     operation = {"security": [], **made, "parameters": parameters, "responses": responses}
-    if "description" in made:  # of several lines, which flask-openapi3 joins as HTML
+    if "description" in made:  # flask-openapi3 joins several lines as HTML
         operation["description"] = " ".join(made["description"].replace("<br/>", " ").split())
     return operation
 

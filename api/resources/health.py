@@ -1,4 +1,4 @@
-"""Whether the process lives, and whether it can serve."""
+"""Answers probes: whether the process is alive, and whether it can serve."""
 
 from typing import Literal
 
@@ -23,7 +23,7 @@ blueprint = APIBlueprint(
 
 
 class Health(Wire):
-    """The process lives."""
+    """Says that the process is alive."""
 
     status: Literal["ok"] = "ok"
     version: str
@@ -31,11 +31,11 @@ class Health(Wire):
 
 Status = Literal["ok", "degraded", "unavailable", "stopping"]
 _STATUS: dict[RedisState, Status] = {"ok": "ok", "full": "degraded"}
-"""A full Redis takes no process out of service: its streams, reads and cancels would go with it."""
+"""The status for each state of Redis. A full Redis must not take a process out of service, as streams still work."""
 
 
 class Readiness(Wire):
-    """Whether the process can serve."""
+    """Says whether the process can serve."""
 
     status: Status = Field(description="`degraded`: streams, reads and cancels are served, new jobs are refused.")
     redis: RedisState = Field(
@@ -47,7 +47,7 @@ class Readiness(Wire):
 
 @blueprint.get("/healthz", operation_id="readHealth", responses={200: documented(Health, "The process lives.")})
 def healthz() -> Response:
-    """Tell whether the process lives, without asking Redis"""
+    """Tell whether the process is alive, without asking Redis"""
     return json_response(Health(version=__version__))
 
 

@@ -1,11 +1,11 @@
-"""The problems that answer a request for a job that the client may not have."""
+"""Makes the problems that answer a request for a job that the client cannot have."""
 
 from api.http.paths import parse_job_id
 from api.http.problems import ApiProblem
 
 
 def checked_id(text: str) -> str:
-    """Returns the id as jobs are stored under it. Raises ApiProblem 400."""
+    """Returns the id in the form in which jobs are stored. Raises ApiProblem 400."""
     job_id = parse_job_id(text)
     if job_id is None:
         raise ApiProblem(400, "The job's id is not a UUID.")

@@ -1,4 +1,4 @@
-"""A job as JSON: its log, folded."""
+"""Folds a job's log into its view as JSON."""
 
 import logging
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
-    """Returns the job with its place in the queue, where it waits. Raises redis.RedisError."""
+    """Returns the job, with its position in the queue if it waits. Raises redis.RedisError."""
     seen = Transcript(status=job.status)
     for entry in job.entries:
         try:

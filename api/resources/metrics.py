@@ -1,4 +1,4 @@
-"""GET /metrics: the figures of all API processes of this host, and Redis's as they are now."""
+"""Serves GET /metrics: the figures of all API processes of this host, and the current ones of Redis."""
 
 import os
 

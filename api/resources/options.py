@@ -1,4 +1,4 @@
-"""What a form needs to know."""
+"""Serves what a form needs to know."""
 
 from flask import Response, g
 from flask_openapi3.blueprint import APIBlueprint

@@ -1,4 +1,4 @@
-"""What a person opens in a browser: the web client."""
+"""Serves the web client."""
 
 from mimetypes import guess_type
 from pathlib import Path
@@ -72,7 +72,7 @@ def _without_client() -> str:
 
 
 def send_static(directory: Path, name: str, mimetype: str | None = None) -> Response:
-    """Returns the file of a directory. Raises ApiProblem 412 where a precondition fails, werkzeug's NotFound."""
+    """Returns the file of a directory. Raises ApiProblem 412 where a precondition fails, and werkzeug's NotFound."""
     response = send_from_directory(directory, name, mimetype=mimetype)
     if response.status_code == 412:  # werkzeug would keep the type and the length of the file
         response.close()
@@ -81,7 +81,7 @@ def send_static(directory: Path, name: str, mimetype: str | None = None) -> Resp
 
 
 def _send(directory: Path, name: str) -> Response:
-    """Returns the file, or its compressed sibling where there is one and the browser takes it; else 404."""
+    """Returns the file, or a compressed copy if there is one and the browser accepts it. Raises NotFound."""
     for encoding, suffix in _ENCODINGS.items():
         if request.accept_encodings[encoding] > 0 and _is_file(directory / f"{name}{suffix}"):
             response = send_static(directory, f"{name}{suffix}", mimetype=guess_type(name)[0])
@@ -94,7 +94,7 @@ def _send(directory: Path, name: str) -> Response:
 
 
 def _is_file(path: Path) -> bool:
-    """Returns whether there is such a file; a name that the file system cannot have, such as one too long, is none."""
+    """Returns whether the file exists; False for a name that the file system cannot have, such as one too long."""
     try:
         return path.is_file()
     except OSError:

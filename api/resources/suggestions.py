@@ -1,4 +1,4 @@
-"""Jobs: creating one, listing one's own, reading one, cancelling it. Watching one is `api.stream_app`'s."""
+"""Serves jobs: creating, listing, reading and cancelling them. Their event streams are served by `api.stream_app`."""
 
 import re
 import time
@@ -53,7 +53,7 @@ blueprint = APIBlueprint(
 
 
 class JobPath(BaseModel):
-    """The job's id is checked by the view: a bad one is 400, and only after the caller is known."""
+    """Holds the job's id as text. The view parses it, so that a bad id gets a 400 after authentication."""
 
     job_id: str = Field(alias="jobId", description="The id of the job.", json_schema_extra={"format": "uuid"})
 
@@ -198,13 +198,13 @@ def _job_id(path: JobPath) -> str:
 
 
 def _note(job_id: str) -> None:
-    """Says which job this request is about, for the log and for Sentry."""
+    """Adds the job's id to the log lines and Sentry events of this request."""
     g.job_id = job_id
     breadcrumbs.tag(job=job_id)
 
 
 def _owned(job: Snapshot | None) -> Snapshot:
-    """Returns the job, if there is one and it is the caller's. Raises ApiProblem 404 or 403."""
+    """Returns the job if it exists and belongs to the caller. Raises ApiProblem 404 or 403."""
     if job is None:
         raise gone()
     if job.user_id != g.user_id:
@@ -213,7 +213,7 @@ def _owned(job: Snapshot | None) -> Snapshot:
 
 
 def _send_stop(planner: Services, worker: str, job_id: str) -> None:
-    """Sends RQ's stop command, so that the cancel arrives at once; without it that takes some seconds."""
+    """Sends RQ's stop command, so that the worker learns of the cancel at once and not some seconds later."""
     try:
         send_command(planner.redis, worker, "stop-job", job_id=job_id)
     except RedisError as error:

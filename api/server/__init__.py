@@ -1,1 +1,1 @@
-"""The server under the app: gunicorn's worker and the clients' sockets."""
+"""Adapts the server under the app: gunicorn's worker and the clients' sockets."""

@@ -1,6 +1,6 @@
-"""A request as gunicorn parses it, with bounds on what it costs.
+"""Parses requests as gunicorn does, with limits on what one costs.
 
-Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+It is loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """
 
 import re
@@ -11,18 +11,18 @@ from gunicorn.http.errors import LimitRequestHeaders, LimitRequestLine
 from gunicorn.http.message import Request
 
 MAX_HEAD_BYTES = 32 * 1024
-"""The request line and all headers; one header may have 8,190 bytes."""
+"""The most bytes of the request line and all headers; one header may have 8,190 bytes."""
 MAX_FIELD_BYTES = 8190
-"""The values of all headers of one name together. gunicorn bounds each, then joins them."""
+"""The most bytes in the values of all headers of one name. gunicorn limits each, then joins them."""
 MAX_LIST_BYTES = 1024
-"""The same for headers that werkzeug parses as lists, which takes it up to a millisecond for each KB."""
+"""The same for headers that werkzeug parses as lists, which takes up to a millisecond for each KB."""
 _LISTS = re.compile(r"ACCEPT(-.*)?|IF-.*|RANGE|CACHE-CONTROL|CONTENT-(TYPE|ENCODING)")
 _END = b"\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?:\A|[^\r])\n")
 
 
 class BoundedRequest(Request):  # type: ignore[misc]
-    """gunicorn allows 64 headers of 8 KB each, and looks through all of them again with every byte that comes."""
+    """Limits the head of a request. gunicorn would allow 64 headers of 8 KB and scan all of them with every byte."""
 
     headers: list[tuple[str, str]]
 
@@ -43,12 +43,12 @@ class BoundedRequest(Request):  # type: ignore[misc]
         return bool(reader.length == 0 if isinstance(reader, LengthReader) else reader.parser is None)
 
     def should_close(self) -> bool:
-        """Returns True also where the body was not read: gunicorn would read the rest of it, however long it is."""
+        """Returns whether to close the connection, also if the body was not read: gunicorn would read all the rest."""
         return bool(super().should_close()) or not self.is_read
 
 
 def _read_head(unreader: Any) -> bytes:
-    """Returns what has come of a request, its whole head included, unless the client stops before or sends no HTTP."""
+    """Returns what has arrived of a request, with its whole head unless the client stops earlier or sends no HTTP."""
     head = bytearray()
     while piece := unreader.read():
         seen = len(head)
@@ -63,7 +63,7 @@ def _read_head(unreader: Any) -> bytes:
 
 
 def _bound_fields(headers: list[tuple[str, str]]) -> None:
-    """Raises LimitRequestHeaders where the headers of one name are more than is parsed of them."""
+    """Raises LimitRequestHeaders where the headers of one name are longer than the limit."""
     lengths: dict[str, int] = {}
     for name, value in headers:
         lengths[name] = length = lengths.get(name, 0) + len(value)
@@ -72,7 +72,7 @@ def _bound_fields(headers: list[tuple[str, str]]) -> None:
 
 
 def _with_one_cookie_header(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Joins what a proxy has split, which HTTP/2 allows for cookies; gunicorn would join by a comma."""
+    """Joins Cookie headers, which a proxy may split as HTTP/2 allows; gunicorn would join them with commas."""
     cookies = [value for name, value in headers if name == "COOKIE"]
     if len(cookies) < 2:
         return headers

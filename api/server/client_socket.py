@@ -1,6 +1,6 @@
-"""A client's socket with bounds on its time and its bytes: nobody can hold it by being slow.
+"""Limits the time and the bytes of requests on a client's socket, so that slow clients cannot occupy it.
 
-Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+It is loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """
 
 import errno
@@ -15,13 +15,13 @@ import gevent.socket
 from api.server.protocols import ServedStream
 
 SEND_SECONDS = 60.0
-"""An answer has to be taken in this time. Streams have their own bounds: they never wait."""
+"""A client has to read an answer in this time. Streams have limits of their own."""
 MAX_REQUEST_BYTES = 256 * 1024
-"""A request may have this many bytes as they come: the head, a body of 16 KiB and what says where its chunks end."""
+"""The most bytes of a request on the wire: the head, a body of 16 KiB and the framing of its chunks."""
 QUICK_READS, READ_PAUSE_SECONDS = 16, 0.01
-"""Further reads of one request wait a moment each, so that a client that sends single bytes seldom wakes us."""
+"""After this many reads of a request each further one pauses, so that a client that sends single bytes costs little."""
 LINGER_SECONDS, LINGER_BYTES = 1.0, 256 * 1024
-"""A client that still sends has this long to read why it was refused, and may send this much meanwhile."""
+"""A client that still sends has this long to read why it was refused, and may send this many bytes meanwhile."""
 
 
 class ClientSocket(gevent.socket.socket):
@@ -52,16 +52,16 @@ class ClientSocket(gevent.socket.socket):
         self.may_still_send = False
         """The client has sent more than was read: closing has to wait until it has our answer."""
         self.viewer: ServedStream | None = None
-        """The stream that writes to the connection from now on; what gunicorn would still write is dropped."""
+        """The stream that has taken over the connection. What gunicorn would still write is discarded."""
         self.settimeout(SEND_SECONDS)
 
     def clear_deadline(self) -> None:
-        """Resets the bounds after an answer; the next request has its own time and its own bytes."""
+        """Resets the limits after an answer, since each request has its own time and bytes."""
         self._deadline = None
         self._reads = self._received = 0
 
     def recv(self, *args: Any) -> bytes:
-        """Returns what has come; no bytes, as if the client had closed, when its time or its bytes are used up."""
+        """Returns what has arrived; no bytes, as at the end, when the request's time or bytes are used up."""
         self._yield_to_others()
         seconds = self._idle_seconds if self._deadline is None else self._deadline - time.monotonic()
         if self.timed_out or seconds <= 0:
@@ -82,7 +82,7 @@ class ClientSocket(gevent.socket.socket):
         return received
 
     def _yield_to_others(self) -> None:
-        """Lets other greenlets run: reads that never wait would give a client that sends fast the whole process."""
+        """Lets other greenlets run: otherwise a client that sends without a pause would occupy the whole process."""
         self._reads += 1
         if self._reads > 1:
             gevent.sleep(READ_PAUSE_SECONDS if self._reads > QUICK_READS else 0)
@@ -98,7 +98,7 @@ class ClientSocket(gevent.socket.socket):
         if self.viewer is not None:
             return
         try:
-            # Nearly always the whole of it. gevent's `sendall` first asks the system how much it would take.
+            # This nearly always sends all of it. gevent's `sendall` would first ask for the size of the buffer.
             sent = self.send(data, flags)
             if sent < len(data):
                 super().sendall(memoryview(data)[sent:], flags)
@@ -114,15 +114,15 @@ class ClientSocket(gevent.socket.socket):
         super().close()
 
     def _has_unread(self) -> bool:
-        """Returns whether the client has sent something that was not read, such as a body without a length."""
+        """Returns whether the client has sent data that was not read, such as a body without a length."""
         try:
             # gevent's own `recv` would wait.
             return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))  # type: ignore[attr-defined]
-        except OSError:  # nothing is there, or the connection is gone
+        except OSError:  # there is no data, or the connection is broken
             return False
 
     def _linger(self) -> None:
-        """Reads what is left before it closes: a reset would take our answer away from the client."""
+        """Reads the rest before it closes: otherwise a reset could discard our answer before the client reads it."""
         self.shutdown(socket.SHUT_WR)
         deadline, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
         while left > 0 and (seconds := deadline - time.monotonic()) > 0:

@@ -1,6 +1,6 @@
-"""Problems answered by the server itself, before or instead of the app.
+"""Writes the problems that the server itself answers, before or instead of the app.
 
-Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+It is loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """
 
 import json
@@ -26,19 +26,19 @@ _STATUSES: dict[type[Exception], int] = {
     errors.LimitRequestHeaders: 431,
     errors.ExpectationFailed: 417,
     errors.UnsupportedTransferCoding: 501,
-    errors.ConfigurationProblem: 404,  # a path outside of SCRIPT_NAME, where the operator has set it
+    errors.ConfigurationProblem: 404,  # the path is outside of SCRIPT_NAME, if the operator has set that
 }
 
 
 def status_of(error: BaseException) -> int | None:
-    """Returns the status for a request that breaks HTTP or its bounds; None where the error is ours."""
+    """Returns the status for a request that breaks HTTP or its limits; None where the error is ours."""
     if not isinstance(error, errors.ParseException) or isinstance(error, _OURS):
         return None
     return _STATUSES.get(type(error), 400)
 
 
 def write(sock: Any, status: int, *_reason_and_message: str) -> None:
-    """Writes the whole answer, after which the connection is closed. Takes the arguments of gunicorn's write_error."""
+    """Writes the whole answer. The connection is then closed. The arguments are those of gunicorn's write_error."""
     title = HTTPStatus(status).phrase
     problem = {"type": "about:blank", "title": title, "status": status, "detail": _DETAILS.get(status, f"{title}.")}
     body = json.dumps(problem).encode()

@@ -1,7 +1,7 @@
-"""gunicorn's gevent worker, which knows how to stop with streams open.
+"""Extends gunicorn's gevent worker so that it can stop with streams open.
 
 gunicorn has no hook before its graceful wait, and would wait for streams that never end by themselves and for
-connections that nobody uses. Loaded by the master, before gevent patches the workers: import nothing heavy here.
+idle connections. It is loaded by the master, before gevent patches the workers: import nothing heavy here.
 """
 
 import _socket
@@ -29,16 +29,16 @@ from api.server.protocols import ServedApp, ServedStream
 log = logging.getLogger(__name__)
 
 LISTENER_SECONDS = 1.5
-"""gunicorn checks once a second whether it has to stop, then closes its listener. A stream that ends before that would
-send its client back to us."""
+"""gunicorn checks once a second whether it has to stop, then closes its listener. A client whose stream ended earlier
+could reconnect to this process."""
 SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
-"""The streams end over this time, so that their clients do not all come back at once; a sleep a stream would add up."""
+"""The streams end spread over this time, in this many steps, so that their clients do not all reconnect at once."""
 SAME_SIGNAL_SECONDS = 1.0
-"""Signals that are this close together are one."""
+"""Signals this close together count as one."""
 
 ACCEPTS_AT_ONCE = 8
-"""Connections accepted in one turn of the loop. With gevent's hundred, requests that have begun would wait for more and
-more that begin; with one or two little would travel to Redis together."""
+"""Connections accepted in one turn of the event loop. With gevent's default of 100, requests under way would wait for
+new ones; with one or two, few commands would be sent to Redis together."""
 
 
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         self._open: set[ClientSocket | ServedStream] = set()
         """The open connections: each has a request under way, a stream, or is idle."""
         self._idle: dict[ClientSocket, None] = {}
-        """Connections without a request, the one that has been so for longest first."""
+        """Connections without a request, the one that has been idle for longest first."""
         self._drain_began: float | None = None
         self._has_drained = False
 
@@ -57,7 +57,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         return planner
 
     def init_process(self) -> None:
-        # gunicorn answers what is no HTTP itself, and has no other way to change what it writes.
+        # gunicorn itself answers requests that are no HTTP; only this function can change what it writes.
         util.write_error = error_response.write
         RequestParser.mesg_class = BoundedRequest
         StreamServer.max_accept = ACCEPTS_AT_ONCE
@@ -65,20 +65,20 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         self._planner.start()
-        # All that has been imported and built stays; the collector need not walk it again and again.
+        # What has been imported and built stays for good, so the garbage collector need not examine it.
         gc.collect()
         gc.freeze()
         super().run()
-        # gunicorn has waited for requests; streams have outlived theirs.
+        # gunicorn has waited for requests, but streams go on after their requests.
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while (self._open or not self._has_drained) and time.monotonic() < deadline:
             self.notify()
             gevent.sleep(0.05)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Handles SIGTERM: the process is not ready any more and accepts nothing new; then the streams end.
+        """Handles SIGTERM: the process becomes unready and accepts no connections; then the streams end.
 
-        Each stream names a time to come back after.
+        Each stream tells its client when to reconnect.
         """
         super().handle_exit(sig, frame)
         self._start_draining()
@@ -86,7 +86,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """Handles SIGINT, and SIGQUIT from an interrupted master, like SIGTERM; a second one ends the process at once.
 
-        After Ctrl-C in a terminal both come, at the same time.
+        After Ctrl-C in a terminal both signals come, at the same time.
         """
         if self._drain_began is None or time.monotonic() - self._drain_began < SAME_SIGNAL_SECONDS:
             self.handle_exit(sig, frame)
@@ -99,7 +99,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
             gevent.spawn(self._drain)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
-        """Replaces gunicorn's time-out, which counts from the last answer even when the next request has begun."""
+        """Disables gunicorn's time-out, which counts from the last answer even when the next request has begun."""
         return nullcontext()
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
@@ -121,14 +121,14 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         return ClientSocket(sock, idle_seconds=self.cfg.keepalive, request_seconds=request_seconds)
 
     def _refuse(self, sock: ClientSocket) -> None:
-        """Answers 503; otherwise the client would wait in a backlog that nobody accepts from."""
+        """Answers 503; otherwise the client would wait for a connection that is not accepted."""
         self._planner.count_refused_connection()
         sock.may_still_send = True
         with suppress(OSError), sock:
             error_response.write(sock, 503)
 
     def _evict(self) -> bool:
-        """Hangs up on the connection that has been without a request for longest; False where there is none."""
+        """Closes the connection that has been idle for longest. Returns False where no connection is idle."""
         sock = next(iter(self._idle), None)
         if sock is None:
             return False
@@ -138,7 +138,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         return True
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
-        """Answers a request that is no HTTP, or more than is taken; gunicorn would log what it holds."""
+        """Answers a request that is no HTTP or exceeds a limit; gunicorn would log its contents."""
         client.may_still_send = True
         status = error_response.status_of(exc)
         if status is None:
@@ -159,22 +159,22 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
                 sock.may_still_send = not req.is_read
                 self._idle[sock] = None
                 sock.clear_deadline()
-            if not self.alive:  # gunicorn itself has decided so (--max-requests), and closes the connection
+            if not self.alive:  # gunicorn itself ends this way (--max-requests), and closes the connection
                 self._start_draining()
         if sock.viewer is not None or sock.timed_out or not self.alive:
-            # gunicorn's way of saying that the connection is not to be kept.
+            # By raising this, gunicorn ends the connection.
             raise StopIteration
-        # A client that sends requests without a pause is not alone here.
+        # Other clients get a turn before the next request of one that sends without a pause.
         gevent.sleep(0)
         return answer
 
     def _hijack(self, sock: ClientSocket, stream: ServedStream, *, is_read: bool) -> None:
-        """Lets the stream go on without a greenlet. Its connection serves no other request.
+        """Hands the connection to the stream, which needs no greenlet. The connection serves no other request.
 
         `is_read` says whether the whole request was read.
         """
         fd = sock.detach()
-        if fd < 0:  # the request ended in an error that closed it
+        if fd < 0:  # the request ended with an error, which closed the socket
             stream.start(None)
             return
         raw = _socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
@@ -208,14 +208,14 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
 
 def _hang_up(client: ClientSocket) -> None:
-    """Ends what the client's greenlet waits for, as if the client had hung up."""
-    # Over a descriptor of its own: through gevent's socket it would look like an error to a greenlet that waits there.
+    """Ends what the client's greenlet waits for, as if the client had disconnected."""
+    # It uses a duplicate descriptor: through gevent's socket the waiting greenlet would get an error.
     with suppress(OSError), socket.fromfd(client.fileno(), client.family, client.type) as twin:
         twin.shutdown(socket.SHUT_RD)
 
 
 def _has_unread(raw: _socket.socket) -> bool:
-    """Returns whether the client has sent something that was not read."""
+    """Returns whether the client has sent data that was not read."""
     try:
         return bool(raw.recv(1, socket.MSG_PEEK))
     except OSError:

@@ -1,6 +1,6 @@
-"""Which of gunicorn's own options may not be set as an operator has set them, by GUNICORN_CMD_ARGS for example.
+"""Checks gunicorn's own options, which an operator may have set by GUNICORN_CMD_ARGS for example.
 
-Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+It is loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """
 
 import errno
@@ -10,15 +10,15 @@ from typing import Any
 
 WORKER_CLASS = "api.server.gevent_worker.DrainingWorker"
 WORKER_CONNECTIONS = 10_000
-"""An open stream each; gunicorn's 1,000 would leave the next one waiting, silently."""
+"""Each open stream counts as one. With gunicorn's default of 1,000 the next stream would wait without an answer."""
 LEAST_TIMEOUT_SECONDS = 10
-"""A worker gives a sign of life once a second, and may have to wait for a core."""
+"""A worker reports once a second that it is alive, but may have to wait for a CPU."""
 LEAST_GRACEFUL_SECONDS = 5
-"""A drain takes 4 s: it ends the open streams one after the other."""
+"""A drain takes 4 s, because it ends the open streams one after the other."""
 
 
 def refusal(config: Any, max_connections: int) -> str | None:
-    """Says which option would break the delivery of streams, and why; None where all is well."""
+    """Returns which option would break the delivery of streams, and why; None where all are fine."""
     # `config.worker_class_str` would be "gthread" for --threads, which changes nothing here.
     worker_class = config.settings["worker_class"].get()
     problems = {
@@ -39,7 +39,7 @@ def refusal(config: Any, max_connections: int) -> str | None:
 
 
 def address_problem(address: Any, *, is_demo: bool, shares_port: bool) -> str | None:
-    """Says why an address of gunicorn's `bind` cannot be listened on; None where it can.
+    """Returns why an address of gunicorn's `bind` cannot be listened on; None where it can.
 
     An address is a host and a port, the path of a socket, or the number of a descriptor that was inherited.
     """

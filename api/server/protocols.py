@@ -1,4 +1,4 @@
-"""What the server uses of the app: it must not import the modules that define these."""
+"""Declares what the server uses of the app, since it must not import the modules that define it."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -13,7 +13,7 @@ class ServerSettings(Protocol):
 
 
 class ServedStream(Protocol):
-    """A viewer that writes to a client's socket after its request is over."""
+    """Represents a viewer that writes to a client's socket after its request is over."""
 
     when_over: list[Callable[[], object]]
 
@@ -21,21 +21,21 @@ class ServedStream(Protocol):
 
 
 class ServedApp(Protocol):
-    """The services of the app that this process serves."""
+    """Gives access to the services of the app that this process serves."""
 
     @property
     def settings(self) -> ServerSettings: ...
 
     def start(self) -> None:
-        """Starts what the process does without being asked."""
+        """Starts the background work of the process."""
 
     def stop_being_ready(self) -> None:
         """Answers readiness probes with 503 from now on."""
 
     def start_draining(self) -> list[ServedStream]:
-        """Ends streams that are opened from now on at once. Returns those that are open."""
+        """Returns the open streams. Streams that are opened from now on end at once."""
 
     def end_stream(self, stream: ServedStream) -> None:
-        """Ends a stream whose job goes on, with a time to come back after."""
+        """Ends a stream whose job goes on, and tells its client when to reconnect."""
 
     def count_refused_connection(self) -> None: ...

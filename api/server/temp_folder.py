@@ -1,6 +1,6 @@
-"""The folder for what the web process keeps in files while it runs: its metrics, and gunicorn's signs of life.
+"""Finds the folder for the temporary files of the web process: its metrics, and gunicorn's heartbeats.
 
-Loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
+It is loaded by gunicorn's master, before gevent patches the workers: import nothing heavy here.
 """
 
 import os
@@ -10,9 +10,9 @@ from shared.errors import SettingsError
 
 
 def temp_folder() -> str:
-    """Returns TMPDIR, or the system's folder where that is not set. Raises SettingsError where it takes no files.
+    """Returns TMPDIR, or the system's folder where that is not set. Raises SettingsError if it cannot be written to.
 
-    Python would pass over a TMPDIR that cannot be written to, and take another one without a word.
+    Python would silently ignore a TMPDIR that cannot be written to, and use another folder.
     """
     try:
         folder = os.environ.get("TMPDIR") or tempfile.gettempdir()
@@ -20,7 +20,7 @@ def temp_folder() -> str:
             file.write(bytes(4096))
             file.flush()
     except OSError as error:
-        # The system's text where none of its folders can be used names them all.
+        # If no folder can be used, the system's message lists all of them.
         where = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108
         raise SettingsError(
             f"TMPDIR: {where} cannot be written to ({error.strerror}); the metrics are kept there"

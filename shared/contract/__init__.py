@@ -1,1 +1,1 @@
-"""The wire contract as pydantic models."""
+"""Defines the wire contract as pydantic models."""

@@ -1,4 +1,4 @@
-"""The events of a stream, defined once, and their fold into a job as it stands."""
+"""Defines the events of a stream, and how they are folded into the current state of a job."""
 
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from shared.contract.values import Cause, ErrorCode, JobStatus, WaitReason
 
 
 class Event(Wire):
-    """The data of one event; `event` is its name in the stream.
+    """Serves as the base of all events. `event` is the event's name in the stream.
 
     An event with a `final_status` ends its job. `timestamp` is in milliseconds since the Unix epoch.
     """
@@ -25,7 +25,7 @@ class Event(Wire):
 
 
 class Connected(Event):
-    """The first event of every connection. It carries no id."""
+    """This is the first event of every connection. It has no id."""
 
     event = "connected"
     job_id: JobId
@@ -33,7 +33,7 @@ class Connected(Event):
 
 
 class Queued(Event):
-    """The job waits for a worker, for its first attempt or the next. It carries no id."""
+    """The job waits for a worker, for its first attempt or the next. The event has no id."""
 
     event = "queued"
     position: Ordinal = Field(description="1 is next.")
@@ -41,7 +41,7 @@ class Queued(Event):
 
 
 class Started(Event):
-    """An attempt begins: a client forgets everything that it showed before."""
+    """An attempt begins: a client discards all that it has shown of the job before."""
 
     event = "started"
     attempt: Ordinal
@@ -62,14 +62,14 @@ class Waiting(Event):
 
 
 class Note(Event):
-    """What the model says it is doing; no part of the answer."""
+    """The model says what it is doing. The text is not part of the answer."""
 
     event = "note"
     text: str
 
 
 class Delta(Event):
-    """Text to append."""
+    """A piece of text has to be appended to the answer."""
 
     event = "delta"
     text: str
@@ -77,7 +77,7 @@ class Delta(Event):
 
 
 class Tool(Event):
-    """The agent looks at the project."""
+    """The agent uses a tool to look at the project."""
 
     event = "tool"
     name: ToolName
@@ -85,7 +85,7 @@ class Tool(Event):
 
 
 class SuggestionReady(Event):
-    """One suggestion is whole, before the answer is."""
+    """One suggestion is complete, while the answer is still being written."""
 
     event = "suggestion"
     index: Count = Field(description="0 is the first.")
@@ -93,7 +93,7 @@ class SuggestionReady(Event):
 
 
 class Complete(Event):
-    """The answer. Final."""
+    """The job has its answer. This event is final."""
 
     event = "complete"
     final_status = JobStatus.COMPLETED
@@ -107,7 +107,7 @@ class Complete(Event):
 
 
 class Failed(Event):
-    """The job failed. Final."""
+    """The job has failed. This event is final."""
 
     event = "error"
     final_status = JobStatus.FAILED
@@ -122,7 +122,7 @@ class Failed(Event):
 
 
 class Cancelled(Event):
-    """The job was cancelled. Final."""
+    """The job was cancelled. This event is final."""
 
     event = "cancelled"
     final_status = JobStatus.CANCELLED
@@ -141,7 +141,7 @@ def decode(name: str, data: bytes | str) -> Event:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What a client knows of a job after the events it has seen."""
+    """Holds what a client knows of a job after the events it has seen."""
 
     status: JobStatus = JobStatus.PENDING
     attempt: int | None = None

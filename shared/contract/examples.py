@@ -1,4 +1,4 @@
-"""One example of each body and of each event, as the OpenAPI document and docs/protocol.md show them.
+"""Holds one example of each body and of each event, as the OpenAPI document and docs/protocol.md show them.
 
 The events tell one job: folded in their order they make the example of a job.
 """

@@ -1,4 +1,4 @@
-"""Which models describe bodies and answers, for the OpenAPI document and the page's types."""
+"""Lists the models that describe bodies and answers, for the OpenAPI document and the page's types."""
 
 from typing import Any
 

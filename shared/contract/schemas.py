@@ -1,4 +1,4 @@
-"""What travels over HTTP, as pydantic models: they validate, and the OpenAPI document is made from them."""
+"""Defines the bodies and answers of the API as pydantic models, from which the OpenAPI document is made too."""
 
 from typing import Annotated, Literal
 
@@ -9,7 +9,7 @@ from shared.contract.values import ErrorCode, FeatureType, JobStatus, PriorityLe
 
 
 class Wire(BaseModel):
-    """Snake case in Python, camel case on the wire."""
+    """Serves as the base of all models: names are in snake case in Python and in camel case on the wire."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -24,13 +24,13 @@ class Wire(BaseModel):
 JobId = Annotated[str, Field(json_schema_extra={"format": "uuid"})]
 Time = Annotated[int, Field(description="Milliseconds since the Unix epoch.")]
 EventIdText = Annotated[str, Field(json_schema_extra={"pattern": r"^(0|[1-9]\d{0,8})-[1-9]\d{0,8}$"})]
-# Only said, not checked: a clock that was set back must cost nobody an answer.
+# The minimum is documented and not checked: a clock that was set back must not invalidate an answer.
 Count = Annotated[int, Field(json_schema_extra={"minimum": 0})]
 Ordinal = Annotated[int, Field(json_schema_extra={"minimum": 1})]
 
 
 class Body(Wire):
-    """A request body: only the wire's names are taken, and unknown fields are refused."""
+    """Serves as the base of request bodies: only the names on the wire are accepted, and unknown fields are refused."""
 
     model_config = ConfigDict(validate_by_name=False, extra="forbid", strict=True)
 
@@ -42,7 +42,7 @@ ModelName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1
 
 
 class SuggestFeatureRequest(Body):
-    """What to suggest features for."""
+    """Describes what to suggest features for."""
 
     page_or_component: Annotated[
         str, StringConstraints(strip_whitespace=True, min_length=1, max_length=PAGE_MAX_LENGTH)
@@ -56,7 +56,7 @@ class SuggestFeatureRequest(Body):
 
 
 class JobCreated(Wire):
-    """The job that was created, or, where the request was a repetition, the first one."""
+    """Names the job that was created; for a repeated request, the job that the first one created."""
 
     job_id: JobId
     status: JobStatus
@@ -65,14 +65,14 @@ class JobCreated(Wire):
 
 
 class SuggestedFile(Wire):
-    """A file that a suggestion rests on or would change."""
+    """Names a file that a suggestion is based on or would change."""
 
     path: str = Field(description="Relative to the project's root.")
     why: str = Field(description="What the file has to do with the suggestion, in a sentence.")
 
 
 class Suggestion(Wire):
-    """One suggested feature."""
+    """Describes one suggested feature."""
 
     title: str
     rationale: str
@@ -95,7 +95,7 @@ class TokenUsage(Wire):
 
 
 class JobError(Wire):
-    """Why a job failed."""
+    """Says why a job failed."""
 
     message: str = Field(description="A sentence for the person who asked.")
     code: ErrorCode
@@ -103,14 +103,14 @@ class JobError(Wire):
 
 
 class Wait(Wire):
-    """The job waits for the model's provider."""
+    """Says that the job waits for the model's provider."""
 
     reason: WaitReason
     until: Time = Field(description="When the provider is asked again, in milliseconds since the Unix epoch.")
 
 
 class JobInput(Wire):
-    """The request as it was stored."""
+    """Holds the request as it was stored."""
 
     page_or_component: str
     feature_type: FeatureType
@@ -120,7 +120,7 @@ class JobInput(Wire):
 
 
 class JobView(Wire):
-    """A job as it stands: its log, folded."""
+    """Describes the current state of a job, as its events tell it."""
 
     job_id: JobId
     status: JobStatus
@@ -144,7 +144,7 @@ class JobView(Wire):
 
 
 class JobSummary(Wire):
-    """One job in the list of a user's jobs."""
+    """Describes one job in the list of a user's jobs."""
 
     job_id: JobId
     status: JobStatus
@@ -155,7 +155,7 @@ class JobSummary(Wire):
 
 
 class JobList(Wire):
-    """The caller's own jobs that are still kept, the newest first."""
+    """Lists the caller's own jobs that are still kept, the newest first."""
 
     jobs: list[JobSummary] = Field(max_length=50)
 
@@ -164,7 +164,7 @@ ToolName = Literal["Read", "Grep", "Glob"]
 
 
 class SuggestionAgentBody(Body):
-    """A user's own suggestion agent, as it is put."""
+    """Describes a user's own suggestion agent in a request."""
 
     name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=3, max_length=100)]
     role: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=100)]
@@ -178,7 +178,7 @@ class SuggestionAgentBody(Body):
 
 
 class SuggestionAgent(Wire):
-    """A user's own suggestion agent, as it is stored."""
+    """Describes a user's own suggestion agent as it is stored."""
 
     agent_id: JobId
     name: str
@@ -193,7 +193,7 @@ class SuggestionAgent(Wire):
 
 
 class Limits(Wire):
-    """The limits that a client has to know of."""
+    """Holds the limits that a client needs to know."""
 
     page_or_component_max_length: int = PAGE_MAX_LENGTH
     additional_context_max_length: int = CONTEXT_MAX_LENGTH
@@ -203,7 +203,7 @@ class Limits(Wire):
 
 
 class Options(Wire):
-    """What a form needs to know."""
+    """Holds what a form needs to know."""
 
     feature_types: list[FeatureType]
     priority_levels: list[PriorityLevel]
@@ -217,14 +217,14 @@ class Options(Wire):
 
 
 class FieldProblem(Wire):
-    """What is wrong with one field of the body."""
+    """Says what is wrong with one field of the body."""
 
     field: str = Field(description="The name of the field; `body` where it is no field's.")
     message: str
 
 
 class Problem(Wire):
-    """An error, as RFC 9457 has it (application/problem+json)."""
+    """Describes an error in the form of RFC 9457 (application/problem+json)."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 

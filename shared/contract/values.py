@@ -1,10 +1,10 @@
-"""The fixed sets of values on the wire, each with what it means."""
+"""Defines the fixed sets of values on the wire, each with its meaning."""
 
 from enum import StrEnum
 
 
 class FeatureType(StrEnum):
-    """The kind of feature that is wanted."""
+    """Says what kind of feature is wanted."""
 
     ENHANCEMENT = "enhancement"
     NEW_CAPABILITY = "new-capability"
@@ -14,7 +14,7 @@ class FeatureType(StrEnum):
 
 
 class PriorityLevel(StrEnum):
-    """How much the feature matters."""
+    """Says how important the feature is."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -23,7 +23,7 @@ class PriorityLevel(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """pending -> in_progress -> completed | failed | cancelled, and pending -> failed | cancelled."""
+    """Says how far a job is: pending -> in_progress -> completed | failed | cancelled; also pending -> the last two."""
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -37,7 +37,7 @@ class JobStatus(StrEnum):
 
 
 class Cause(StrEnum):
-    """Why an attempt is not the first."""
+    """Says why an attempt follows an earlier one."""
 
     WORKER_LOST = "worker_lost"
     MODEL_ERROR = "model_error"
@@ -45,7 +45,7 @@ class Cause(StrEnum):
 
 
 class WaitReason(StrEnum):
-    """Why the model's provider does not take requests now."""
+    """Says why the model's provider takes no requests now."""
 
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
@@ -53,7 +53,7 @@ class WaitReason(StrEnum):
 
 
 class ErrorCode(StrEnum):
-    """Why a job failed."""
+    """Says why a job failed."""
 
     TIMEOUT = "TIMEOUT"
     WORKER_LOST = "WORKER_LOST"
@@ -67,12 +67,12 @@ class ErrorCode(StrEnum):
 
     @property
     def is_retryable(self) -> bool:
-        """Returns whether asking again unchanged may help."""
+        """Returns whether the same request may succeed when it is sent again."""
         return self not in (ErrorCode.MODEL_REJECTED, ErrorCode.MODEL_REFUSED)
 
     @property
     def message(self) -> str:
-        """Returns a sentence for the person who asked; never a provider's text."""
+        """Returns a sentence for the user, which never quotes the provider."""
         return _MESSAGES[self]
 
 

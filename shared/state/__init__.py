@@ -1,1 +1,1 @@
-"""The state in Redis: keys, scripts, and the stores that use them."""
+"""Keeps the state in Redis: keys, scripts, and the stores that use them."""

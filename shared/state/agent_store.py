@@ -1,4 +1,4 @@
-"""Users' own suggestion agents, as they are kept in Redis."""
+"""Stores the users' own suggestion agents in Redis."""
 
 import logging
 from uuid import uuid4
@@ -21,13 +21,13 @@ class AgentStore:
         self._redis = redis
 
     def get(self, user_id: str) -> SuggestionAgent | None:
-        """Returns the user's agent. A record that cannot be read counts as absent: the user can put it anew."""
+        """Returns the user's agent. A record that cannot be read counts as absent: the user can store a new one."""
         return _decode(self._redis.get(keys.agent(user_id)))
 
     def put(self, user_id: str, body: SuggestionAgentBody) -> tuple[SuggestionAgent, bool]:
-        """Creates or replaces the agent; its id and time of creation outlive replacements.
+        """Creates or replaces the agent. Its id and time of creation stay when it is replaced.
 
-        Answers the agent, and whether it is new.
+        Returns the agent, and whether it is new.
         """
         key = keys.agent(user_id)
         agent, is_new = _agent(body, None), True

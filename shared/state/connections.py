@@ -1,4 +1,4 @@
-"""Connections to Redis with bounds on everything, and which of its errors are outages."""
+"""Opens connections to Redis with limits on number and time, and tells outages from other errors of Redis."""
 
 import re
 from typing import Any
@@ -47,10 +47,10 @@ _NO_NOTIFICATIONS = MaintNotificationsConfig(enabled=False)
 
 
 def connect(url: str, *, max_connections: int = 32, timeout_seconds: float = 2.0, kind: type[Redis] = Redis) -> Redis:
-    """Returns a client that connects lazily, answers in bytes and never waits for long.
+    """Returns a client that connects when it is first used and returns bytes. Every wait ends after `timeout_seconds`.
 
-    One retry, and only where the connection broke: a pooled one may be stale, while a Redis that is
-    silent would only double the wait, and a command that timed out may have been carried out.
+    It retries once, and only when the connection broke, since a pooled one may be stale. It does not retry after a
+    time-out: that would double the wait, and Redis may have carried out the command.
     """
     return kind(connection_pool=_pool(url, timeout_seconds, max_connections=max_connections, timeout=timeout_seconds))
 
@@ -60,14 +60,14 @@ def open_connection(url: str, *, timeout_seconds: float) -> Any:
 
     `is_outdated` says of it later that it may lead to a primary that was demoted. Raises redis.RedisError.
     """
-    # By way of a pool, which knows what in the URL is for itself.
+    # A pool is used because it separates its own options from the connection's.
     connection: Any = _pool(url, timeout_seconds, protocol=2).make_connection()
     connection.connect()
     return connection
 
 
 def connect_async(url: str, *, timeout_seconds: float) -> AsyncRedis:
-    """Returns a client for an event loop. It never tries again by itself."""
+    """Returns a client for an event loop. It does not retry."""
     options = _options(url, timeout_seconds, is_async=True)
     return AsyncRedis.from_pool(AsyncConnectionPool(**options, retry=AsyncRetry(NoBackoff(), 0)))
 
@@ -78,7 +78,7 @@ def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectio
 
 
 def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, Any]:
-    """Returns what a pool has to know of an address, the kind of its connections included."""
+    """Returns the options of a pool for an address, the class of its connections included."""
     # With these notifications on, redis-py would not check whether answers are left over on a connection.
     options: dict[str, Any] = {} if url.startswith("unix:") else {"maint_notifications_config": _NO_NOTIFICATIONS}
     if sentinel_url.is_sentinel(url):
@@ -88,20 +88,20 @@ def _options(url: str, timeout_seconds: float, *, is_async: bool) -> dict[str, A
         kinds = sentinels.ASYNC_KINDS if is_async else sentinels.KINDS
     else:
         kinds = primary.ASYNC_KINDS if is_async else primary.KINDS
-    # The processes' own bounds go before what the address says.
+    # The processes' own limits override what the address says.
     times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
     return {**parse_url(url), **options, **times, "connection_class": kinds[url.partition(":")[0]]}
 
 
 def is_outage(error: RedisError) -> bool:
-    """Returns whether Redis is away or refuses everybody, as opposed to a mistake in what was asked."""
+    """Returns whether Redis cannot be reached or refuses all clients, as opposed to a mistake in the command."""
     if isinstance(error, _OUTAGES):
         return True
     return isinstance(error, ResponseError) and _OUTAGE_TEXT.search(str(error)) is not None
 
 
 def is_full(error: BaseException) -> bool:
-    """Whether Redis refuses what needs memory, since it has none left. What runs is kept, and nothing new begins."""
+    """Returns whether Redis has refused a command because its memory is full. Running jobs go on; no new ones start."""
     return isinstance(error, OutOfMemoryError) or (
         isinstance(error, ResponseError) and _FULL_TEXT.search(str(error)) is not None
     )

@@ -1,4 +1,4 @@
-"""Says in a line what is wrong with REDIS_URL, or with the Redis behind it, and shows no part of a secret."""
+"""Explains in one line what is wrong with REDIS_URL, or with the Redis behind it, and shows no part of a secret."""
 
 import re
 import socket
@@ -23,7 +23,7 @@ from shared.state.primary import NotPrimaryError
 
 
 class Diagnosis(NamedTuple):
-    """What an error of Redis says about the way to it."""
+    """Holds what an error of Redis says about the connection to it."""
 
     reason: str
     is_lasting: bool
@@ -66,7 +66,7 @@ def diagnose(error: Exception) -> Diagnosis:
 
 
 def is_forbidden(error: Exception) -> bool:
-    """Returns whether the user lacks a right. Redis 6 says so in words of its own where a script asks."""
+    """Returns whether the Redis user lacks a right. For a command in a script Redis 6 words the error differently."""
     return isinstance(error, NoPermissionError) or "executing the script can't " in str(error)
 
 
@@ -110,7 +110,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def probe(url: str, timeout_seconds: float = 2.0) -> Diagnosis | None:
-    """Asks the Redis of a URL, once, whether it lives and what this user may do. Returns what is wrong, or None."""
+    """Asks the Redis of a URL, once, whether it works and what this user may do. Returns what is wrong, or None."""
     try:
         with connect(url, max_connections=1, timeout_seconds=timeout_seconds) as redis:
             redis.ping()
@@ -130,7 +130,7 @@ def describe(url: str, diagnosis: Diagnosis) -> str:
 
 
 def refuse_what_lasts(url: str) -> str | None:
-    """Raises SettingsError where Redis can never serve as it is configured. Returns what else is wrong, or None."""
+    """Raises SettingsError where only a change of settings can help. Returns a problem that may pass, or None."""
     diagnosis = probe(url)
     if diagnosis is None:
         return None

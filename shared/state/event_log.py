@@ -1,4 +1,4 @@
-"""The log of a job: a Redis stream of numbered events, and the cursor that reads it."""
+"""Reads the log of a job, a Redis stream of numbered events, from a cursor on."""
 
 import logging
 import re
@@ -24,7 +24,7 @@ _TIMESTAMP = re.compile(rb'\{"timestamp":(\d{1,15})')
 
 
 class EventId(NamedTuple):
-    """`<attempt>-<sequence>`, in Redis and in the stream alike."""
+    """Represents the id of an event, written `<attempt>-<sequence>` in Redis and in the stream alike."""
 
     attempt: int
     sequence: int
@@ -40,13 +40,13 @@ class EventId(NamedTuple):
 
     @classmethod
     def from_bytes(cls, text: bytes) -> "EventId":
-        """Returns an id that Redis gave. Raises ValueError where it is not one."""
+        """Returns the id that Redis has sent as `text`. Raises ValueError where it is not one."""
         attempt, _, sequence = text.partition(b"-")
         return cls(int(attempt), int(sequence))
 
 
 class Entry(NamedTuple):
-    """One event as it stands in the log; `data` is its JSON."""
+    """Holds one event of the log; `data` is its JSON."""
 
     id: EventId
     name: str
@@ -58,7 +58,7 @@ class Entry(NamedTuple):
 
     @property
     def message(self) -> bytes:
-        """Returns the entry as it is published."""
+        """Returns the message in which the entry is published."""
         return b"%d-%d %b %b" % (*self.id, self.name.encode(), self.data)
 
     @property
@@ -70,7 +70,7 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A job's record and the part of its log that was asked for, taken in one step."""
+    """Holds a job's record and the part of its log that was asked for, read in one step."""
 
     status: JobStatus
     attempt: int
@@ -100,8 +100,8 @@ def read(redis: Redis, job_id: str, cursor: EventId | None = None, *, head_only:
 def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None:
     """Returns what a script answered about a job; None where its record cannot be read.
 
-    A long log is read by a second command. What is written in between comes with it, and does no harm: it is what a
-    reader who comes a moment later gets.
+    A long log is read by a second command, which also returns what was written in between, as it would for a reader
+    who comes a moment later.
     """
     *head, entries = reply
     if isinstance(entries, bytes):
@@ -109,13 +109,13 @@ def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None
     try:
         return _snapshot(head, entries)
     except (AttributeError, TypeError, ValueError) as error:
-        # Written by something else than us. There is nothing that could be done with it but to let it expire.
+        # Another program has written this record, so it is left to expire.
         log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
         return None
 
 
 def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] | dict[bytes, bytes]]]) -> Snapshot:
-    """Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
+    """Builds a snapshot. Raises ValueError, TypeError or AttributeError where a part is missing or malformed."""
     status, attempt, user, created_at, job_input, holder, last_id, run, lost_up_to = head
     return Snapshot(
         status=JobStatus(status.decode()),
@@ -137,6 +137,6 @@ def _entry(entry_id: bytes, fields: list[bytes] | dict[bytes, bytes]) -> Entry:
 
 
 def parse_message(payload: bytes) -> Entry:
-    """Returns the entry that was published: `<id> <name> <JSON>`."""
+    """Returns the entry of a published message, which has the form `<id> <name> <JSON>`."""
     entry_id, name, data = payload.split(b" ", 2)
     return Entry(EventId.from_bytes(entry_id), name.decode(), data)

@@ -1,4 +1,4 @@
-"""The gates in front of the model's provider: what all workers know together of its limits, one gate for each model."""
+"""Stores the gates in front of the model's provider, one for each model: all workers share what they know of limits."""
 
 import asyncio
 import random
@@ -14,14 +14,14 @@ from shared.state.script_pipeline import ScriptPipeline
 from shared.state.scripts import Argument, script
 
 MOST_JITTER = 0.2
-"""Share of a closing that may be added to it, so that workers and other clients do not come back together."""
+"""The share of a pause that may be added to it at random, so that workers do not come back together."""
 JITTER_OF_RETRY_AFTER = 0.05
-"""The same where the provider said how long: the gate's pacing keeps the workers apart."""
+"""The same share where the provider named the pause: there the gate's pacing spreads the workers."""
 
 
 @dataclass(frozen=True)
 class GateView:
-    """A gate as the metrics show it. `pace` is in requests a second; 0 where nothing holds requests back."""
+    """Holds a gate as the metrics show it. `pace` is in requests a second; 0 where nothing holds requests back."""
 
     is_open: bool
     waiting: int
@@ -39,7 +39,7 @@ class GateStore:
     async def ask(
         self, model: str, request: str, job_id: str, created_ms: int, input_tokens: int, *, now_ms: int | None = None
     ) -> Delay | None:
-        """Returns None where the request may go; it has to be reported then. Raises redis.RedisError."""
+        """Returns None if the request may be sent; its outcome must be reported then. Raises redis.RedisError."""
         args: list[Argument] = [request, job_id, created_ms, input_tokens, "" if now_ms is None else now_ms]
         wait_ms, until_ms, reason = await self._scripts.call(script("gate_ask"), keys.gate(model), args)
         return Delay(wait_ms, until_ms, WaitReason(reason.decode())) if wait_ms else None
@@ -47,9 +47,9 @@ class GateStore:
     def report(
         self, model: str, request: str, job_id: str, report: Report, *, now_ms: int | None = None
     ) -> asyncio.Future[int]:
-        """Answers when the gate opens, in ms since the epoch, 0 where it is open. The future raises redis.RedisError.
+        """Returns when the gate opens, in ms since the epoch, or 0 if it is open. The future raises redis.RedisError.
 
-        It need not be awaited: what is asked later is answered later.
+        It need not be awaited: calls are carried out in their order.
         """
         most = MOST_JITTER if report.retry_after_seconds is None else JITTER_OF_RETRY_AFTER
         args = _arguments(report, request, job_id, self._choice.uniform(0, most), now_ms)
@@ -69,7 +69,7 @@ def _arguments(report: Report, request: str, job_id: str, jitter: float, now_ms:
 
 
 def view(redis: Redis, model: str, now_ms: float) -> GateView:
-    """Returns the gate as it stands. Raises redis.RedisError."""
+    """Returns the current state of the gate. Raises redis.RedisError."""
     gate, waiting, _, flight, _ = keys.gate(model)
     with redis.pipeline(transaction=False) as pipeline:
         pipeline.hmget(gate, "closedUntil", "requestsPerMs", "interval")

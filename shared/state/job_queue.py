@@ -1,4 +1,4 @@
-"""The RQ queue that jobs wait in.
+"""Represents the RQ queue that jobs wait in.
 
 RQ prepares the commands; our scripts run them, so that a job's record and its entry in the queue are written together
 or not at all.
@@ -39,7 +39,7 @@ class JobQueue:
     def enqueue_commands(self, job_id: str, *, at_front: bool = False, request_id: str | None = None) -> list[Argument]:
         """Returns what RQ would send to enqueue the job, as arguments for `run_commands` in Lua.
 
-        `request_id` is for the worker's log. A trace adds its context here. A job that is put back keeps both.
+        `request_id` is for the worker's log. The context of the trace is added. A job that is requeued keeps both.
         """
         notes = ({"request_id": request_id} if request_id else {}) | carrier()
         job = self.queue.create_job(

@@ -1,4 +1,4 @@
-"""The records of jobs: creating, starting, cancelling and giving them back, each one atomic step."""
+"""Stores the records of jobs. Creating, starting, cancelling and releasing a job are one atomic step each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -36,13 +36,13 @@ from shared.state.user_jobs import MAX_INDEXED
 from shared.telemetry.metrics import job_metrics
 
 MAX_TURNS_BYTES = 300_000
-"""Of the kept turns of one job; beyond it no more are kept."""
+"""Limits the kept turns of one job; beyond it no more are kept."""
 MAX_STARTS = 10
-"""Attempts of a job in all, drains included: no job may go on without an end."""
+"""Limits the attempts of a job in all, drains included, so that no job goes on without an end."""
 LEASE_MS = 8000
-"""A worker that has not renewed for this long has lost its jobs, once two polls agree."""
+"""A worker that has not renewed its leases for this long loses its jobs, once two sweeps agree."""
 UNWATCHED_RETENTION_MS = 30_000
-"""With a retention of 0 a finished job is gone after this at the latest."""
+"""With a retention of 0 a finished job is deleted after this time at the latest."""
 RATE_WINDOW_MS = 60_000
 
 
@@ -53,9 +53,9 @@ class CreateLimits:
 
 
 class JobStore:
-    """The records in Redis. Every method is one round trip and may raise redis.RedisError.
+    """Stores the records of jobs in Redis. Every method takes one round trip and may raise redis.RedisError.
 
-    A read answers the job or None; a step answers by one of `shared.state.outcomes`.
+    A method that reads returns the job or None; one that changes a job returns an outcome of `shared.state.outcomes`.
     """
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
@@ -69,18 +69,21 @@ class JobStore:
 
     @property
     def max_attempts(self) -> int:
-        """How many attempts may fail."""
+        """Returns how many attempts of a job may fail before the job fails."""
         return self._settings.max_attempts
 
     def retention_ms(self, status: JobStatus) -> int:
-        """How long a job is kept after it has ended so."""
+        """Returns for how many milliseconds a job is kept after it has ended with this status."""
         if status is JobStatus.FAILED:
             return self._settings.failed_retention_seconds * 1000
         return self._settings.completed_retention_seconds * 1000 or UNWATCHED_RETENTION_MS
 
     @property
     def _longest_life_ms(self) -> int:
-        """No job lives longer than this. What names a job is kept for as long; its record says whether it is there."""
+        """Returns the longest time in milliseconds for which a job can exist.
+
+        Keys that refer to a job are kept for as long; whether the job still exists is known from its record.
+        """
         attempt_ms = self.ttl_ms + self._settings.job_timeout_seconds * 1000
         return (
             (MAX_STARTS + 1) * attempt_ms + self.retention_ms(JobStatus.FAILED) + self.retention_ms(JobStatus.COMPLETED)
@@ -95,7 +98,7 @@ class JobStore:
         *,
         request_id: str | None = None,
     ) -> Created | Replayed | RateLimited | NotCreated:
-        """Stores the job and queues it, or does neither."""
+        """Stores the job and queues it, or does neither. Returns the job, or why it was not created."""
         job_id, body = str(uuid4()), job.model_dump_json()
         args: list[Argument] = [job_id, sha256(body.encode()).hexdigest(), user_id, body]
         args += [
@@ -126,17 +129,17 @@ class JobStore:
         raise AssertionError("create.lua gave an unknown answer")
 
     def head(self, job_id: str) -> Snapshot | None:
-        """The job without its log."""
+        """Returns the job without its log; None where it is unknown or expired."""
         return event_log.read(self.redis, job_id, head_only=True)
 
     def read(self, job_id: str, cursor: EventId | None = None) -> Snapshot | None:
-        """The job and what its log holds after the cursor; None where it is unknown or expired."""
+        """Returns the job with the events after the cursor; None where it is unknown or expired."""
         return event_log.read(self.redis, job_id, cursor)
 
     def note_rewind(self, job_id: str, seen: EventId) -> bool:
-        """Says that the log ends before, or reads otherwise than, what was seen of it up to this id.
+        """Records that Redis has lost events: the log ends before `seen`, or differs from what was read up to that id.
 
-        No id up to there is given again. Answers whether that is news; each is counted.
+        No id up to `seen` is used again. Returns whether this was not recorded before; each loss is counted once.
         """
         is_news = bool(script("rewound").call(self.redis, (keys.record(job_id), keys.LEASES), (str(seen),)))
         if is_news:
@@ -144,7 +147,7 @@ class JobStore:
         return is_news
 
     def cancel(self, job_id: str, user_id: str) -> CancelAsked | CancelOutcome:
-        """Ends the user's job where it waits; asks for it to be stopped where it runs."""
+        """Cancels the user's job if it waits in the queue; if it runs, asks for it to be stopped."""
         where = (*self.job_keys(job_id), self.queue.key, self.queue.rq_key(job_id))
         args = (job_id, user_id, self.retention_ms(JobStatus.CANCELLED))
         match script("cancel").call(self.redis, where, args):
@@ -155,7 +158,7 @@ class JobStore:
         raise AssertionError("cancel.lua gave an unknown answer")
 
     def start(self, job_id: str, holder: str, execution: str) -> Attempt | UnreadAttempt | NotStarted:
-        """Starts the next attempt, leased to `holder` in RQ's `execution`; one that cannot be read must be released."""
+        """Starts the next attempt, with a lease for `holder` in RQ's `execution`. An UnreadAttempt must be released."""
         args: list[Argument] = [job_id, holder, execution, LEASE_MS, self.ttl_ms]
         args += [self._settings.max_attempts, MAX_STARTS, *self._ends()]
         reply = script("start").call(self.redis, self.job_keys(job_id), args)
@@ -168,7 +171,7 @@ class JobStore:
             return UnreadAttempt(job_id, int(reply[1]), (reply[10] or b"an unknown version").decode(), age_ms)
 
     def start_again(self, last: Attempt, holder: str) -> Attempt | NotStarted:
-        """Starts the attempt after one that failed, in the same execution and with the same lease."""
+        """Starts the attempt that follows the failed attempt `last`, in the same execution and with the same lease."""
         args: list[Argument] = [
             last.job_id,
             last.number,
@@ -185,10 +188,10 @@ class JobStore:
         return replace(last, number=number, failures=failures, cause=Cause.MODEL_ERROR)
 
     def keep_turn(self, attempt: Attempt, number: int, turn: bytes) -> int | None:
-        """Keeps a whole turn of the conversation for an attempt that may have to go on from it.
+        """Stores a whole turn of the conversation, so that a later attempt can continue from it.
 
-        Returns the number of the turn that comes next: an earlier one where Redis has lost some. None where there is
-        no more room, or the attempt is another's.
+        Returns the number of the turn to store next, which is an earlier one where Redis has lost some. Returns None
+        where the size limit is reached, or the attempt no longer has the job.
         """
         args = (attempt.number, attempt.run, number, turn, self.ttl_ms, MAX_TURNS_BYTES)
         where = (keys.record(attempt.job_id), keys.turns(attempt.job_id))
@@ -196,19 +199,23 @@ class JobStore:
         return following if following >= 0 else None
 
     def kept_turns(self, job_id: str) -> list[bytes]:
-        """The turns that earlier attempts have kept, in their order."""
+        """Returns the turns that earlier attempts have stored, in their order."""
         return cast(list[bytes], self.redis.lrange(keys.turns(job_id), 0, -1))
 
     def fail(self, attempt: Attempt | UnreadAttempt, holder: str, code: ErrorCode) -> AttemptStatus:
-        """Ends a job whose log takes no events of its attempt; a log that is none makes way for the final event."""
+        """Ends a job as failed where events cannot be appended to its log.
+
+        If the key of the log holds something that is no log, it is replaced by a log with the final event alone.
+        """
         data = f'"message":"{code.message}","code":"{code.value}","retryable":{str(code.is_retryable).lower()}'
         args = (attempt.job_id, attempt.number, holder, data, self.retention_ms(JobStatus.FAILED))
         return AttemptStatus(script("fail").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     def release(self, attempt: Attempt | UnreadAttempt, holder: str, waited_ms: int = 0) -> ReleaseOutcome:
-        """Gives an attempt back without counting a failure. The job has waited so long for its provider, in all.
+        """Gives an attempt back to the queue without counting a failure. `waited_ms` is how long the job has waited for
+        its provider in all.
 
-        One that could not be read does not count among those that a job may have in all.
+        An UnreadAttempt does not count towards the number of attempts that a job may have.
         """
         counts = int(isinstance(attempt, Attempt))
         args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED), waited_ms, counts)
@@ -216,7 +223,7 @@ class JobStore:
 
     @property
     def keeps_no_answers(self) -> bool:
-        """Whether a job is to go as soon as those who watch have its end."""
+        """Returns whether a job is deleted as soon as its viewers have received the final event."""
         return self._settings.completed_retention_seconds == 0
 
     def is_watched(self, job_id: str) -> bool:
@@ -225,11 +232,11 @@ class JobStore:
         return bool(dict(self.redis.pubsub_numsub(channel)).get(channel.encode()))
 
     def forget(self, job_id: str) -> None:
-        """Deletes a job that was answered or cancelled; any other is kept."""
+        """Deletes a job if it is completed or cancelled; any other is kept."""
         script("forget").call(self.redis, (keys.record(job_id), keys.log(job_id)), ())
 
     def renew(self, holder: str, attempts: Sequence[Attempt]) -> list[AttemptStatus]:
-        """Renews the leases of these attempts; answers how each of them stands, in the same order."""
+        """Renews the leases of these attempts. Returns the status of each, in the same order."""
         args: list[Argument] = [holder, LEASE_MS]
         for attempt in attempts:
             args += [attempt.job_id, attempt.number]
@@ -239,14 +246,14 @@ class JobStore:
     def suspects(self) -> list[Suspect]:
         """Finds the jobs that look abandoned, in the order in which they go back to the front of the queue.
 
-        Names that nobody can have given to a job of ours come back as they are, with what cannot be read replaced.
+        Ids that cannot be ids of jobs are returned too; bytes of them that are not UTF-8 are replaced.
         """
         where = (keys.LEASES, self.queue.key, self.queue.intermediate_key, self.queue.started_key)
         parts = [part.decode(errors="replace") for part in script("suspects").call(self.redis, where, ())]
         return list(map(Suspect, parts[::3], parts[1::3], parts[2::3]))
 
     def requeue(self, suspect: Suspect) -> RequeueOutcome:
-        """Puts an abandoned job back to the front of the queue, or ends it."""
+        """Puts an abandoned job back at the front of the queue, or ends it if its attempts are used up."""
         cleanup = self.queue.cleanup_commands(suspect.execution) if suspect.execution else []
         cancelled_ms = self.retention_ms(JobStatus.CANCELLED)
         args: list[Argument] = [suspect.job_id, suspect.lease, self._settings.max_attempts, *self._ends()[:2]]
@@ -255,7 +262,7 @@ class JobStore:
         return RequeueOutcome(script("requeue").call(self.redis, where, args).decode())
 
     def _ends(self) -> tuple[str, int, int]:
-        """The data of the loss but for its timestamp, and how long failed and cancelled jobs are kept."""
+        """Returns the JSON members of the WORKER_LOST event, and how long failed and cancelled jobs are kept (ms)."""
         code = ErrorCode.WORKER_LOST
         data = f'"message":"{code.message}","code":"{code.value}","retryable":true'
         return data, self.retention_ms(JobStatus.FAILED), self.retention_ms(JobStatus.CANCELLED)
@@ -266,7 +273,7 @@ class JobStore:
 
 
 def _attempt(job_id: str, execution: str, started: Sequence[bytes]) -> Attempt:
-    """Builds an attempt of what start.lua answers. Raises ValueError where a part has a value that is unknown here."""
+    """Builds an attempt from the reply of start.lua. Raises ValueError where a value is unknown to this version."""
     number, cause, failures, user, job_input, usage, created_at, ran_ms, waited_ms = started
     return Attempt(
         job_id=job_id,

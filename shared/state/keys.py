@@ -1,4 +1,4 @@
-"""Every key in Redis, in one place.
+"""Names every key in Redis.
 
 suggestion:<jobId>           hash     the record: user, status, input, attempt, holder, ...
 suggestion:<jobId>:events    stream   the log; entry id = SSE id
@@ -12,7 +12,7 @@ planner:creates:<userId>     zset     jobId -> when it was created, ms (the slid
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
 planner:streams:<userId>     zset     slot of an open stream, <web process>-<number> -> when its lease ends, ms
-planner:web:<web process>    string   there while the process sends heartbeats
+planner:web:<web process>    string   exists while the process sends heartbeats
 planner:gate:<model>         hash     what is known of the provider's limits, and whether it takes requests now
 planner:gate:<model>:...     waiting, due, flight (zsets), needs (hash): see lua/gate_ask.lua
 planner:demo-key             string   signs the cookies of demo mode
@@ -31,7 +31,7 @@ LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = _LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAM
 
 
 def use_prefix(name: str) -> None:
-    """Sets what all keys of this process begin with. Called once, at its start, before any of them is used."""
+    """Sets the prefix of all keys of this process. It is called once, at the start, before any key is used."""
     global prefix, LEASES, WORKERS, DEMO_KEY, QUEUE_NAME
     prefix = f"{name}:" if name else ""
     LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = (f"{prefix}{key}" for key in (_LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME))

@@ -1,7 +1,7 @@
-"""Who else works in this Redis database: workers of another deployment on our queue, and RQ workers of others.
+"""Finds other workers in this Redis database: those of another deployment on our queue, and those of other programs.
 
-A worker of ours writes down in RQ's record of it which settings it has, as a short hash. Workers of one deployment have
-the same, but for the minutes of a deploy.
+A worker of ours stores a short hash of its settings in RQ's record of it. Workers of one deployment have the same
+hash, except for the minutes of a deploy.
 """
 
 from collections.abc import Iterable
@@ -20,21 +20,21 @@ _WORKERS = "rq:workers"
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The workers that RQ knows in the database, by name."""
+    """Holds the names of the workers that RQ lists in the database."""
 
     by_settings: dict[str, list[str]]
-    """Those on our queue; under '' those that are not ours at all, and would run our jobs without our rules."""
+    """Workers on our queue by the hash of their settings; under '' those of other programs, which break our rules."""
     elsewhere: dict[str, list[str]]
-    """Those of other programs, by their queues. Deployments of ours with another prefix are not among them."""
+    """Workers of other programs, by their queues. Deployments of ours with another prefix are not among them."""
 
 
 def settings_hash(values: Iterable[object]) -> str:
-    """Returns a short hash by which workers with equal settings are told from others."""
+    """Returns a short hash that is the same for workers with the same settings."""
     return sha256("\0".join(map(str, values)).encode()).hexdigest()[:12]
 
 
 def find_neighbours(redis: Redis) -> Neighbours:
-    """Asks RQ's list of workers. Raises redis.RedisError."""
+    """Reads RQ's list of workers. Raises redis.RedisError."""
     names = sorted(cast(set[bytes], redis.smembers(_WORKERS)))
     pipeline = redis.pipeline(transaction=False)
     for name in names:

@@ -1,7 +1,7 @@
-"""One line when Redis goes away or is full, a few while it stays so, and one when it is back: for the whole process.
+"""Logs an outage of Redis once for the whole process: when it begins, a few times while it lasts, and when it ends.
 
-Every part of a process that talks to Redis notes its failures here, so that an outage does not cost a line for each
-part and each try. A Redis that answers and refuses (its memory is full, it cannot save) has lines of its own.
+Every part of a process that uses Redis reports its failures here, so that an outage does not cause a line for each
+part and each try. A Redis that answers with a refusal (its memory is full, it cannot save) is logged as such.
 """
 
 import logging
@@ -16,7 +16,7 @@ from shared.state.primary import NotPrimaryError
 log = logging.getLogger(__name__)
 
 FIRST_REMINDER_SECONDS, LONGEST_REMINDER_SECONDS = 10.0, 300.0
-"""Between the lines of one outage; each pause is twice as long as the one before, up to the longest."""
+"""The pauses between the lines about one outage: each is twice as long as the one before, up to the longest."""
 ECHO_SECONDS = 6.0
 """A failure so soon after the end of an outage belongs to it: a time-out that began before."""
 RECENT_SECONDS = 6.0
@@ -30,18 +30,18 @@ _TOO_FEW = {
     "max number of clients": "it takes no more connections; REDIS_MAX_CONNECTIONS bounds what each process opens",
     "No connection available": "all connections that REDIS_MAX_CONNECTIONS gives this process are in use",
 }
-"""What is said in place of an error's kind, by what its text holds."""
+"""Maps a part of an error's text to what is logged in place of the error's class."""
 
 
 class _Reminders:
-    """When the lines of one outage are due."""
+    """Decides when the reminders of one outage are due."""
 
     def __init__(self, now: float) -> None:
         self.began = self.latest = self._next_line = now
         self._pause = FIRST_REMINDER_SECONDS
 
     def is_due(self, now: float) -> bool:
-        """Notes a failure. Returns whether it is worth a line."""
+        """Counts a failure. Returns whether a reminder is due."""
         self.latest = now
         if now < self._next_line:
             return False
@@ -51,7 +51,7 @@ class _Reminders:
 
 
 class Outages:
-    """Whether Redis is away or refuses, as the parts of this process have found; for use by any thread or greenlet."""
+    """Knows whether Redis is away or refuses commands, as reported by any thread or greenlet of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -62,17 +62,17 @@ class Outages:
 
     @property
     def is_away(self) -> bool:
-        """Returns whether Redis is known to be away, or has refused something lately."""
+        """Returns whether Redis is known to be away, or has refused a command lately."""
         refusing = self._refusing
         return self._away is not None or (refusing is not None and time.monotonic() - refusing.latest < RECENT_SECONDS)
 
     @property
     def state(self) -> str:
-        """Returns how Redis is while it is away, in words: away, full, or refusing."""
+        """Returns the state of Redis in an outage, in words: away, full, or refusing."""
         return "away" if self._away is not None else self._refusal
 
     def note(self, error: BaseException) -> None:
-        """Notes that Redis is away, or has refused what was asked."""
+        """Records that Redis is away, or has refused a command."""
         now = time.monotonic()
         is_refusal = _is_refusal(error)
         with self._lock:
@@ -93,7 +93,7 @@ class Outages:
             log.warning("Redis is %s: %s", state, _reason(error))
 
     def over(self) -> None:
-        """Notes that Redis answers."""
+        """Records that Redis answers."""
         if self._away is None and self._refusing is None:
             return
         now = time.monotonic()
@@ -116,7 +116,7 @@ outages = Outages()
 
 
 def log_failure(what: str, error: RedisError) -> None:
-    """Logs that something failed in Redis: as an outage where it is one, else as an error of its own, in one line."""
+    """Logs in one line that `what` has failed in Redis: as an outage if it is one, else as an error."""
     if is_outage(error):
         outages.note(error)
     else:
@@ -130,5 +130,5 @@ def _is_refusal(error: BaseException) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the kind of an error; what Redis says may hold an address with a password."""
+    """Returns the class of an error, without its message, which may contain an address with a password."""
     return next((reason for text, reason in _TOO_FEW.items() if text in str(error)), type(error).__name__)

@@ -1,7 +1,7 @@
-"""How a step of a job in Redis can come out.
+"""Defines the outcomes of each change to a job in Redis.
 
-Every step answers in one way: by a member of an enum, or by a dataclass where there is more to say. The values of the
-enums are the words that the scripts answer.
+An outcome is a member of an enum, or a dataclass where there is more to say. The values of the enums are the words that
+the scripts return.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from shared.contract.values import Cause, JobStatus
 
 @dataclass(frozen=True)
 class Created:
-    """The job is stored and queued. `remaining` more may be created before `reset_ms` milliseconds are over."""
+    """Says that the job is stored and queued. `remaining` more may be created in the next `reset_ms` milliseconds."""
 
     job_id: str
     created_at: int
@@ -24,7 +24,7 @@ class Created:
 
 @dataclass(frozen=True)
 class Replayed:
-    """The idempotency key belongs to this job, which was created from the same body."""
+    """Says that the idempotency key belongs to this job, which was created from the same body."""
 
     job_id: str
     status: JobStatus
@@ -33,13 +33,13 @@ class Replayed:
 
 @dataclass(frozen=True)
 class RateLimited:
-    """The user has created as many jobs as allowed; the next is possible after `retry_after_ms`."""
+    """Says that the user has created as many jobs as allowed; the next is possible after `retry_after_ms`."""
 
     retry_after_ms: int
 
 
 class NotCreated(StrEnum):
-    """Why a job was not created, where there is nothing more to say."""
+    """Says why a job was not created."""
 
     KEY_REUSED = "conflict"
     """The idempotency key belongs to a job with another body."""
@@ -48,7 +48,7 @@ class NotCreated(StrEnum):
 
 @dataclass(frozen=True)
 class Attempt:
-    """An attempt that has been started, and what it needs to run. `execution` is RQ's name of the run it belongs to."""
+    """Holds a started attempt, and what it needs to run. `execution` is RQ's id of the execution it belongs to."""
 
     job_id: str
     number: int
@@ -67,13 +67,13 @@ class Attempt:
 
     @property
     def run(self) -> str:
-        """Returns what its events bear as a fence, besides its number."""
+        """Returns the part of `execution` that goes with each event, besides the number, to fence off other runs."""
         return self.execution.rpartition(":")[2]
 
 
 @dataclass(frozen=True)
 class UnreadAttempt:
-    """An attempt that has been started of a job that this version cannot read: a newer one has written it."""
+    """Holds a started attempt of a job that this version cannot read, since a newer version has written it."""
 
     job_id: str
     number: int
@@ -84,7 +84,7 @@ class UnreadAttempt:
 
 
 class NotStarted(StrEnum):
-    """Why an attempt was not started."""
+    """Says why an attempt was not started."""
 
     GONE = "gone"
     """The job has expired."""
@@ -99,7 +99,7 @@ class NotStarted(StrEnum):
 
 
 class AttemptStatus(StrEnum):
-    """What Redis says of an attempt to the worker that runs it, in answer to an event or to a renewal."""
+    """Represents the status of an attempt, as the worker that runs it learns it in answer to an event or a renewal."""
 
     CURRENT = "ok"
     CANCEL_ASKED = "cancel"
@@ -111,7 +111,7 @@ class AttemptStatus(StrEnum):
 
 
 class ReleaseOutcome(StrEnum):
-    """What giving an attempt back came to."""
+    """Says what happened to the job of an attempt that was given back."""
 
     RELEASED = "released"
     """The job has to be queued again."""
@@ -122,7 +122,7 @@ class ReleaseOutcome(StrEnum):
 
 
 class CancelOutcome(StrEnum):
-    """The outcome of a cancel, where no worker has to stop."""
+    """Represents the outcome of a cancel where no worker has to be stopped."""
 
     GONE = "gone"
     FOREIGN = "foreign"
@@ -135,13 +135,13 @@ class CancelOutcome(StrEnum):
 
 @dataclass(frozen=True)
 class CancelAsked:
-    """A worker has to stop; `holder` is its name."""
+    """Says that the job runs, so its worker, named `holder`, has to be told to stop it."""
 
     holder: str
 
 
 class Suspect(NamedTuple):
-    """A job that looks abandoned, with its lease and RQ's execution as they were seen ('' for none)."""
+    """Holds a job that seems to be abandoned, with its lease and RQ's execution as they were read ('' for none)."""
 
     job_id: str
     lease: str
@@ -149,7 +149,7 @@ class Suspect(NamedTuple):
 
 
 class RequeueOutcome(StrEnum):
-    """What became of a job that looked abandoned."""
+    """Says what happened to a job that seemed to be abandoned."""
 
     ALIVE = "alive"
     CLEANED = "cleaned"

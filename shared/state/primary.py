@@ -1,9 +1,9 @@
-"""Connections to the primary that notice when it is one no longer.
+"""Defines connections to the primary that notice when the server has become a replica.
 
-A primary that is demoted and stays up keeps its clients, and answers every write with READONLY. redis-py takes that for
-an answer like any other and keeps the connection, so that a process would never find the new primary behind the same
-address. Here such an answer breaks the connection, and with it all others of the process: those that only read or
-listen would not notice by themselves.
+A demoted primary that keeps running keeps its clients too, and answers every write with READONLY. redis-py treats that
+as an ordinary answer and keeps the connection, so that a process would never find the new primary behind the same
+address. Here such an answer closes the connection, and with it all others of the process, since connections that only
+read or listen would not notice.
 """
 
 import re
@@ -19,17 +19,17 @@ _REPLICA_ROLES = {b"slave", b"replica"}
 
 
 class NotPrimaryError(ConnectionError):
-    """The server does not take writes as a primary does. The address may lead to another one by now."""
+    """Signals that the server is a replica. The address may lead to the new primary when it is connected anew."""
 
 
 class _Demotions:
-    """How many demotions this process has noticed."""
+    """Counts the demotions that this process has noticed."""
 
     count = 0
 
 
 def is_elsewhere(error: Exception) -> bool:
-    """Returns whether the answer says that another server is, or will be, the one to ask."""
+    """Returns whether the error says that another server is, or will become, the primary."""
     text = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
     return _ELSEWHERE.search(text) is not None
 
@@ -41,24 +41,24 @@ def _is_replica(hello: Any) -> bool:
 
 
 def _first_error(response: Any) -> Exception | None:
-    """Returns the refusal that an answer is, or that the answers of a transaction hold."""
+    """Returns the error in an answer, or the first error in the answers of a transaction; None where there is none."""
     if type(response) is list:
         return next((part for part in response if isinstance(part, ResponseError) and is_elsewhere(part)), None)
     return None
 
 
 class _PrimaryConnection:
-    """What the connections below have in common."""
+    """Holds what the connections below have in common."""
 
     _demotions = 0
 
     @property
     def is_outdated(self) -> bool:
-        """Returns whether a demotion was noticed since this connection was made: it may lead to the old primary."""
+        """Returns whether a demotion was noticed since this connection was opened: it may lead to the old primary."""
         return self._demotions != _Demotions.count
 
     def _note_demotion(self) -> None:
-        # Only the first of many connections that notice the same one.
+        # Of many connections that notice the same demotion, only the first counts it.
         if not self.is_outdated:
             _Demotions.count += 1
 
@@ -76,13 +76,13 @@ class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
         try:
             hello = super().read_response(disable_decoding=True)
         except ResponseError:
-            return  # a proxy that does not know HELLO; the first write tells
+            return  # a proxy may not know HELLO; then the first write shows whether this is a primary
         if _is_replica(hello):
             self._note_demotion()
             raise NotPrimaryError("the address leads to a replica")
 
     def can_read(self, timeout: float = 0) -> bool:
-        # A connection that listens is never taken from its pool again, where `connect` would see to it.
+        # A connection that listens stays out of its pool, so `connect` does not get to check it.
         if self.is_connected and self.is_outdated:
             self.disconnect()
             raise NotPrimaryError("the primary was demoted")
@@ -137,27 +137,27 @@ class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnectio
 
 
 class TcpConnection(_SyncPrimaryConnection, sync.Connection):
-    """Over TCP."""
+    """Connects over TCP."""
 
 
 class TlsConnection(_SyncPrimaryConnection, sync.SSLConnection):
-    """Over TLS."""
+    """Connects over TLS."""
 
 
 class UnixConnection(_SyncPrimaryConnection, sync.UnixDomainSocketConnection):
-    """Over a socket in the file system."""
+    """Connects over a Unix socket."""
 
 
 class AsyncTcpConnection(_AsyncPrimaryConnection, asynchronous.Connection):
-    """Over TCP, for an event loop."""
+    """Connects over TCP, for asyncio."""
 
 
 class AsyncTlsConnection(_AsyncPrimaryConnection, asynchronous.SSLConnection):
-    """Over TLS, for an event loop."""
+    """Connects over TLS, for asyncio."""
 
 
 class AsyncUnixConnection(_AsyncPrimaryConnection, asynchronous.UnixDomainSocketConnection):
-    """Over a socket in the file system, for an event loop."""
+    """Connects over a Unix socket, for asyncio."""
 
 
 KINDS: dict[str, Any] = {"redis": TcpConnection, "rediss": TlsConnection, "unix": UnixConnection}

@@ -13,7 +13,7 @@ WORKER_ALIVE_MS = 10_000
 
 @dataclass(frozen=True)
 class QueueView:
-    """Positions of waiting jobs, 1 being next; workers with a recent heartbeat; which of the asked jobs still exist."""
+    """Holds the positions of waiting jobs (1 is next), the number of live workers, and which jobs still exist."""
 
     positions: dict[str, int] = field(default_factory=dict)
     workers: int = 0
@@ -22,7 +22,7 @@ class QueueView:
 
 @dataclass(frozen=True)
 class QueueSize:
-    """The queue in figures; `oldest_seconds` is the age of the job that is next, 0 where none waits."""
+    """Holds the size of the queue; `oldest_seconds` is the age of the job that is next, 0 where none waits."""
 
     jobs: int
     oldest_seconds: float
@@ -50,7 +50,7 @@ def poll_queue(redis: Redis, queue_key: str, job_ids: Collection[str]) -> QueueV
 
 
 def queue_size(redis: Redis, queue_key: str) -> QueueSize:
-    """Returns the queue as it is. Raises redis.RedisError."""
+    """Returns the current size of the queue. Raises redis.RedisError."""
     workers = count_workers(redis)
     pipeline = redis.pipeline(transaction=False)
     pipeline.time()

@@ -1,4 +1,4 @@
-"""Whether Redis can be worked with, as the readiness of the web process asks it."""
+"""Asks Redis whether it takes writes, for the readiness probe of the web process."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ return {redis.call('ZCOUNT', KEYS[1], since, '+inf'), is_full and 1 or 0}
 
 
 def ask(redis: Redis) -> tuple[RedisState, int | None]:
-    """Returns how Redis is, and how many workers are alive; None when it cannot be asked."""
+    """Returns the state of Redis, and how many workers are alive; None for their number when Redis cannot be asked."""
     try:
         answer = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARTBEAT_SECONDS))
     except NotPrimaryError:

@@ -1,4 +1,4 @@
-"""Metrics that are read from Redis at each scrape: the queue, its clients, the gates, memory."""
+"""Exports metrics that are read from Redis at each scrape: the queue, its clients, the gates, memory."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -16,10 +16,10 @@ from shared.state.queue_view import queue_size
 
 
 class RedisCollector(Collector):
-    """The same figures from whichever process is asked: take the maximum over processes, not the sum."""
+    """Exports figures that are the same in every process: take their maximum over the processes, not their sum."""
 
     def __init__(self, redis: Redis, queue_key: str, models: Sequence[str] = ()) -> None:
-        """`models` are those whose gates are measured."""
+        """Builds a collector; `models` are those whose gates are measured."""
         self._redis = redis
         self._queue_key = queue_key
         self._models = models

@@ -1,4 +1,4 @@
-"""What a user of Redis has to be allowed: the commands, keys and channels of both processes, RQ's included."""
+"""Lists the rights that the Redis user needs: the commands, keys and channels of both processes, RQ's included."""
 
 from collections.abc import Iterable
 
@@ -72,7 +72,7 @@ COMMANDS = tuple(sorted({line.split()[0] for line in _CALLS.strip().splitlines()
 
 
 def key_patterns() -> tuple[str, ...]:
-    """Returns the keys that the processes use. RQ's own know no prefix."""
+    """Returns patterns of the keys that the processes use. Those of RQ have no prefix."""
     return (*(f"{keys.prefix}{kind}:*" for kind in ("suggestion", "agent", "planner")), "rq:*")
 
 
@@ -81,16 +81,16 @@ def channel_patterns() -> tuple[str, ...]:
 
 
 def acl_rules() -> str:
-    """Returns the rules of a user with the smallest rights, as ACL SETUSER and a file of users take them."""
+    """Returns the rules of a user with the fewest rights, in the syntax of ACL SETUSER and of an ACL file."""
     grants = [f"~{pattern}" for pattern in key_patterns()] + [f"&{pattern}" for pattern in channel_patterns()]
     return " ".join(["resetkeys", "resetchannels", *grants, "-@all", *(f"+{command}" for command in COMMANDS)])
 
 
 def missing(redis: Redis) -> list[str]:
-    """Returns what this user may not do, as the rules that would grant it. Changes nothing. Raises redis.RedisError."""
+    """Returns the rules that this user lacks. It changes nothing in Redis. Raises redis.RedisError."""
     probe = f"{keys.prefix}suggestion:rights"
     calls = [(f"+{line.split()[0]}", _arguments(line, probe)) for line in _CALLS.strip().splitlines()]
-    # Two commands each, since it may be the command that is missing.
+    # Two commands are tried for each key, since the right to one command may be missing as well.
     for pattern in key_patterns():
         calls += [(f"~{pattern}", (command, pattern.replace("*", "rights"))) for command in ("EXISTS", "TYPE")]
     for pattern in channel_patterns():
@@ -98,7 +98,7 @@ def missing(redis: Redis) -> list[str]:
         calls += [(f"&{pattern}", call) for call in (("PUBLISH", channel, ""), ("SUBSCRIBE", channel))]
     refusals = _try_all(redis, (call for _, call in calls))
     allowed = {rule for (rule, _), is_refused in zip(calls, refusals, strict=True) if not is_refused}
-    # A command is refused for its key or channel too: only where those may be used is it the command that is missing.
+    # A command may be refused for its key or channel: the command is missing only where those are allowed.
     if f"~{key_patterns()[0]}" not in allowed:
         allowed |= {rule for rule, call in calls if rule.startswith("+") and probe in call}
     if f"&{channel_patterns()[0]}" not in allowed:
@@ -112,7 +112,7 @@ def _arguments(line: str, name: str) -> tuple[str, ...]:
 
 
 def _try_all(redis: Redis, calls: Iterable[tuple[str, ...]]) -> list[bool]:
-    """Returns whether each of the calls is refused for want of rights."""
+    """Returns for each of the calls whether it is refused because a right is missing."""
     commands = [("MULTI",), *calls]
     with redis.client() as client:  # one connection, since a transaction belongs to it
         connection = client.connection

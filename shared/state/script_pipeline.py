@@ -1,4 +1,4 @@
-"""Calls of scripts from an event loop over one connection: those made while Redis answers go together after that."""
+"""Calls scripts from an event loop over one connection. Calls made while Redis answers are sent in the next batch."""
 
 import asyncio
 from collections import deque
@@ -16,7 +16,7 @@ Call = tuple[Script, tuple[Argument, ...], asyncio.Future[Any]]
 
 
 class ScriptPipeline:
-    """Sends calls in the order in which they were made. It is used on one event loop alone."""
+    """Sends calls in the order in which they were made. It belongs to one event loop."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -26,7 +26,7 @@ class ScriptPipeline:
     def call(self, script: Script, keys: Sequence[str], args: Sequence[Argument]) -> asyncio.Future[Any]:
         """Returns the script's answer; the future raises redis.RedisError.
 
-        The call is made whether it is awaited or not.
+        The call is made whether the future is awaited or not.
         """
         future = asyncio.get_running_loop().create_future()
         future.add_done_callback(_seen)
@@ -36,7 +36,7 @@ class ScriptPipeline:
         return future
 
     async def close(self) -> None:
-        """Makes the calls that are waiting, and closes the connection."""
+        """Sends the calls that are waiting, and closes the connection."""
         if self._sender is not None:
             await asyncio.wait({self._sender})
         await self._redis.aclose()

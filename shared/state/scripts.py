@@ -1,4 +1,4 @@
-"""The Lua scripts in `lua/`, each one step in Redis."""
+"""Loads the Lua scripts in `lua/`, each of which Redis runs as one atomic step."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -13,7 +13,7 @@ Argument = bytes | str | int | float
 
 
 class Script:
-    """One script, called by its hash; its text travels only when Redis does not know it yet."""
+    """Calls one script by its hash. The script's text is sent only when Redis does not know it yet."""
 
     def __init__(self, name: str) -> None:
         folder = files("shared.state") / "lua"

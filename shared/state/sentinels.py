@@ -1,4 +1,4 @@
-"""Connections to the primary that Redis Sentinel names, which is asked anew for each."""
+"""Defines connections that ask Redis Sentinel for the primary each time they are opened."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from shared.state.primary import AsyncTcpConnection, AsyncTlsConnection, TcpConn
 
 
 def _node(url: str, timeout_seconds: float | None) -> dict[str, Any]:
-    """Returns how a Sentinel is connected to."""
+    """Returns the options of the connections to the Sentinels."""
     options = parse_url(url)
     is_tls = options.pop("connection_class", None) is not None
     times = {"socket_timeout": timeout_seconds, "socket_connect_timeout": timeout_seconds}
@@ -26,7 +26,7 @@ def _ask(kind: Any, sentinel: SentinelUrl, timeout_seconds: float | None) -> Any
 
 
 class _Located:
-    """What finds the primary before a socket is opened."""
+    """Finds the primary before a socket is opened."""
 
     host: Any
     port: Any
@@ -54,19 +54,19 @@ class _AsyncLocated(_Located):
 
 
 class LocatedTcpConnection(_SyncLocated, TcpConnection):
-    """Over TCP."""
+    """Connects over TCP."""
 
 
 class LocatedTlsConnection(_SyncLocated, TlsConnection):
-    """Over TLS."""
+    """Connects over TLS."""
 
 
 class AsyncLocatedTcpConnection(_AsyncLocated, AsyncTcpConnection):
-    """Over TCP, for an event loop."""
+    """Connects over TCP, for asyncio."""
 
 
 class AsyncLocatedTlsConnection(_AsyncLocated, AsyncTlsConnection):
-    """Over TLS, for an event loop."""
+    """Connects over TLS, for asyncio."""
 
 
 KINDS: dict[str, Any] = {"redis": LocatedTcpConnection, "rediss": LocatedTlsConnection}

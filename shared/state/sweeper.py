@@ -31,7 +31,7 @@ _NEXT = {
 
 
 class Sweeper:
-    """Polls once a call; the caller decides the time between two calls."""
+    """Looks for abandoned jobs each time `sweep` is called; the caller decides how often."""
 
     def __init__(self, store: JobStore) -> None:
         self._store = store
@@ -40,7 +40,7 @@ class Sweeper:
         """Names of entries that have been reported."""
 
     def sweep(self) -> None:
-        """Polls once. Raises redis.RedisError; the next call starts over."""
+        """Looks for abandoned jobs once. Raises redis.RedisError; the next call starts over."""
         suspects, before = self._store.suspects(), self._suspects
         self._suspects = set()
         for suspect in suspects:
@@ -49,7 +49,7 @@ class Sweeper:
         self._suspects = set(suspects) - before
 
     def _requeue(self, suspect: Suspect) -> None:
-        """Puts one job back. One that cannot be handled is reported once and passed over."""
+        """Puts one job back. An entry that cannot be handled is logged once and skipped."""
         try:
             if "\ufffd" in suspect.job_id:
                 raise ValueError("its name is not UTF-8")

@@ -1,4 +1,4 @@
-"""The jobs of one user that are still kept."""
+"""Lists the jobs of one user that are still kept."""
 
 import logging
 
@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 MAX_LISTED = 50
 """A list names at most this many jobs."""
 MAX_INDEXED = 500
-"""Of each user, Redis remembers the ids of this many jobs: it bounds the cost of a list in which most jobs are gone."""
+"""Redis keeps the ids of this many jobs of each user, which limits the cost of a list in which most jobs are gone."""
 
 
 def jobs_of(redis: Redis, user_id: str) -> list[JobSummary]:

@@ -1,1 +1,1 @@
-"""Logs, metrics and Sentry, for both processes."""
+"""Sets up logs, metrics, Sentry and tracing for both processes."""

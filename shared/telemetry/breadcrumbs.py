@@ -1,4 +1,4 @@
-"""The key points of a job as Sentry's breadcrumbs: what had happened before an error."""
+"""Records the main steps of a job as Sentry's breadcrumbs, which show what happened before an error."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ import sentry_sdk
 
 
 class Crumb(Enum):
-    """Each point once: category, level and message."""
+    """Lists the breadcrumbs, each with its category, level and message."""
 
     JOB_CREATED = ("job", "info", "job created")
     CANCEL_ASKED = ("job", "info", "cancel asked for")
@@ -20,7 +20,7 @@ class Crumb(Enum):
 
 
 def add(crumb: Crumb, **facts: str | int | None) -> None:
-    """Notes the point; the facts are names, numbers and ids, never what a user or the model wrote."""
+    """Adds a breadcrumb. The facts are names, numbers and ids, never what a user or the model wrote."""
     if not sentry_sdk.is_initialized():
         return  # the SDK would build the breadcrumb, and a line of its own in the log, before it checks
     category, level, message = crumb.value
@@ -28,13 +28,13 @@ def add(crumb: Crumb, **facts: str | int | None) -> None:
 
 
 def name(transaction: str) -> None:
-    """Names what this request counts as, where Flask is not there to say it."""
+    """Sets the name of the current transaction, for a request that Flask does not handle."""
     if sentry_sdk.is_initialized():
         sentry_sdk.get_current_scope().set_transaction_name(transaction, source="component")
 
 
 def tag(*, user_id: str | None = None, **tags: str | int) -> None:
-    """Sets a tag by which every later event of this request, or job, is found."""
+    """Sets tags by which all later events of this request or job can be found in Sentry."""
     if not sentry_sdk.is_initialized():
         return
     scope = sentry_sdk.get_isolation_scope()

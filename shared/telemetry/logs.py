@@ -1,4 +1,4 @@
-"""Logs of a process: one line an event on standard output, as JSON or for people."""
+"""Sets up the logs of a process: one line an event on standard output, as JSON or for people."""
 
 import json
 import logging

@@ -1,7 +1,7 @@
-"""Every metric, named in one place. None is labelled by a user or a job: a label has few values, known beforehand.
+"""Defines every metric. None is labelled by a user or a job: a label has few values, known beforehand.
 
-Each process makes only its own, at the first use. Several API processes on one host share files (prometheus-client's
-multiprocess mode, set up in `api/gunicorn.conf.py`), so whichever answers `/metrics` speaks for all.
+Each process makes only its own metrics, at the first use. Several API processes on one host share files
+(prometheus-client's multiprocess mode, set up in `api/gunicorn.conf.py`), so each of them answers `/metrics` for all.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ _OUTCOME_LABELS = ("status", "code")
 
 
 class JobMetrics:
-    """How jobs end. Most end in a worker; any process may end those that wait or whose worker is gone."""
+    """Counts how jobs end. Most end in a worker; any process may end those that wait or whose worker is gone."""
 
     def __init__(self) -> None:
         self.ended = Counter(

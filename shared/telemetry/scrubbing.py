@@ -1,6 +1,6 @@
-"""Takes out of what goes to Sentry all that must not leave: what users and the model wrote, tokens, keys.
+"""Removes from what goes to Sentry all that must not be sent: texts of users and of the model, tokens, keys.
 
-Our own breadcrumbs, spans and messages carry none of it. This is for what libraries put into theirs.
+Our own breadcrumbs, spans and messages contain none of it. This is for those that libraries add.
 """
 
 import re
@@ -33,7 +33,7 @@ _OUR_CRUMBS = ("agent", "attempt", "job", "stream")
 
 
 def scrub_event(event: Any, _hint: Any = None) -> Any:
-    """Takes out of an error or transaction what may not be sent to Sentry."""
+    """Removes from an error or transaction what must not be sent to Sentry."""
     if request := event.get("request"):
         event["request"] = _request(request)
     for exception in (event.get("exception") or {}).get("values") or ():
@@ -43,7 +43,7 @@ def scrub_event(event: Any, _hint: Any = None) -> Any:
 
 
 def scrub_breadcrumb(crumb: Any, _hint: Any = None) -> Any:
-    """Ours, and the lines of the log. A library's may hold anything, such as an address with its query."""
+    """Lets our own breadcrumbs and log lines pass. A library's may hold anything, such as a URL with its query."""
     is_kept = crumb.get("category") in _OUR_CRUMBS or crumb.get("type") == "log"
     return _clean(crumb) if is_kept else None
 

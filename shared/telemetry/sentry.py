@@ -1,4 +1,4 @@
-"""Errors and traces go to Sentry where SENTRY_DSN is set."""
+"""Sends errors and traces to Sentry where SENTRY_DSN is set."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from shared.telemetry.scrubbing import scrub_breadcrumb, scrub_event
 
 
 def start(settings: Settings, integrations: Sequence[Integration] = (), *, trusts_parent_sampling: bool) -> None:
-    """Starts reporting. RQ's integration is needed at both ends of the queue: it carries the trace across."""
+    """Starts reporting. Both processes need RQ's integration: it carries the trace through the queue."""
     if settings.sentry_dsn:
         sentry_sdk.init(
             **options(settings, [RqIntegration(), *integrations], trusts_parent_sampling=trusts_parent_sampling)
@@ -25,7 +25,7 @@ def options(settings: Settings, integrations: Sequence[Integration], *, trusts_p
     """Returns the SDK's options.
 
     `trusts_parent_sampling` says whether the caller decides if a trace is kept: the API may decide for the worker,
-    but anybody may call the API.
+    but a client must not decide for the API.
     """
     rate = settings.sentry_traces_sample_rate
 
@@ -42,12 +42,12 @@ def options(settings: Settings, integrations: Sequence[Integration], *, trusts_p
         # Personal data is off as long as neither `send_default_pii` nor `data_collection` is given.
         "include_local_variables": False,
         "max_request_body_size": "never",
-        # Those that enable themselves would record Redis's commands and the SDK's calls, with all that is in them.
+        # Integrations that enable themselves would record Redis's commands and the SDK's calls with their contents.
         "auto_enabling_integrations": False,
-        # This one describes subprocesses by their arguments: what the model searches for.
+        # This one records the arguments of subprocesses, which contain what the model searches for.
         "disabled_integrations": [StdlibIntegration()],
         "integrations": integrations,
-        # Kept in their transaction, which every Sentry server takes.
+        # Spans stay in their transaction, a form that every Sentry server takes.
         "stream_gen_ai_spans": False,
         "before_send": scrub_event,
         "before_send_transaction": scrub_event,

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT is set; where it is not, nothing of it is even imported.
+"""Sends traces by OpenTelemetry where OTEL_EXPORTER_OTLP_ENDPOINT is set; elsewhere it does not even import it.
 
 One trace leads from the POST over the job to each call of the model. Spans bear names, numbers and ids, never what a
 user or the model wrote.
@@ -16,7 +16,7 @@ Kind = Literal["SERVER", "PRODUCER", "CONSUMER", "CLIENT"]
 Value = str | int | float | bool
 
 TRACEPARENT = "traceparent"
-"""The name of a trace's context in a job's entry, as the W3C names the header. Who does not know it leaves it alone."""
+"""The name of a trace's context in a job's entry, the same as the header of the W3C. Older workers ignore it."""
 MAX_TRACEPARENT = 100
 """Characters; a context has 55."""
 EXPORT_SECONDS = 5
@@ -26,7 +26,7 @@ _tracer: Any = None
 
 
 def start(settings: Settings, half: str) -> None:
-    """Starts tracing where an endpoint is set, which `load` takes only where the packages are installed."""
+    """Starts tracing where an endpoint is set. `load` has checked that the packages are installed."""
     global _tracer
     endpoint = settings.otel_exporter_otlp_endpoint
     if endpoint is None:
@@ -40,16 +40,16 @@ def start(settings: Settings, half: str) -> None:
     resource = Resource.create({"service.name": f"feature-planner-{half}", "service.version": __version__})
     provider = TracerProvider(resource=resource)  # it sends what is left when the process ends
     provider.add_span_processor(BatchSpanProcessor(exporter))
-    # A collector that is away is said by its own alerts, and not with each batch here.
+    # A collector that is away has alerts of its own; without this there would be a line for each batch.
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     _tracer = provider.get_tracer("feature-planner", __version__)
 
 
 class Span:
-    """A span from its making to its `end`, a child of the one that is current then."""
+    """Represents a span, which lasts from its creation to its `end`. Its parent is the span that is current before."""
 
     def __init__(self, name: str, kind: Kind, parent: object = None, **attributes: Value) -> None:
-        """`parent` is a context as `carrier` gave it; any other value is passed over."""
+        """Begins the span. `parent` is a context that `carrier` returned; any other value is ignored."""
         self._span: Any = None
         if _tracer is not None:
             from opentelemetry.trace import SpanKind
@@ -63,7 +63,7 @@ class Span:
             self._span.set_attributes(_named(attributes))
 
     def end(self, error: BaseException | None = None) -> None:
-        """Ends the span; of an error it keeps the kind alone, since its text may hold what a user wrote."""
+        """Ends the span. Of an error it records only the class, since the message may hold what a user wrote."""
         if self._span is None:
             return
         if error is not None:
@@ -75,7 +75,7 @@ class Span:
 
     @contextmanager
     def current(self) -> Iterator[None]:
-        """Makes it the parent of what is begun inside of the block, and ends it afterwards."""
+        """Makes this span the parent of those begun inside the block, and ends it afterwards."""
         if self._span is None:
             yield
             return
@@ -93,7 +93,7 @@ class Span:
 
 
 def carrier() -> dict[str, str]:
-    """Returns the context of the current span, to be carried with a job; empty where nothing is traced."""
+    """Returns the context of the current span, to be stored with a job; empty where nothing is traced."""
     if _tracer is None:
         return {}
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

@@ -1,1 +1,1 @@
-"""The agent: it asks Claude for suggestions, and knows neither Redis nor RQ."""
+"""Asks Claude for suggestions. This package is the agent; it knows neither Redis nor RQ."""

@@ -42,7 +42,7 @@ class AnswerText:
         return "".join(self._pieces)
 
     def _search(self, piece: str) -> str:
-        """Returns what follows from the object's opening brace on, where that has come."""
+        """Returns the text from the object's opening brace on; nothing where the brace has not come yet."""
         self._preface += piece
         text = self._preface.lstrip()
         begin = 0 if text.startswith("{") else -1

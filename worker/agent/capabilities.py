@@ -1,4 +1,4 @@
-"""What each model can do, as the Models API states it, so that no request asks for what its model refuses."""
+"""Finds out from the Models API what each model can do, so that no request asks for what its model refuses."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ EFFORTS = ("low", "medium", "high", "xhigh", "max")
 ASK_SECONDS = 3.0
 """A job waits no longer than this for the answer; without it, it asks for nothing that a model might refuse."""
 ASK_AGAIN_SECONDS = 60.0
-"""After an answer that did not come; what did come holds as long as the process."""
+"""After a request without an answer, the next one is sent no sooner; an answer is kept for the life of the process."""
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """The defaults are what every model takes."""
+    """Lists what a model can do. The defaults are what every model takes."""
 
     efforts: tuple[str, ...] = ()
     thinks_adaptively: bool = False
@@ -43,12 +43,12 @@ class ModelCatalogue:
     async def capabilities(self, model: str) -> Capabilities:
         """Returns what the model can do, or the defaults where the provider does not say."""
         answer = self.begin(model)
-        # A job that is stopped must not take the answer from the others.
+        # A job that is stopped must not cancel the request that other jobs wait for.
         await asyncio.wait({answer}, timeout=ASK_SECONDS)
         return (answer.result() if answer.done() else None) or Capabilities()
 
     def begin(self, model: str) -> asyncio.Task[Capabilities | None]:
-        """Asks, unless that has been done; the answer is None where there was none."""
+        """Starts asking, unless that has been done. The result of the task is None if the provider gave no answer."""
         since, answer = self._asked.get(model, (0.0, None))
         is_missing = answer is not None and answer.done() and answer.result() is None
         if answer is None or (is_missing and time.monotonic() - since > ASK_AGAIN_SECONDS):
@@ -61,7 +61,7 @@ class ModelCatalogue:
             description = await self._client.beta.models.retrieve(model, timeout=2 * ASK_SECONDS)
             return _read(description.to_dict(mode="json", warnings=False))
         except (APIError, HTTPError, AttributeError, TypeError, ValueError) as error:
-            # Many gateways do not have this path.
+            # Many gateways do not serve this path, so this is no warning.
             log.info("it is not known what %s can do: %s", model, type(error).__name__)
             return None
 
@@ -76,9 +76,9 @@ def _read(description: dict[str, Any]) -> Capabilities | None:
     limit = description.get("max_tokens")
     return Capabilities(
         efforts=tuple(level for level in EFFORTS if _has(effort, level)),
-        # Those that take a thinking budget as well do not think unless asked to: they say aloud what they do.
+        # Models that also take a thinking budget think only when asked to. They write what they do as text instead.
         thinks_adaptively=_has(types, "adaptive") and not is_classic,
-        # No field states it. Models without thinking budgets are those that refuse every sampling parameter.
+        # No field states it, but exactly the models without thinking budgets refuse all sampling parameters.
         takes_temperature=is_classic,
         max_tokens=limit if isinstance(limit, int) and limit > 0 else None,
     )

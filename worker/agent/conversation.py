@@ -1,4 +1,4 @@
-"""The state of one job's conversation with its model, over all attempts of the job in this process."""
+"""Holds the state of one job's conversation with its model, over all attempts of the job in this process."""
 
 import stat
 from collections.abc import Iterable
@@ -14,13 +14,13 @@ from worker.agent.project import OpenProject
 from worker.agent.secret_names import is_hidden, is_secret
 
 MAX_FILES = 8
-"""Most files of one suggestion, as the contract says."""
+"""The most files of one suggestion, as the contract says."""
 MAX_TOOL_CALLS = 40
-"""Most tool calls of one job; later ones are answered that there are no more, so that the model answers."""
+"""The most tool calls of one job. Later calls get a result that says so, so that the model answers."""
 
 
 class Conversation:
-    """Holds what bounds a job and what proves the files of its suggestions."""
+    """Holds the turns and limits of a job, and the files that its suggestions may name."""
 
     def __init__(self) -> None:
         self.project: OpenProject | None = None
@@ -30,13 +30,13 @@ class Conversation:
         self.spent_before = TokenUsage()
         """What the attempts before this one cost."""
         self.waited_seconds = 0.0
-        """For the model's provider, over all attempts; none of it counts towards the time of one."""
+        """How long the job has waited for the model's provider in all. It does not count towards an attempt's time."""
         self.turns: list[KeptTurn] = []
-        """The whole turns so far, which another attempt goes on from."""
+        """The whole turns so far, from which the next attempt continues."""
         self._judged: set[tuple[str, ...]] = set()
 
     def load(self, turns: Iterable[bytes]) -> None:
-        """Takes up what attempts on other workers have kept."""
+        """Loads the packed turns that attempts on other workers have stored, up to the first one that does not fit."""
         for data in turns:
             turn = unpack(data)
             if turn is None or (self.turns and turn.key != self.turns[0].key) or (not self.turns and not turn.first):
@@ -45,25 +45,25 @@ class Conversation:
             self.calls_left -= turn.call_count
 
     def add(self, turn: KeptTurn) -> None:
-        """Takes up one more whole turn."""
+        """Appends one whole turn."""
         self.turns.append(turn)
         self.seen.update(turn.seen)
 
     def turns_for(self, key: str) -> int:
-        """How many turns a conversation of this key goes on from; those of another key are forgotten."""
+        """Returns how many turns a conversation with this key continues from. It discards turns with another key."""
         if self.turns and self.turns[0].key != key:
             self.turns.clear()
         return len(self.turns)
 
     def messages(self, first: list[JsonObject]) -> list[JsonObject]:
-        """The messages to go on with: the kept ones, or `first` alone where there are none."""
+        """Returns the messages to continue with: those of the kept turns, or `first` alone where there are none."""
         messages: list[JsonObject] = [{"role": "user", "content": self.turns[0].first if self.turns else first}]
         for turn in self.turns:
             messages += [{"role": "assistant", "content": turn.assistant}, {"role": "user", "content": turn.user}]
         return messages
 
     def proven(self, suggestion: Suggestion) -> Suggestion:
-        """The suggestion with those of its files alone that are in the project and were shown to the model."""
+        """Returns the suggestion without the files that are not in the project or were not shown to the model."""
         kept: dict[str, SuggestedFile] = {}
         dropped: list[str] = []
         for file in suggestion.files:
@@ -80,7 +80,7 @@ class Conversation:
         return suggestion.model_copy(update={"files": list(kept.values())})
 
     def _judge(self, path: str) -> tuple[str, str]:
-        """The path relative to the root, and why it may not be named; '' where it may."""
+        """Returns the path relative to the root, and the reason why it must not be named; '' where it may."""
         if self.project is None:
             return path, "no_project"
         try:
@@ -94,7 +94,7 @@ class Conversation:
         return relative, "" if relative in self.seen else "unseen"
 
     def _count(self, suggestion: Suggestion, reasons: Iterable[str]) -> None:
-        """Counts what was left out once, though a suggestion is judged again when the whole answer is there."""
+        """Counts the files left out, once per suggestion: each is checked again when the whole answer has come."""
         key = (suggestion.title, *(file.path for file in suggestion.files))
         if key not in self._judged:
             self._judged.add(key)

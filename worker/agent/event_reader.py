@@ -1,4 +1,4 @@
-"""The events in the body of a streamed response."""
+"""Reads the events in the body of a streamed response."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -27,8 +27,8 @@ _NOTHING = (b"", b"[DONE]")
 class EventReader:
     """Takes the body in pieces, cut anywhere.
 
-    The API writes each event's JSON on one line, with its type in it. Gateways leave the type out of some, so that only
-    the event's name tells it, add comments, and end with `[DONE]`.
+    The API writes each event's JSON on one line, with its type in it. Gateways may leave the type out, so that only the
+    event's name tells it; they may also add comments, and end with `[DONE]`.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class EventReader:
         self._name = b""
 
     def read(self, piece: bytes) -> Iterator[JsonObject]:
-        """Yields the events that have become whole. Raises AttemptFailed for one that should be JSON and is not."""
+        """Yields the events that are complete. Raises AttemptFailed for an event that should be JSON and is not."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
             if line.startswith(b"data:"):
@@ -59,6 +59,6 @@ class EventReader:
         raise AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "an event is not a JSON object", worth_retrying=True)
 
     def _named(self, event: JsonObject) -> JsonObject | None:
-        """Returns the event with the type that its name tells; without any name, an error is known by its field."""
+        """Returns the event with the type that its name tells. A nameless one with an `error` field is an error."""
         name = self._name.decode(errors="replace") or ("error" if event.get("error") else "")
         return {"type": name, **event} if name else None

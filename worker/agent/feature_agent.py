@@ -1,4 +1,4 @@
-"""The agent: Claude, asked for suggestions. It knows neither Redis nor RQ."""
+"""Defines the agent, which asks Claude for suggestions. It knows neither Redis nor RQ."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
@@ -38,7 +38,7 @@ class Answered:
 
 @dataclass(frozen=True)
 class TurnWhole:
-    """A turn with tools is over, and has been added to the conversation as its last one."""
+    """Says that a turn with tools is over and has been appended to the conversation."""
 
     turn: KeptTurn
 
@@ -77,17 +77,17 @@ class FeatureAgent:
         conversation: Conversation,
         gate: Gate | None = None,
     ) -> AsyncGenerator[AgentEvent, None]:
-        """Yields the run, as it happens; ends with `Answered`. Raises AttemptFailed with a code of the contract.
+        """Yields the events of the run as they happen; the last is `Answered`. Raises AttemptFailed.
 
-        `conversation` is the job's, and takes up what its model is shown. Each request asks the gate first. Closing the
-        iterator closes the connection to the model.
+        `conversation` is the job's; turns and files that the model has seen are added to it. Each request asks the gate
+        first. Closing the iterator closes the connection to the model.
         """
         toolbox = self._toolbox(agent, conversation)
         waits = ProviderWaits(gate or OpenGate(), conversation, self._max_wait_seconds)
         limits = Limits(self._timeout_seconds, self._max_job_tokens, lambda: waits.seconds)
         turns = TurnTaker(self._client, waits, self._estimates)
         request, key = await self._begin(job, model, agent, toolbox, conversation)
-        can_keep = True  # until the model pauses: what it says then is no turn of its own
+        can_keep = True  # a paused turn is continued by the next response, so it is not kept as a turn of its own
         for number in count(2 + len(conversation.turns)):
             used: list[UsedTool] = []
             async with aclosing(turns.take(request)) as events:
@@ -111,9 +111,9 @@ class FeatureAgent:
         yield Answered(_answer(turns.turn))
 
     def turns_kept(self, model: str, agent: SuggestionAgent | None, conversation: Conversation) -> int:
-        """Returns how many whole turns the next attempt goes on from.
+        """Returns how many whole turns the next attempt continues from.
 
-        There are none where the model, the prompt or the tools changed.
+        There are none where the model, the prompt or the tools have changed.
         """
         return conversation.turns_for(self._key(model, agent, self._toolbox(agent, conversation)))
 
@@ -122,7 +122,7 @@ class FeatureAgent:
         return key_of(model, prompts.system_prompt(agent, has_tools=bool(tools)), tools)
 
     async def prepare(self, models: Iterable[str]) -> None:
-        """Begins to ask what these models can do, and to read the project, without waiting for either."""
+        """Starts asking what these models can do, and reading the project, without waiting for either."""
         if self._project is not None:
             self._overviews.begin(self._project.open())
         for model in models:
@@ -136,7 +136,7 @@ class FeatureAgent:
         toolbox: Toolbox,
         conversation: Conversation,
     ) -> tuple[dict[str, Any], str]:
-        """Returns the first request, which goes on from the kept turns, and the key of its conversation."""
+        """Returns the first request, which continues from the kept turns, and the key of its conversation."""
         tools = toolbox.definitions
         overview = (
             await self._overviews.overview(conversation.project) if conversation.project is not None and tools else ""
@@ -146,7 +146,7 @@ class FeatureAgent:
             job, model, agent, tools=tools, overview=overview, capabilities=capabilities, effort=self._effort
         )
         key = self._key(model, agent, toolbox)
-        conversation.turns_for(key)  # forgets turns of another model, prompt or set of tools
+        conversation.turns_for(key)  # discards turns of another model, prompt or set of tools
         request["messages"] = conversation.messages(request["messages"][0]["content"])
         return request, key
 
@@ -159,7 +159,7 @@ class FeatureAgent:
 
 
 def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgency: Urgency) -> None:
-    """Makes the request of the next turn from that of this one."""
+    """Changes the request of this turn into that of the next one."""
     messages = request["messages"]
     messages.append({"role": "assistant", "content": turn.content})
     if urgency is Urgency.FORCED:
@@ -170,7 +170,7 @@ def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgen
 
 
 def _kept(key: str, request: dict[str, Any], used: list[UsedTool], seen: Iterable[str], *, is_first: bool) -> KeptTurn:
-    """Returns the turn that has just been added to the request, as it is kept."""
+    """Returns the turn that has just been added to the request, in the form in which turns are kept."""
     *_, assistant, user = request["messages"]
     return KeptTurn(
         key,
@@ -183,7 +183,7 @@ def _kept(key: str, request: dict[str, Any], used: list[UsedTool], seen: Iterabl
 
 
 def _answer(turn: Turn) -> Answer:
-    """Returns the answer of the last turn. Why it stopped comes first: a refusal or a cut has no whole answer."""
+    """Returns the answer of the last turn. Raises AttemptFailed where it was refused or cut off, or is malformed."""
     match turn.stop_reason:
         case "refusal":
             raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")

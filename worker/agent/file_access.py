@@ -1,4 +1,4 @@
-"""A program that opens files of a project without following links, and reads what it has opened.
+"""Opens files of a project without following links, and reads them. This module is run as a program.
 
 `python file_access.py read ROOT PATH FIRST LAST` writes one dict as a Python literal: `text` and what there is to say
 about it, or `error`. `python file_access.py keep ROOT` takes paths on its standard input, each ended by a NUL, and
@@ -6,7 +6,7 @@ writes those back that it could open. It is started for each file that is read, 
 loaded anyway: `json` alone would double what it costs.
 
 A file must be a regular one with a single name. A second name (a hard link) may lie outside of the project, which
-nobody can tell from here, so such files are not opened.
+cannot be found out here, so such files are not opened.
 """
 
 import codecs
@@ -17,17 +17,17 @@ import time
 from collections.abc import Iterator
 
 MAX_CHARACTERS = 30_000
-"""The text in one answer has no more characters."""
+"""The text in one answer has at most this many characters."""
 MAX_LINE_CHARACTERS = 2_000
 BLOCK_BYTES = 1 << 20
 SNIFFED_BYTES = 8_192
 READ_SECONDS = 4.0
-"""After this long the answer is what was found by then; whoever started the program kills it a little later."""
+"""After this time the program returns what it has found; its caller kills it a little later."""
 _CONTROL = bytes(byte for byte in range(32) if byte not in b"\t\n\r\f\x08\x1b")
 
 
 class NotOpened(Exception):
-    """The file is not opened; the message says why, without a path of this machine."""
+    """Signals that a file is not opened. The message says why, without a path of this machine."""
 
 
 def open_beneath(root: str, path: str) -> int:
@@ -41,7 +41,7 @@ def open_beneath(root: str, path: str) -> int:
             inner = os.open(each, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
             os.close(folder)
             folder = inner
-        # Without O_NONBLOCK a pipe would keep us waiting for its other end.
+        # Without O_NONBLOCK, opening a pipe would wait for its other end.
         opened = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     except (OSError, ValueError) as error:
         raise NotOpened(_reason(error)) from None
@@ -64,7 +64,7 @@ def _reason(error: Exception) -> str:
 
 
 def read(opened: int, first: int, last: int | None) -> dict[str, object]:
-    """Returns the lines from `first` to `last`, as far as they fit. Raises NotOpened for what is no text."""
+    """Returns the lines from `first` to `last`, as far as they fit. Raises NotOpened for a file that is no text."""
     encoding = _encoding(os.pread(opened, SNIFFED_BYTES, 0))
     try:
         return _Lines(first, last).read(opened, encoding)
@@ -74,7 +74,7 @@ def read(opened: int, first: int, last: int | None) -> dict[str, object]:
 
 
 def _encoding(beginning: bytes) -> str:
-    """Returns the encoding that the beginning of the file speaks for. Raises NotOpened when it is no text."""
+    """Returns the encoding that the beginning of the file suggests. Raises NotOpened when the file is no text."""
     if beginning.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     if b"\0" in beginning:
@@ -98,7 +98,7 @@ class _Lines:
         self.first, self.last = max(1, first), last
         self.lines: list[str] = []
         self.number = 1
-        """Of the line that is being read."""
+        """The number of the line that is being read."""
         self.length = 0
         self.pieces: list[str] = []
         self.kept = 0
@@ -116,7 +116,7 @@ class _Lines:
             if self.is_full or is_late:
                 is_whole = False
                 break
-        # What follows the last line break is a line as well, if it is anything.
+        # Text after the last line break is a line as well.
         if (is_whole or is_late) and (self.kept or self.dropped):
             self._end_line()
         return {
@@ -154,7 +154,7 @@ class _Lines:
             position = stop + 1
 
     def _skip(self, block: str) -> int:
-        """Passes over the lines before the first one wanted; where in the block that one begins."""
+        """Skips the lines before the first one wanted. Returns where in the block that one begins."""
         missing = self.first - self.number
         breaks = block.count("\n")
         if breaks < missing:

@@ -1,4 +1,4 @@
-"""The gate in front of the model's provider, as one job's agent sees it, and the limits in a response's headers."""
+"""Defines the gate in front of the model's provider for one job's agent, and reads the limits in response headers."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,21 +13,21 @@ _PREFIXES = ("anthropic-ratelimit-", "llm_provider-anthropic-ratelimit-")
 
 
 class Gate(Protocol):
-    """The gate of one model for one job. `request` is the id of one request to the model."""
+    """Represents the gate of one model for one job. `request` is the id of one request to the model."""
 
     @property
     def has_let_go(self) -> bool:
-        """Returns whether it has let a request go since the job began to run here."""
+        """Returns whether it has admitted a request since the job began to run on this worker."""
 
     async def ask(self, request: str, input_tokens: int) -> Delay | None:
-        """Returns None where the request may go; it has to be reported then."""
+        """Returns None if the request may be sent; its outcome must be reported then."""
 
     def report(self, request: str, report: Report) -> None:
-        """Takes what became of the request, without waiting for anything."""
+        """Records the outcome of the request, without waiting."""
 
 
 class OpenGate:
-    """Lets every request go, for a process that shares the provider with nobody."""
+    """Admits every request, for a process that is the provider's only client."""
 
     has_let_go = True
 
@@ -39,9 +39,9 @@ class OpenGate:
 
 
 def limits_of(headers: Mapping[str, str]) -> dict[LimitName, tuple[float, float]]:
-    """Returns the limits that a response's headers state: how much a minute, and how much of it is left.
+    """Returns the limits in a response's headers: for each its value per minute, and how much of it is left.
 
-    Figures that no provider means, such as a limit of 0 or what is no number, are taken for not stated.
+    Impossible values, such as a limit of 0 or one that is no number, are ignored.
     """
     limits: dict[LimitName, tuple[float, float]] = {}
     for name in LIMITS:

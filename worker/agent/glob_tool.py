@@ -1,4 +1,4 @@
-"""Glob: the files whose paths match a pattern."""
+"""Implements the tool Glob, which lists the files whose paths match a pattern."""
 
 import asyncio
 from collections import Counter
@@ -47,7 +47,7 @@ class GlobTool(Tool[GlobArguments]):
 def _without_root(pattern: str, project: OpenProject, inside: str) -> tuple[str, bool]:
     """Returns the pattern relative to `inside`, and whether it was absolute and did not name the project's root.
 
-    Raises ToolError for one that leads out of the project.
+    Raises ToolError for a pattern that leads out of the project.
     """
     if "\0" in pattern:
         raise ToolError("Glob: the pattern holds a NUL")
@@ -60,7 +60,7 @@ def _without_root(pattern: str, project: OpenProject, inside: str) -> tuple[str,
 
 
 def _matching(paths: list[str], pattern: str, inside: str, *, ignores_case: bool = False) -> list[str]:
-    """Returns the paths that match, sorted. A pattern that names a folder is that folder. Raises BadGlob."""
+    """Returns the paths that match, sorted. A pattern that names a folder matches all in it. Raises BadGlob."""
     cut = len(inside) + 1 if inside else 0
     for each in (pattern, f"{pattern.rstrip('/')}/**"):
         expression = compile_glob(each, ignores_case=ignores_case)
@@ -77,7 +77,7 @@ def _by_folder(paths: list[str]) -> list[list[str]]:
 
 
 def _rest(found: list[str], chosen: list[str]) -> str:
-    """Returns how many are not shown, and in which folders."""
+    """Returns a sentence on how many files are not shown, and in which folders."""
     missing = Counter(path.rpartition("/")[0] or "." for path in set(found).difference(chosen))
     counted = ", ".join(f"{folder}: {count}" for folder, count in sorted(missing.most_common(MAX_COUNTED_FOLDERS)))
     more = f" and {len(missing) - MAX_COUNTED_FOLDERS} more folders" if len(missing) > MAX_COUNTED_FOLDERS else ""

@@ -1,7 +1,7 @@
-"""Glob patterns as regular expressions over paths, in ripgrep's reading, with two additions for a model.
+"""Compiles glob patterns to regular expressions over paths, by ripgrep's rules with two additions for a model.
 
 A pattern without a slash matches a name at any depth; `*` and `?` stop at slashes, `**` does not; `{a,b}` is either.
-`[id]` is a character class, and the folder of that name as well: frameworks call folders so.
+`[id]` matches as a character class and also as a folder of that name, which frameworks use for routes.
 """
 
 import re
@@ -12,12 +12,12 @@ MAX_ALTERNATIVES = 64
 
 
 class BadGlob(ValueError):
-    """The pattern cannot be read; the message says why."""
+    """Signals that a pattern is malformed. The message says why."""
 
 
 @lru_cache(maxsize=1000)
 def compile_glob(pattern: str, *, ignores_case: bool = False) -> re.Pattern[str]:
-    """Returns the expression that a relative path must match as a whole. Raises BadGlob."""
+    """Returns the regular expression that a whole relative path must match. Raises BadGlob."""
     if len(pattern) > MAX_PATTERN_CHARACTERS:
         raise BadGlob(f"the pattern is longer than {MAX_PATTERN_CHARACTERS} characters")
     readings = []
@@ -37,7 +37,7 @@ def compile_glob(pattern: str, *, ignores_case: bool = False) -> re.Pattern[str]
 def last_names(pattern: str) -> list[str]:
     """Returns the last component of each reading, as globs for ripgrep that match at least as much.
 
-    It is empty where any name would do.
+    The list is empty where any name would match.
     """
     names = []
     for plain in _without_braces(pattern):
@@ -73,7 +73,7 @@ def _without_braces(pattern: str) -> list[str]:
 
 
 def _translated(pattern: str, *, has_classes: bool) -> str:
-    # Runs of stars would make the expression try every way of sharing a text between them.
+    # Several stars in a row would make the regular expression try every way of splitting a text between them.
     pattern = re.sub(r"\*{3,}", "**", pattern)
     pattern = re.sub(r"(\*\*/)+", "**/", pattern)
     expression, position = "", 0
@@ -99,5 +99,5 @@ def _translated(pattern: str, *, has_classes: bool) -> str:
 
 
 def _class(members: str) -> str:
-    """Returns the members of a character class, of which only a dash between two keeps its meaning."""
+    """Returns the members of a character class, escaped except for a dash between two of them."""
     return re.sub(r"([\\\[\]^&~|])", r"\\\1", members)

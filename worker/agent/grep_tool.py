@@ -1,4 +1,4 @@
-"""Grep: a regular expression searched for in the project's files."""
+"""Implements the tool Grep, which searches the project's files for a regular expression."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ _LINE = re.compile(rb"(\d+)([:-])")
 
 @dataclass
 class _Hits:
-    """What was found in one file: its lines as they are shown, or how many there are."""
+    """Holds what was found in one file: its lines as they are shown, or their number."""
 
     lines: list[str] = field(default_factory=list)
     count: int = 0
@@ -66,10 +66,10 @@ class GrepTool(Tool[GrepArguments]):
         if arguments.ignore_case:
             flags.append("--ignore-case")
         prefix = inside
-        # Of what a glob with `!` leaves out, nothing can be told to ripgrep: it reads all, and `_read` chooses.
+        # A glob with `!` cannot be passed to ripgrep: it searches all files, and `_read` filters them.
         if arguments.glob and not arguments.glob.startswith("!"):
             try:
-                # A type narrows the search where a glob of ripgrep's own would open what ignore files close.
+                # The glob is passed as a file type, since a glob option of ripgrep would override ignore files.
                 names = last_names(arguments.glob)
             except BadGlob as error:
                 raise ToolError(f"Grep: {error}") from None
@@ -112,7 +112,7 @@ def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits
 
 
 def _records(data: bytes, mode: str) -> Iterable[tuple[bytes, bytes]]:
-    """Yields path and rest of each thing ripgrep wrote; what the bound has cut is left out."""
+    """Yields the path and the rest of each record of ripgrep's output; a record that was cut off is left out."""
     if mode == "files":
         yield from ((path, b"") for path in data.split(b"\0")[:-1])
         return
@@ -139,7 +139,7 @@ def _add(hits: _Hits, path: str, line: bytes, arguments: GrepArguments) -> None:
     if not arguments.context:
         place = path + mark + place.removeprefix(mark)
     elif not hits.lines:
-        # Lines of one file stand together, so its path stands above them once: it would be a third of the answer.
+        # The path stands once above the lines of its file: repeated in each line it would be a third of the answer.
         place = f"\n{path}\n{place}"
     hits.lines.append(place + text.rstrip("\r"))
 
@@ -169,7 +169,7 @@ def _answer(found: dict[str, _Hits], arguments: GrepArguments, notes: list[str])
 
 
 def _fitting_shares(groups: list[list[str]], limit: int) -> list[int]:
-    """Shares of `limit` lines, or of as many as fit into an answer."""
+    """Returns each group's share of `limit` lines, or of fewer lines where those would not fit into an answer."""
     while True:
         shares = fair_shares([len(group) for group in groups], limit)
         length = sum(len(line) + 1 for group, share in zip(groups, shares, strict=True) for line in group[:share])

@@ -1,4 +1,4 @@
-"""How many input tokens a request will count towards the provider's limit: those that the cache does not hold."""
+"""Estimates how many input tokens of a request count towards the provider's limit: those that are not cached."""
 
 import json
 from typing import Any
@@ -12,8 +12,8 @@ WEIGHT_OF_THE_LATEST = 0.3
 class InputEstimates:
     """Estimates for all jobs of a process.
 
-    The cache has most of a first request: instructions, tools and overview. So only the job's words count until it is
-    known from earlier requests how much of one is not cached.
+    Most of a first request is cached: instructions, tools and overview. So only the job's own text is counted, until
+    earlier requests have shown how much of a request is not cached.
     """
 
     def __init__(self) -> None:
@@ -27,14 +27,14 @@ class InputEstimates:
         )
 
     def learn(self, request: dict[str, Any], usage: TokenUsage) -> None:
-        """Takes what a first request has cost."""
+        """Learns from the usage of a first request."""
         share = _uncached(usage) / max(1, _tokens(request))
         before = self._shares.get(request["model"], share)
         self._shares[request["model"]] = before + WEIGHT_OF_THE_LATEST * (share - before)
 
 
 def later(new_messages: list[dict[str, Any]], last: TokenUsage) -> int:
-    """Returns the estimate for a request that is longer by these messages than the last one."""
+    """Returns the estimate for a request that adds these messages to the last one."""
     is_cached = last.cache_read_tokens + last.cache_creation_tokens > 0
     return max(1, _size(new_messages) + (0 if is_cached else last.input_tokens))
 

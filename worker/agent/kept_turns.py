@@ -1,4 +1,4 @@
-"""Whole turns of a conversation in the form in which they are kept, for an attempt that goes on from them."""
+"""Packs whole turns of a conversation for storage, so that a later attempt can continue from them."""
 
 import hashlib
 import json
@@ -10,15 +10,15 @@ from worker.agent.event_reader import JsonObject
 from worker.agent.tool_arguments import ALL_TOOLS
 
 MAX_TURN_BYTES = 4_000_000
-"""Of one turn when it is unpacked; what is longer is none of ours."""
+"""Limits the size of one unpacked turn; longer data was not written by this program."""
 
 
 @dataclass(frozen=True)
 class KeptTurn:
-    """One turn: what the model said, as it came, and what it was answered."""
+    """Holds one turn: what the model said, unchanged, and the results that it was sent."""
 
     key: str
-    """Tells the model, the system prompt and the tools; a conversation can go on only with the same ones."""
+    """A hash of the model, the system prompt and the tools: a conversation can be continued only with the same ones."""
     assistant: list[JsonObject]
     user: list[JsonObject]
     first: list[JsonObject] = field(default_factory=list)
@@ -26,20 +26,20 @@ class KeptTurn:
     seen: list[str] = field(default_factory=list)
     """The files that the answers of this turn have shown to the model."""
     tools: list[JsonObject] = field(default_factory=list)
-    """The looks at the project, as viewers see them: `name` and `input`."""
+    """The calls of tools as viewers see them: `name` and `input`."""
 
     @property
     def call_count(self) -> int:
-        """How many calls of tools the model made, those included that named no tool of ours or were malformed."""
+        """Returns how many calls of tools the model made, including malformed ones and those of unknown tools."""
         return sum(block.get("type") == "tool_use" for block in self.assistant)
 
     def pack(self) -> bytes:
-        """The turn in few bytes."""
+        """Returns the turn as compressed JSON."""
         return zlib.compress(json.dumps(asdict(self), separators=(",", ":")).encode(), 6)
 
 
 def unpack(data: bytes) -> KeptTurn | None:
-    """The turn again; None for what is not one of ours."""
+    """Returns the turn that `pack` has packed; None for data that is not a well-formed turn."""
     try:
         opened = zlib.decompressobj()
         text = opened.decompress(data, MAX_TURN_BYTES)
@@ -50,7 +50,7 @@ def unpack(data: bytes) -> KeptTurn | None:
 
 
 def _is_well_formed(turn: KeptTurn) -> bool:
-    """Whether each field is what its type says: another version of the program may have written the turn."""
+    """Returns whether each field has its type, since another version of the program may have written the turn."""
     lists: tuple[Any, ...] = (turn.assistant, turn.user, turn.first, turn.seen, turn.tools)
     if not isinstance(turn.key, str) or not all(isinstance(each, list) for each in lists):
         return False
@@ -65,6 +65,6 @@ def _is_well_formed(turn: KeptTurn) -> bool:
 
 
 def key_of(model: str, system: str, tools: list[Any]) -> str:
-    """What has to be the same for a conversation to go on."""
+    """Returns a hash of what must be the same for a conversation to be continued."""
     said = json.dumps([model, system, tools], sort_keys=True)
     return hashlib.sha256(said.encode(errors="replace")).hexdigest()[:32]

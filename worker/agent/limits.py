@@ -17,7 +17,7 @@ CACHE_READ_WEIGHT = 0.1
 
 
 class Urgency(IntEnum):
-    """How strongly the next turn asks the model to stop using tools and answer."""
+    """Says how strongly the next turn asks the model to stop using tools and answer."""
 
     NONE = 0
     ASKED = 1
@@ -27,7 +27,7 @@ class Urgency(IntEnum):
 
 
 class Limits:
-    """The bounds of one attempt; `waited` are the seconds that do not count towards its time."""
+    """Knows the limits of one attempt. `waited` returns the seconds that do not count towards its time."""
 
     def __init__(self, timeout_seconds: float, max_tokens: int, waited: Callable[[], float]) -> None:
         self._began = time.monotonic()
@@ -37,7 +37,7 @@ class Limits:
         self._urgency = Urgency.NONE
 
     def before_turn(self, number: int, spent: TokenUsage, *, calls_are_used_up: bool) -> Urgency:
-        """Says how to ask for turn `number`, from 1 on. A model that ignored the request to answer is forced to."""
+        """Returns how to ask for turn `number`, from 1 on. A model that ignored the request to answer is forced to."""
         if number >= MAX_TURNS or self._urgency is not Urgency.NONE:
             self._urgency = Urgency.FORCED
         elif (
@@ -47,7 +47,7 @@ class Limits:
         return self._urgency
 
     def is_spent(self, spent: TokenUsage) -> bool:
-        """Returns whether the job may begin no further turn."""
+        """Returns whether the job must not begin another turn."""
         return weight(spent) > self._max_tokens
 
     def _is_short_of_time(self) -> bool:

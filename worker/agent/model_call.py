@@ -1,4 +1,4 @@
-"""One call of the model as a span of the trace: Sentry's own integration does not see the beta endpoint."""
+"""Traces one call of the model as a span, since Sentry's own integration does not cover the beta endpoint."""
 
 from types import TracebackType
 
@@ -9,7 +9,7 @@ from worker.agent.turn import Turn
 
 
 class ModelCall:
-    """From the request to the last byte of its turn, which knows what it cost."""
+    """Represents a span that lasts from the request to the last byte of its turn, and records the turn's usage."""
 
     def __init__(self, model: str, turn: Turn) -> None:
         self._turn = turn

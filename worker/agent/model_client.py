@@ -1,4 +1,4 @@
-"""The client of the Messages API that all jobs of a process share."""
+"""Makes the client of the Messages API that all jobs of a process share."""
 
 import httpx2
 from anthropic import AsyncAnthropic, DefaultAioHttpClient

@@ -1,4 +1,4 @@
-"""What may go wrong between us and the model, in the contract's codes. The provider's text goes to the log alone."""
+"""Maps errors of the model's provider to the contract's codes. The provider's text goes only to the log."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ Error = anthropic.APIError | httpx2.HTTPError | httpx2.StreamError
 
 
 class ProviderRefused(AttemptFailed):
-    """The provider takes no requests now. It is asked again when the gate opens, and nothing is spent by that."""
+    """Signals that the provider takes no requests now. The request is sent again when the gate opens, at no cost."""
 
     def __init__(self, detail: str, reason: Reason, retry_after_seconds: float | None) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class ProviderRefused(AttemptFailed):
 
 
 def as_attempt_failure(error: Error) -> AttemptFailed:
-    """Returns the failure of the attempt that an error of the SDK, or of its HTTP client in mid-stream, means."""
+    """Returns the failure of the attempt for an error of the SDK, or of its HTTP client in the middle of a stream."""
     if isinstance(error, anthropic.APIStatusError):
         text = error.body if isinstance(error.body, str) else json.dumps(error.body, default=str)
         text = text if error.body else str(error.message)
@@ -53,7 +53,7 @@ def as_attempt_failure(error: Error) -> AttemptFailed:
 
 
 def of_error_event(event: dict[str, Any]) -> AttemptFailed:
-    """Returns the failure that an error event in the middle of a stream means. Its status was 200, so its type counts.
+    """Returns the failure for an error event in the middle of a stream: its type decides, since the status was 200.
 
     Some gateways give an HTTP status as `code` in place of a type.
     """
@@ -65,10 +65,10 @@ def of_error_event(event: dict[str, Any]) -> AttemptFailed:
 
 
 def retry_after(headers: dict[str, str]) -> float | None:
-    """Returns the seconds that a refusal asks for, whole, however long.
+    """Returns the seconds that a refusal asks the client to wait.
 
-    It is None where the refusal does not say, or makes no sense: no time at all would mean to ask without a pause,
-    and more than a day is a time of day in seconds, or a mistake.
+    Returns None where the refusal does not say, or the value makes no sense: 0 would mean to retry without a pause,
+    and more than a day is an absolute time, or a mistake.
     """
     try:
         seconds = float(headers["retry-after"])
@@ -95,7 +95,7 @@ def _failure(status: int, kind: str, text: str, retry_after_seconds: float | Non
 
 
 def _log(detail: str, text: str) -> None:
-    """Logs the reason for the operator, and which field of ours a gateway does not know."""
+    """Logs the reason for the operator, and which field of the request a gateway does not accept."""
     extra = {"provider_text": text[:MAX_LOGGED_CHARACTERS]}
     if detail.startswith(("HTTP 400", "HTTP 422")) and (field := _UNKNOWN_FIELD.search(text)):
         log.warning("the provider, or a gateway before it, does not take %s: %s", field[1], detail, extra=extra)

@@ -1,7 +1,7 @@
-"""Runs the short processes that read the project: each bounded in bytes and time, and killed when it is not needed.
+"""Runs the short processes that read the project, each limited in bytes and time, and killed when not needed.
 
-Whatever touches the project's files runs in one: a slow disk or a huge file then costs the job that asked, and not
-the loop that all jobs of a worker share, nor its end at SIGTERM.
+All access to the project's files runs in such a process: then a slow disk or a huge file delays only the job that
+asked, and neither the event loop that all jobs share nor the worker's stop at SIGTERM.
 """
 
 import asyncio
@@ -23,17 +23,17 @@ _permits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = Weak
 
 @dataclass(frozen=True)
 class Output:
-    """What a process wrote."""
+    """Holds what a process wrote, and how it ended."""
 
     data: bytes
     problem: str
-    """What its standard error begins with."""
+    """The beginning of its standard error."""
     exit_code: int | None
-    """None where it was killed before its end."""
+    """The exit code; None if the process was killed before its end."""
     is_cut: bool = False
-    """It had more to say than was asked for."""
+    """Whether the output was cut off at the limit of bytes."""
     is_late: bool = False
-    """Its time was up; `data` is what it had said by then."""
+    """Whether its time was up; `data` is what it had written by then."""
 
 
 async def run(
@@ -75,7 +75,7 @@ async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
 
 
 async def _collect(process: asyncio.subprocess.Process, data: bytearray, max_bytes: int) -> str:
-    """Fills `data` until the process has ended or the bound is passed; returns what it said on standard error."""
+    """Fills `data` until the process has ended or the limit is reached. Returns its standard error."""
     assert process.stdout is not None and process.stderr is not None
     while len(data) <= max_bytes and (piece := await process.stdout.read(_PIECE_BYTES)):
         data += piece
@@ -99,7 +99,7 @@ async def _kill(process: asyncio.subprocess.Process) -> None:
 
 
 async def _read_to_the_end(process: asyncio.subprocess.Process) -> None:
-    """Discards what is left to read: a pipe is closed when its end has been read, and not when the process ends."""
+    """Discards the rest of the output: a pipe is closed only when its end has been read, not when the process ends."""
     for pipe in (process.stdout, process.stderr):
         assert pipe is not None
         while await pipe.read(_PIECE_BYTES):

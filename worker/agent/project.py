@@ -1,4 +1,4 @@
-"""The project's directory, and the one rule for what of it may be read.
+"""Gives access to the project's directory, by one rule for what may be read.
 
 The agent reads what `rg --files` lists in the root, less hidden files, less those whose names say that they hold
 secrets (`secret_names`), less what is not a regular file with a single name (`file_access`). Ignore files apply
@@ -25,7 +25,7 @@ LISTING_SECONDS = 10.0
 MAX_LISTING_BYTES = 40_000_000
 KEEP_SECONDS = 5.0
 MAX_READ_BYTES = 12 * file_access.MAX_CHARACTERS
-"""`file_access` writes no more about a file: its literals may take ten bytes for one character."""
+"""The most bytes that `file_access` writes about a file: its literals may take ten bytes for one character."""
 MAX_PATH_CHARACTERS = 1_000
 MAX_NEIGHBOURS = 5
 
@@ -34,7 +34,7 @@ RULE = (
     "--no-messages",
     "--color=never",
     "--no-require-git",
-    # Goes before everything that an ignore file may say.
+    # This takes precedence over all ignore files.
     "--glob=!.*",
 )
 _SPECIAL = re.compile(r"([\\*?\[\]{}!# ])")
@@ -48,7 +48,7 @@ def ripgrep_path() -> str | None:
 
 
 class Project:
-    """The directory the agent may read, as it is configured."""
+    """Represents the configured directory that the agent may read."""
 
     def __init__(self, root: str) -> None:
         self._configured = root
@@ -65,7 +65,7 @@ class Project:
 
 
 class OpenProject:
-    """The project as one job reads it. Paths are relative to the root, with slashes and without a leading `./`."""
+    """Gives one job access to the project. Paths are relative to the root, with slashes and without a leading `./`."""
 
     def __init__(self, root: str, configured: str, ripgrep: str) -> None:
         self.root = root
@@ -75,7 +75,7 @@ class OpenProject:
     def relative(self, path: str) -> str:
         """Returns the path relative to the root, '' for the root itself.
 
-        Raises ToolError for one that leads out of it.
+        Raises ToolError for a path that leads out of it.
         """
         if len(path) > MAX_PATH_CHARACTERS or _UNPRINTABLE.search(path):
             raise ToolError(f"{shown(path)}: not a path of the project")
@@ -96,7 +96,7 @@ class OpenProject:
     async def files(self, inside: str = "") -> list[str]:
         """Returns the files that may be read in this folder, or this one file; empty where there is none.
 
-        The order is ripgrep's, which is none.
+        They are in no order.
         """
         if inside and (is_hidden(inside) or is_secret(inside)):
             return []
@@ -104,11 +104,11 @@ class OpenProject:
         return await asyncio.to_thread(_listed, output.data, inside)
 
     async def search(self, arguments: list[str], inside: str, max_bytes: int, seconds: float) -> Output:
-        """Returns what ripgrep says when it walks the project by the rule, no further than into `inside`.
+        """Returns the output of ripgrep over the readable files in `inside`.
 
         The walk begins at the root, so that every ignore file on the way counts; an ignore file of the least weight
-        keeps it out of other folders. It is no bound: an ignore file of the project may outweigh it, so the caller
-        has to check each path with `is_readable`.
+        keeps it out of other folders. An ignore file of the project may override that one, so the caller has to check
+        each path with `is_readable`.
         """
         given, flags = _way_to(inside), list[str]()
         if given:
@@ -117,7 +117,7 @@ class OpenProject:
         return await self._run(command, given.encode(errors="surrogateescape"), max_bytes, seconds)
 
     async def keep(self, paths: list[str]) -> list[str]:
-        """Returns those of the paths that are regular files of a single name, reached without links."""
+        """Returns those of the paths that are regular files with a single name, reached without links."""
         if not paths:
             return []
         given = b"".join(os.fsencode(path) + b"\0" for path in paths)
@@ -128,7 +128,7 @@ class OpenProject:
     async def read(self, path: str, first: int, last: int | None) -> dict[str, Any] | None:
         """Returns what `file_access` says of this file, whose path the caller has found in `files`.
 
-        None where it took too long.
+        Returns None where it took too long.
         """
         command = _file_access("read", self.root, path, str(first), str(last or 0))
         output = await self._run(command, b"", MAX_READ_BYTES, file_access.READ_SECONDS + 1)
@@ -139,7 +139,7 @@ class OpenProject:
         return found
 
     async def why_not(self, path: str) -> str:
-        """Says why this path is not among the files, with what may have been meant."""
+        """Returns a sentence on why this path is not among the files, with similar paths that may have been meant."""
         listed = await self.files()
         if not path or any(each.startswith(f"{path}/") for each in listed):
             return f"{shown(path) or '.'}: is a folder; list it with Glob"
@@ -157,13 +157,13 @@ class OpenProject:
 
 
 def is_readable(path: str, inside: str) -> bool:
-    """Returns whether a path that ripgrep showed may be shown: in this folder, neither hidden nor secret."""
+    """Returns whether a path of ripgrep's output may be shown: it is in this folder, and neither hidden nor secret."""
     is_inside = not inside or path == inside or path.startswith(f"{inside}/")
     return is_inside and not is_hidden(path) and not is_secret(path) and not _UNPRINTABLE.search(path)
 
 
 def shown(text: str) -> str:
-    """Returns what the model sent, short enough to be sent back to it."""
+    """Returns the model's text, shortened so that it can be quoted in an answer."""
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 
@@ -173,7 +173,7 @@ def _listed(data: bytes, inside: str) -> list[str]:
 
 
 def _way_to(path: str) -> str:
-    """Lines of an ignore file that leave nothing but this path and what is in it."""
+    """Returns the lines of an ignore file that excludes all but this path and what is in it."""
     lines, passed = [], ""
     for part in path.split("/") if path else []:
         escaped = _SPECIAL.sub(r"\\\1", part)
@@ -183,5 +183,5 @@ def _way_to(path: str) -> str:
 
 
 def _file_access(*arguments: str) -> list[str]:
-    # Isolated and without site-packages: nothing of the environment or of what is installed is loaded.
+    # Python runs isolated and without site-packages, so that neither the environment nor packages are loaded.
     return [sys.executable, "-I", "-S", "-B", file_access.__file__, *arguments]

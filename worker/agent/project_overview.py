@@ -1,4 +1,4 @@
-"""The project at a glance, which each conversation begins with: it saves the model its first searches."""
+"""Makes the overview of the project that each conversation begins with: it saves the model its first searches."""
 
 import asyncio
 import html
@@ -14,7 +14,7 @@ from worker.agent.project import OpenProject
 MAX_BYTES = 10_000
 """The overview is no longer than this: about 2,500 tokens."""
 REFRESH_SECONDS = 60.0
-"""The files are listed again no sooner. The text changes only when the project does: it is read from the cache."""
+"""The files are listed again no sooner. The text changes only when the project does, so it stays in the cache."""
 WAIT_SECONDS = 3.0
 """A job waits no longer than this for the first overview."""
 MAX_FOLDERS, MAX_PAGES = 60, 80
@@ -29,7 +29,7 @@ _TESTS = re.compile(r"(^|/)(tests?|__tests__|specs?|fixtures?|node_modules|dist|
 
 
 class ProjectOverviews:
-    """Keeps the overview of the project as it was last seen."""
+    """Caches the latest overview of the project."""
 
     def __init__(self) -> None:
         self._root = ""
@@ -38,9 +38,9 @@ class ProjectOverviews:
         self._making: asyncio.Task[None] | None = None
 
     async def overview(self, project: OpenProject) -> str:
-        """Returns the overview; one that is old is made anew for the next job.
+        """Returns the overview. If it is old, a new one is made for the next job.
 
-        It is empty where the project shows nothing in time.
+        It is empty where the project could not be read in time.
         """
         self.begin(project)
         if project.root != self._root and self._making is not None:
@@ -48,7 +48,7 @@ class ProjectOverviews:
         return self._overview if project.root == self._root else ""
 
     def begin(self, project: OpenProject) -> None:
-        """Begins to make the overview, where there is none of this root or it is old."""
+        """Starts making the overview if there is none of this root, or it is old."""
         is_old = project.root != self._root or time.monotonic() - self._made_at > REFRESH_SECONDS
         if self._making is None and is_old:
             self._making = asyncio.create_task(self._make(project))
@@ -64,7 +64,7 @@ class ProjectOverviews:
 
 
 async def make_overview(project: OpenProject) -> str:
-    """Returns the text. Raises ToolError where the project cannot be listed."""
+    """Returns the text of the overview. Raises ToolError where the project cannot be listed."""
     files = sorted(await project.files())
     if not files:
         return ""
@@ -79,7 +79,7 @@ async def make_overview(project: OpenProject) -> str:
 
 
 def _tree(files: list[str]) -> list[str]:
-    """Returns two levels of folders with the number of files in them, the fullest where not all have room."""
+    """Returns two levels of folders with their numbers of files; the largest ones where not all have room."""
     counts: Counter[str] = Counter()
     for path in files:
         for folder in list(PurePosixPath(path).parents)[-3:-1]:

@@ -1,4 +1,4 @@
-"""The prompts for the model. The rules of the output are ours; a user's agent frames the task; the request is data."""
+"""Writes the prompts. The output's rules are fixed; a user's agent describes the task; the request is data."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The waits of one job for its model's provider: at the gate, and by itself after a request that failed."""
+"""Makes one job wait for its model's provider: at the gate, or by itself after a request that failed."""
 
 import asyncio
 import random
@@ -18,12 +18,12 @@ from worker.agent.model_errors import ProviderRefused
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
 """The pause between two requests where the provider names none; it doubles from one failure to the next."""
 LONGEST_SLEEP_SECONDS = 30.0
-"""A waiting job asks the gate again at least so often: it may have been opened, or forgotten with Redis' data."""
+"""A waiting job asks the gate again at least this often: it may have been opened, or lost with Redis's data."""
 
 
 @dataclass(frozen=True)
 class Waits:
-    """The provider is asked again at `until_ms`, since the Unix epoch. What follows is another one, or `Resumes`."""
+    """Says that the request is sent at `until_ms` (Unix epoch). Another `Waits` follows, or `Resumes`."""
 
     reason: WaitReason
     until_ms: int
@@ -31,13 +31,13 @@ class Waits:
 
 @dataclass(frozen=True)
 class Resumes:
-    """The wait is over, and the request goes."""
+    """Says that the wait is over and the request is sent."""
 
     seconds: float
 
 
 class ProviderWaits:
-    """The waits of one attempt. `max_seconds` bounds the waits of the whole job, which the conversation sums up."""
+    """Manages the waits of one attempt. `max_seconds` limits those of the whole job, which the conversation adds up."""
 
     def __init__(self, gate: Gate, conversation: Conversation, max_seconds: float) -> None:
         self._gate = gate
@@ -51,7 +51,7 @@ class ProviderWaits:
         """What this attempt has waited so far."""
 
     async def admission(self, input_tokens: Callable[[], int]) -> AsyncGenerator[Waits | Resumes, None]:
-        """Ends when the next request, of about so many tokens, may go. Raises AttemptFailed after MAX_WAIT_SECONDS."""
+        """Ends when the next request may be sent. Yields its waits. Raises AttemptFailed after MAX_WAIT_SECONDS."""
         self._request, began, has_waited = uuid4().hex, time.monotonic(), False
         try:
             while delay := await self._delay(input_tokens):
@@ -68,15 +68,15 @@ class ProviderWaits:
             yield Resumes(time.monotonic() - began)
 
     def accepted(self, headers: dict[str, str]) -> None:
-        """Reports that the response has begun."""
+        """Reports to the gate that the response has begun."""
         self._gate.report(self._request, Report("accepted", limits=limits_of(headers)))
 
     def succeeded(self) -> None:
-        """Notes that a turn is whole."""
+        """Records that a turn is whole."""
         self._failures = 0
 
     def failed(self, failure: AttemptFailed, headers: dict[str, str] | None, *, has_begun: bool) -> None:
-        """Reports a failed request, or response where one `has_begun`; the next one waits as the failure says."""
+        """Reports a failed request or, if `has_begun`, response. The next request waits as the failure says."""
         self._failures += 1
         pause = FIRST_PAUSE_SECONDS * 2 ** min(self._failures - 1, 10) * random.uniform(1, 1.2)  # noqa: S311
         pause = min(pause, LONGEST_PAUSE_SECONDS)

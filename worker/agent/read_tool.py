@@ -1,4 +1,4 @@
-"""Read: the lines of one text file."""
+"""Implements the tool Read, which returns lines of one text file."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The request to the Messages API that a job's conversation begins with, and the answer it asks for."""
+"""Builds the first request of a job's conversation to the Messages API, and defines the answer it asks for."""
 
 from typing import Annotated, Any
 
@@ -18,13 +18,13 @@ _CACHED: JsonObject = {"type": "ephemeral"}
 
 
 class Answer(Wire):
-    """What the model has to answer with."""
+    """Represents the answer that the model has to give."""
 
     context: str | None
     suggestions: Annotated[list[Suggestion], Field(min_length=LEAST_SUGGESTIONS, max_length=MOST_SUGGESTIONS)]
 
 
-# As it is written, not as it is read: there a suggestion without files is taken too.
+# The schema requires what the model has to write; a suggestion without files is accepted when it is read.
 ANSWER_SCHEMA = transform_schema(Answer.model_json_schema(mode="serialization"))
 
 
@@ -57,10 +57,10 @@ def first_request(
         "stream": True,
     }
     if capabilities.thinks_adaptively:
-        # Such models think anyway, and would not show what they say between their tools.
+        # Such models think anyway, and without this they would not show what they say between their tools.
         request["thinking"] = {"type": "adaptive", "display": "summarized"}
     if agent is not None and agent.temperature is not None and capabilities.takes_temperature:
-        # The SDK has no parameter for it, since current models take none.
+        # The SDK has no parameter for the temperature, since current models take none.
         request["extra_body"] = {"temperature": agent.temperature}
     return request
 

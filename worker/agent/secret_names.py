@@ -1,4 +1,4 @@
-"""Which files hold secrets, by their names: the agent reads none of them, whatever ignore files say.
+"""Knows by their names which files hold secrets. The agent reads none of them, whatever ignore files say.
 
 The families: keys and certificates' stores, cloud and service credentials, environment files, infrastructure state,
 database and registry credentials, histories of shells and clients, dumps of databases, and backups of any of these.
@@ -32,7 +32,7 @@ _FOLDERS = re.compile(
 """Folders of which nothing is read. Without their dot, those that are common words are left alone."""
 _COMMON_WORDS = frozenset(("git", "aws", "azure", "gcloud", "kube", "docker", "terraform", "chef", "vault", "ssh"))
 _SECRET_FOLDERS = frozenset(("secret", "secrets", "credentials", "private-keys", "private_keys"))
-"""In these only what is source is read: `src/secrets/list.tsx`, but not `secrets/db`."""
+"""In these folders only source files are read: `src/secrets/list.tsx`, but not `secrets/db`."""
 
 _ENDINGS = _set(
     """
@@ -121,7 +121,7 @@ def is_secret(path: str) -> bool:
 
 @lru_cache(maxsize=50_000)
 def _is_secret_name(name: str) -> bool:
-    # Camel case tells words apart, so it is looked at before all becomes lower case.
+    # Camel case separates words, so words are split before the name is put into lower case.
     spaced = _CAMEL.sub("-", name).lower()
     return any(
         _is_listed(plain, dashed) for plain, dashed in zip(_originals(name.lower()), _originals(spaced), strict=True)

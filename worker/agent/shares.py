@@ -1,4 +1,4 @@
-"""Shares a limit out over groups, so that a cut shows something of every part and not only the alphabet's beginning."""
+"""Divides a limit among groups, so that a shortened list shows some of each group and not only the first ones."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:
     """Returns how many of each group to take: all of the small ones, the same number of the others, `limit` in all.
 
-    Where there are more groups than the limit has places, those that get one lie evenly among all.
+    Where there are more groups than `limit`, the groups that get one are spread evenly over all.
     """
     if sum(sizes) <= limit:
         return list(sizes)
@@ -24,6 +24,6 @@ def fair_shares(sizes: Sequence[int], limit: int) -> list[int]:
 
 
 def fairly(groups: Sequence[Sequence[T]], limit: int) -> list[T]:
-    """Returns the beginning of each group, as long as its share."""
+    """Returns the first members of each group, as many as its share."""
     shares = fair_shares([len(group) for group in groups], limit)
     return [each for group, share in zip(groups, shares, strict=True) for each in group[:share]]

@@ -1,4 +1,4 @@
-"""One tool: its definition for the model, and the answer to a call."""
+"""Defines the base of a tool: its definition for the model, and the answer to a call."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ A = TypeVar("A", bound=Arguments)
 
 @dataclass(frozen=True)
 class ToolAnswer:
-    """What the model is given, and the files of the project that it has now seen."""
+    """Holds the text for the model, and the files of the project that it has thereby seen."""
 
     text: str
     paths: frozenset[str] = frozenset()
 
 
 class Tool(ABC, Generic[A]):
-    """A tool of one job."""
+    """Represents a tool of one job."""
 
     name: ClassVar[ToolName]
     description: ClassVar[str]
@@ -46,7 +46,7 @@ class Tool(ABC, Generic[A]):
 
 
 def clipped(text: str) -> str:
-    """Returns a tool's answer, no longer than an answer may be."""
+    """Returns a tool's answer, shortened to the limit."""
     if len(text) <= MAX_OUTPUT_CHARACTERS:
         return text
     return text[:MAX_OUTPUT_CHARACTERS] + f"\n[cut at {MAX_OUTPUT_CHARACTERS} characters]"

@@ -1,5 +1,5 @@
-"""What the tools take, and how a call of the model is read: whatever the case of its names, and with errors it can
-act on."""
+"""Defines the arguments of the tools, and reads the model's calls: in any spelling of the names, and with errors that
+tell the model what to change."""
 
 import json
 import re
@@ -15,7 +15,7 @@ JsonObject = dict[str, Any]
 MAX_HEAD_LIMIT = 500
 MAX_CONTEXT_LINES = 20
 _UNSENDABLE = re.compile(r"[\0\ud800-\udfff]")
-"""What no argument of a program can have."""
+"""Matches characters that no argument of a program can contain."""
 _NO_LETTER = re.compile(r"[^a-z0-9]")
 
 
@@ -34,7 +34,7 @@ def _from_text(value: object) -> object:
 
 
 class Arguments(BaseModel):
-    """The arguments of one tool. Each is told to the model by its description."""
+    """Holds the arguments of one tool. The model is sent the description of each."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -45,7 +45,7 @@ class Arguments(BaseModel):
     def canonical(cls, given: JsonObject) -> JsonObject:
         """Returns the same arguments under our names.
 
-        Those that are null are left out, unknown ones stay as they are.
+        Arguments that are null are left out; unknown ones are kept.
         """
         ours = {_spelling(name): name for name in cls.model_fields}
         named = {
@@ -56,7 +56,7 @@ class Arguments(BaseModel):
 
     @classmethod
     def read(cls, tool: str, given: object) -> "Arguments":
-        """Returns the arguments of a call. Raises ToolError, which says what to do otherwise."""
+        """Returns the arguments of a call. Raises ToolError, which tells the model what to change."""
         if not isinstance(given, dict):
             raise ToolError(f"{tool}: the input must be a JSON object")
         for name, each in given.items():
@@ -125,7 +125,7 @@ class ReadArguments(Arguments):
     @classmethod
     def schema_for_model(cls) -> JsonObject:
         schema = super().schema_for_model()
-        # Taken from models that are used to them, and not offered: one way is enough.
+        # These are accepted from models that are used to them, but not offered.
         schema["properties"] = {name: schema["properties"][name] for name in ("file_path", "view_range")}
         return schema
 
@@ -135,7 +135,7 @@ class ReadArguments(Arguments):
 
     @property
     def last(self) -> int | None:
-        """None is the end of the file."""
+        """Returns the number of the last line to read; None for the end of the file."""
         if self.view_range:
             return self.view_range[1] if self.view_range[1] >= 0 else None
         return self.first + self.limit - 1 if self.limit and self.limit > 0 else None
@@ -217,5 +217,5 @@ def tool_name(name: str) -> ToolName | None:
 
 
 def as_shown(name: ToolName, given: JsonObject) -> JsonObject:
-    """Returns a call's input with the arguments under our names, for those who watch."""
+    """Returns a call's input with the arguments under our names, as viewers see it."""
     return ARGUMENTS[name].canonical(given)

@@ -1,4 +1,4 @@
-"""The tools of one job, by name: their definitions for the model, and the results of its calls."""
+"""Holds the tools of one job by name: their definitions for the model, and the results of its calls."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 MAX_PROBLEM_CHARACTERS = 2_000
 MAX_AT_ONCE = 4
-"""Limit of one job, so that the others have processes left."""
+"""The most calls of one job at once, so that processes are left for other jobs."""
 
 
 class CallableTool(Protocol):
@@ -28,7 +28,7 @@ class CallableTool(Protocol):
 
 
 class Toolbox:
-    """A call that goes wrong is an answer too: the model reads what was wrong with it, and goes on."""
+    """Calls the tools. A failed call has a result too: it tells the model what was wrong."""
 
     def __init__(self, tools: Iterable[CallableTool], conversation: Conversation) -> None:
         self._tools = {tool.name.lower(): tool for tool in tools}
@@ -85,5 +85,5 @@ class Toolbox:
 
 
 def _sendable(text: str) -> str:
-    """Replaces halves of surrogate pairs, which a file's name may hold: they have no encoding."""
+    """Replaces unpaired surrogates, which a file's name may contain and which cannot be encoded."""
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""The tools with which the agent reads the project: Read, Grep and Glob, by one rule for what may be read."""
+"""Makes the tools with which the agent reads the project: Read, Grep and Glob."""
 
 from collections.abc import Sequence
 from typing import Any

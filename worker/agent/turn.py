@@ -1,4 +1,4 @@
-"""One response of the model, put together from the events of its stream."""
+"""Builds one response of the model from the events of its stream."""
 
 from dataclasses import dataclass
 from uuid import uuid4
@@ -13,19 +13,19 @@ from worker.agent.tool_arguments import as_shown, tool_name
 
 MOST_TOKENS = 10**12
 MAX_SAID_CHARACTERS = 2_000
-"""Of a text block; a longer one is an answer that was written in the wrong way."""
+"""The most characters of a text block that are shown; a longer block is an answer in the wrong form."""
 
 
 @dataclass(frozen=True)
 class Wrote:
-    """A piece of the answer's JSON."""
+    """Holds a piece of the answer's JSON."""
 
     piece: str
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the model says besides its answer: a piece of it, or, with `is_end`, the last of a block."""
+    """Holds a piece of what the model says besides its answer; `is_end` marks the last piece of a block."""
 
     text: str
     is_end: bool = False
@@ -39,16 +39,16 @@ class UsedTool:
 
 @dataclass(frozen=True)
 class Spent:
-    """What the attempt has cost so far, over all its calls."""
+    """Holds the tokens that the attempt has used so far, over all its calls."""
 
     usage: TokenUsage
 
 
 class Turn:
-    """`content` is what the model said, in the form in which it is sent back. `before` is what earlier turns cost.
+    """Collects one turn. `content` is what the model said, in the form in which it is sent back to it.
 
-    What is not known is taken for nothing, and what a gateway leaves out is done without: a whole answer is never lost
-    over the way it is written.
+    `before` is the usage of earlier turns. Unknown events are ignored, and fields that a gateway leaves out are not
+    required, so that a whole answer is never lost because of its form.
     """
 
     def __init__(self, before: TokenUsage | None = None) -> None:
@@ -56,12 +56,12 @@ class Turn:
         self.usage = TokenUsage()
         self.stop_reason: str | None = None
         self.has_begun = False
-        """Something of it has arrived."""
+        """Whether any part of it has arrived."""
         self.malformed_calls: set[str] = set()
         """The ids of tool calls whose input is not a JSON object."""
         self._before = before or TokenUsage()
         self._pieces: list[str] = []
-        """Of the block that is being written: joined when it ends, not with each piece."""
+        """The pieces of the current block, which are joined once, when the block ends."""
         self._is_block_open = False
         self._is_stopped = False
         self._answer = AnswerText()
@@ -73,9 +73,9 @@ class Turn:
 
     @property
     def is_whole(self) -> bool:
-        """Returns whether it came to its end.
+        """Returns whether the response is complete.
 
-        Where a gateway left out the last event, the reason for stopping tells it.
+        Where a gateway left out the last event, the stop reason shows it.
         """
         return self._is_stopped or self.stop_reason is not None
 
@@ -85,30 +85,30 @@ class Turn:
 
     @property
     def answer_json(self) -> str:
-        """Returns the answer's object, without what stands around it; all text where none was found."""
+        """Returns the answer's JSON object without the text around it; all text where there is no object."""
         return self._answer_json or self.text
 
     @property
     def tool_calls(self) -> list[JsonObject]:
-        """Returns the calls that wait for their results: only a turn that stopped for them has meant them."""
+        """Returns the calls that wait for results: only a turn that stopped for tools has such calls."""
         if not self.is_whole or self.stop_reason not in ("tool_use", None):
             return []
         return [block for block in self.content if block.get("type") == "tool_use"]
 
     @property
     def is_paused(self) -> bool:
-        """Whether the model paused the turn: it goes on with it when the turn is sent back as it is."""
+        """Returns whether the model paused the turn: it continues when the turn is sent back unchanged."""
         return self.is_whole and self.stop_reason == "pause_turn"
 
     @property
     def is_empty(self) -> bool:
-        """Returns whether it ended without a word and without a call."""
+        """Returns whether it ended without text and without a call."""
         return (
             self.is_whole and self.stop_reason in ("end_turn", None) and not self.text.strip() and not self.tool_calls
         )
 
     def take(self, event: JsonObject) -> Wrote | Said | UsedTool | Spent | None:
-        """Returns what the event tells. Raises AttemptFailed for an error."""
+        """Takes one event. Returns what it means for the attempt, or None. Raises AttemptFailed for an error event."""
         kind = event["type"]
         self.has_begun = self.has_begun or kind not in ("ping", "error")
         match kind:
@@ -135,7 +135,7 @@ class Turn:
         self._pieces, self._is_block_open = [], True
         if block.get("type") == "text" and not self._answer_json:
             self._answer = AnswerText()
-            if text := block.get("text"):  # given whole, or its beginning
+            if text := block.get("text"):  # the text may be given whole here, or only its beginning
                 self.content[-1]["text"] = ""
                 return self._write(text)
         return None
@@ -156,7 +156,7 @@ class Turn:
         return None
 
     def _write(self, text: str) -> Wrote | None:
-        """Returns only what belongs to the answer, and not what the model says between tools."""
+        """Takes text. Returns the part of it that belongs to the answer, not what the model says between tools."""
         self._pieces.append(text)
         piece = self._answer.take(text)
         return Wrote(piece) if piece else None
@@ -179,8 +179,8 @@ class Turn:
         return None
 
     def _end_call(self, block: JsonObject, written: str) -> UsedTool | None:
-        """Returns the call where it is a readable one of a tool of ours. Gateways may give its input whole."""
-        # Some gateways leave these out; the result must name the same id as the call that is sent back.
+        """Returns the call if it is well-formed and of a known tool. A gateway may have sent its input in one piece."""
+        # Some gateways leave id and name out; the result must have the same id as the call that is sent back.
         block["id"], block["name"] = str(block.get("id") or f"toolu_{uuid4().hex}"), str(block.get("name") or "unknown")
         given = block.get("input")
         arguments = given if not written.strip() and isinstance(given, dict) else _parsed(written)
@@ -208,7 +208,7 @@ def _parsed(written: str) -> JsonObject | None:
 
 
 def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:
-    """Returns the cumulative usage of one call; `message_delta` may leave out what `message_start` contained."""
+    """Returns the usage of one call so far; `message_delta` may leave out fields that `message_start` had."""
 
     def count(name: str, before: int) -> int:
         value = usage.get(name)

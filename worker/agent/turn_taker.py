@@ -1,4 +1,7 @@
-"""Takes the turns of one attempt: each is one request and its whole response, asked again where it fails unseen."""
+"""Takes the turns of one attempt.
+
+A turn is one request and its response. A failed request is sent again, unless text of its answer was shown already.
+"""
 
 import logging
 from collections.abc import AsyncGenerator
@@ -21,27 +24,27 @@ from worker.agent.turn import Said, Spent, Turn, UsedTool, Wrote
 log = logging.getLogger(__name__)
 
 MAX_TRIES = 4
-"""One turn takes no more requests. The provider's refusals do not count: waiting for it is bounded by time."""
+"""The most requests for one turn. Refusals by the provider do not count: waiting for it is limited by time."""
 
 TurnEvent = Wrote | Said | UsedTool | Spent | Waits | Resumes
 
 
 class TurnTaker:
-    """`turn` is the last one; its `spent` has what all of them cost, those that failed included."""
+    """Requests one turn after the other. The `spent` of `turn`, the latest, includes earlier and failed ones."""
 
     def __init__(self, client: AsyncAnthropic, waits: ProviderWaits, estimates: InputEstimates) -> None:
         self._client = client
         self._waits = waits
         self._estimates = estimates
         self._sent = 0
-        """How many of the conversation's messages the model has."""
+        """How many of the conversation's messages the model has been sent."""
         self._last = TokenUsage()
         self.turn = Turn()
 
     async def take(self, request: dict[str, Any]) -> AsyncGenerator[TurnEvent, None]:
         """Yields the next turn as it happens. Raises AttemptFailed for a failure that is not retried.
 
-        The calls of tools are yielded when the turn is whole, since one that is asked again may call others.
+        Calls of tools are yielded when the turn is whole, since a repeated request may lead to other calls.
         """
         failures, has_shown = 0, False
         while True:
@@ -68,7 +71,7 @@ class TurnTaker:
     async def _response(
         self, request: dict[str, Any], turn: Turn
     ) -> AsyncGenerator[Wrote | Said | UsedTool | Spent, None]:
-        """Sends one request and reads its response as bytes: the SDK's models of events would cost most of the time."""
+        """Sends one request and reads its response as bytes, since parsing it into the SDK's models is slow."""
         has_begun, used = False, list[UsedTool]()
         try:
             with ModelCall(request["model"], turn):
@@ -110,7 +113,7 @@ class TurnTaker:
 
 
 def _failure_of(turn: Turn, *, is_last: bool) -> AttemptFailed | None:
-    """Returns what is wrong with a turn whose response has ended."""
+    """Returns what is wrong with a turn whose response has ended; None if nothing is."""
     if not turn.is_whole:
         return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early", worth_retrying=True)
     if turn.is_empty:

@@ -1,4 +1,4 @@
-"""Running jobs: the function that RQ calls for each, whose dotted name stands in the queue."""
+"""Runs jobs. RQ finds the function below by its dotted name, which is stored in the queue."""
 
 from rq.job import Retry
 

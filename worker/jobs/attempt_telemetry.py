@@ -36,7 +36,7 @@ _NEXT = {
 
 
 class AttemptTelemetry:
-    """Reports about one attempt; `close` must follow. `model_label` is the model's label in the metrics."""
+    """Reports about one attempt. `close` must be called. `model_label` is the model's label in the metrics."""
 
     def __init__(self, attempt: Attempt, model_label: str) -> None:
         self._attempt = attempt
@@ -47,7 +47,7 @@ class AttemptTelemetry:
         self._outcome = "lost"
         self._reason: str | None = None
         self._next: str | None = _NEXT["lost"]
-        # For every line and event from here on, of the agent and its tools too.
+        # These fields are added to every later log line and Sentry event, those of the agent and its tools included.
         logs.bind(job_id=attempt.job_id, attempt=attempt.number)
         breadcrumbs.tag(attempt=attempt.number)
 
@@ -66,21 +66,21 @@ class AttemptTelemetry:
         self._usage = usage
 
     def waited(self, seconds: float) -> None:
-        """Counts a wait for the provider that is over."""
+        """Counts a wait for the provider that has ended."""
         worker_metrics().provider_wait_seconds.labels(self._model_label).observe(seconds)
 
     def wrote(self) -> None:
-        """Notes that the attempt's first text is on its way to the viewers."""
+        """Records that the first text of the attempt is being published."""
         self._first_text_at = time.monotonic()
         worker_metrics().first_delta_seconds.observe(self._first_text_at - self._began)
 
     def failed(self, failure: AttemptFailed) -> None:
-        """Notes why the attempt failed. Another one follows, unless `ended` or `given_up` is called."""
+        """Records why the attempt failed. Another one follows, unless `ended` or `given_up` is called."""
         self._outcome, self._reason, self._next = failure.code.value, failure.detail, "another attempt, here"
         breadcrumbs.add(Crumb.ATTEMPT_FAILED, code=failure.code)
 
     def raised(self, error: BaseException) -> None:
-        """Notes that a mistake of ours ended the attempt."""
+        """Records that an unexpected exception, a bug of this program, ended the attempt."""
         self._reason = type(error).__name__
         log.error("the attempt raised", exc_info=error)
 
@@ -88,7 +88,7 @@ class AttemptTelemetry:
         self._outcome, self._next = outcome, _NEXT[outcome]
 
     def ended(self, final: Event) -> None:
-        """Notes that the job has ended with this attempt."""
+        """Records that the job has ended with this attempt."""
         status = final.final_status
         assert status is not None
         code = final.code.value if isinstance(final, Failed) else ""

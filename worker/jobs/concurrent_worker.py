@@ -1,7 +1,8 @@
-"""One ordinary RQ worker that runs many jobs at once.
+"""Implements an RQ worker that runs many jobs at once.
 
-RQ has no such worker (rq/rq #45); this file can go when it has. A thread a slot does RQ's bookkeeping, `perform_job`
-untouched, so registries, retries, `rq info` and Sentry work; the job itself waits on the process's event loop.
+RQ has no such worker (rq/rq #45); this file can go when it has. Each slot has a thread for RQ's bookkeeping, in which
+RQ's own `perform_job` runs, so registries, retries, `rq info` and Sentry work. The job itself runs on the process's
+event loop.
 """
 
 import logging
@@ -40,17 +41,17 @@ job that was popped gets lost on the way."""
 SUSPENSION_SECONDS = 1.0
 """`rq suspend` and `rq resume` take effect within this time."""
 HELD_SHARE = 0.25
-"""While so many of the slots' jobs wait for their model's provider, no more are taken: in the queue their position is
-true, another worker can take them, and no MAX_WAIT_SECONDS run. A share of the slots and not a handful, since the queue
-may hold jobs for another model behind those."""
+"""While this share of the slots is taken by jobs that wait for their model's provider, no more jobs are taken. In the
+queue a job's position stays true, another worker can take it, and its MAX_WAIT_SECONDS do not run. It is a share of the
+slots and not a fixed number, since jobs for another model may stand further back in the queue."""
 HELD_SECONDS = 0.01
-"""Whether there are still so many is looked up again after this time."""
+"""The worker checks again after this time whether it may take a job."""
 RELEASE_SECONDS = 10.0
 """Jobs that are released, and then those that are abandoned, have this long to stop."""
 
 
 class PartDied(Exception):
-    """A part of the process without which no job can run has ended; the message names it."""
+    """Signals that a part of the process without which no job can run has ended. The message names the part."""
 
 
 class Heartbeat(Protocol):
@@ -87,13 +88,13 @@ class ConcurrentWorker(RqBookkeeping):
         self._holds_still = False
         self._suspension_checked_at = float("-inf")
         self.last_turn = time.monotonic()
-        """When the thread that takes jobs was last seen to work, by the monotonic clock."""
+        """When the thread that takes jobs last began a turn, by the monotonic clock."""
 
     def run(self, heartbeat: Heartbeat, find_dead_part: Callable[[], str | None]) -> None:
-        """Works until a stop is asked for, then lets the running jobs finish or gives them back.
+        """Takes jobs until a stop is asked for, then lets the running jobs finish or gives them back to the queue.
 
-        The heartbeat runs from when the worker is registered until its last job is released; later it would register
-        the worker anew. Raises PartDied when `find_dead_part` names something.
+        The heartbeat runs from the worker's registration until its last job is released; a later one would register it
+        anew. Raises PartDied when `find_dead_part` returns a name.
         """
         self._register()
         heartbeat.start()
@@ -108,16 +109,16 @@ class ConcurrentWorker(RqBookkeeping):
 
     @property
     def is_stopping(self) -> bool:
-        """Returns whether no more jobs are taken."""
+        """Returns whether the worker takes no more jobs."""
         return self._shutdown_request.is_asked
 
     @property
     def is_busy(self) -> bool:
-        """Returns whether some jobs have not ended yet."""
+        """Returns whether jobs are still running."""
         return bool(self._taken)
 
     def _register(self) -> None:
-        """Registers the worker and listens for commands, however long Redis is away before that."""
+        """Registers the worker and listens for commands. It retries for as long as Redis is away."""
         for step in (self.register_birth, self.subscribe):
             while not self._shutdown_request.is_asked:
                 try:
@@ -157,14 +158,14 @@ class ConcurrentWorker(RqBookkeeping):
                 self._slots.release()
 
     def _find_suspension(self) -> bool:
-        """Returns whether `rq suspend` holds, looked up once a second and not for each of many jobs."""
+        """Returns whether `rq suspend` is in force. It asks Redis once a second, and not for each job."""
         if time.monotonic() >= self._suspension_checked_at + SUSPENSION_SECONDS:
             self._holds_still = bool(is_suspended(self._lease_pool))
             self._suspension_checked_at = time.monotonic()
         return self._holds_still
 
     def _dequeue(self) -> Job | None:
-        """Takes the next entry of the queue. An entry that cannot be run is reported, and None returned.
+        """Takes the next entry of the queue. Returns its job; None where there is no entry, or it must not be run.
 
         Raises redis.RedisError where the queue itself cannot be read.
         """
@@ -195,16 +196,16 @@ class ConcurrentWorker(RqBookkeeping):
         return job
 
     def _refuse(self, job_id: str | None, reason: str) -> None:
-        """Does not run an entry. It stands in RQ's intermediate list now, from where the sweep removes it.
+        """Discards an entry that must not be run. The sweep removes it from RQ's intermediate list, where it is now.
 
-        Where a job of ours has that id, the sweep queues it anew, with an entry as it should be.
+        If there is a job with this id, the sweep queues it again with a proper entry.
         """
         log.error("an entry of the queue was not run: %s", reason, extra={"entry": job_id and job_id[:100]})
         if job_id is not None:
             self._lease_pool.delete(Job.key_for(job_id))
 
     def execute_job(self, job: Job, queue: Queue) -> None:
-        """Hands the job to a slot's thread. A failure here leaves it to the sweep."""
+        """Hands the job to the thread of a slot. If that fails, the sweep finds the job and queues it again."""
         future = self._threads.submit(self._run_in_slot, job, queue)
         self._taken.add(future)
         future.add_done_callback(self._taken.discard)
@@ -216,7 +217,7 @@ class ConcurrentWorker(RqBookkeeping):
             queued_at = job.enqueued_at.timestamp() if job.enqueued_at else None
             token = current_slot.set(Slot(self._runner, execution.composite_key, queued_at))
             try:
-                # A slot's thread serves one job after the other; what Sentry knows of one is not the next one's.
+                # A slot's thread serves one job after the other, so each job needs a Sentry scope of its own.
                 with sentry_sdk.isolation_scope() if sentry_sdk.is_initialized() else nullcontext():
                     breadcrumbs.tag(job=job.id)
                     with Span("job", "CONSUMER", job.meta.get(TRACEPARENT), planner__job=job.id).current():
@@ -224,7 +225,7 @@ class ConcurrentWorker(RqBookkeeping):
             finally:
                 current_slot.reset(token)
         except RedisError as error:
-            # The job's record is whole; whatever RQ still holds of this execution the sweep clears.
+            # The job's record is complete. The sweep removes what RQ still holds of this execution.
             log_failure("RQ's bookkeeping of a job", error)
         except Exception:
             log.exception("RQ's bookkeeping of job %s failed", job.id)
@@ -232,7 +233,7 @@ class ConcurrentWorker(RqBookkeeping):
             self._slots.release()
 
     def _drain(self, find_dead_part: Callable[[], str | None]) -> None:
-        """Waits for the running jobs, then releases those that are left, which spends no attempt.
+        """Waits for the running jobs, then releases those that are left, which does not count as a failed attempt.
 
         A job that cannot be released while Redis is away is abandoned: its lease lapses, and another worker runs it.
         """
@@ -251,7 +252,7 @@ class ConcurrentWorker(RqBookkeeping):
     def _wait_for_jobs(
         self, seconds: float, find_dead_part: Callable[[], str | None], *, is_patient: bool = False
     ) -> None:
-        """Waits until no job runs, at most so long; a patient wait ends when the stop is urgent."""
+        """Waits until no job runs, at most `seconds`. If `is_patient`, the wait also ends when the stop is urgent."""
         deadline = time.monotonic() + seconds
         while self._taken and time.monotonic() < deadline and not (is_patient and self._shutdown_request.is_urgent):
             self._take_turn(find_dead_part)

@@ -1,4 +1,4 @@
-"""Whether the parts of a worker process work, for its main thread and for probes."""
+"""Checks whether the parts of a worker process work, for its main thread and for probes."""
 
 import time
 
@@ -9,12 +9,12 @@ from worker.jobs.loop_thread import LoopThread
 from worker.publishing.log_writer import LogWriter
 
 TURN_SECONDS = 30.0
-"""The thread that takes jobs turns once a second, and waits for a silent Redis a few times 5 s."""
+"""The thread that takes jobs begins a turn each second; with a silent Redis a turn may take a few times 5 s."""
 UNSENT_SECONDS = 60.0
 
 
 class Health:
-    """Checks the parts of a running worker; callable from any thread."""
+    """Checks the parts of a running worker. Its methods may be called from any thread."""
 
     def __init__(self, *, loop: LoopThread, writer: LogWriter, heartbeat: Heartbeat, worker: ConcurrentWorker) -> None:
         self._loop = loop
@@ -24,11 +24,11 @@ class Health:
 
     @property
     def oldest_unwritten_seconds(self) -> float:
-        """The age of the oldest event that Redis has not taken yet, 0 where there is none."""
+        """Returns the age of the oldest event that Redis has not stored yet, 0 where there is none."""
         return self._writer.oldest_seconds
 
     def find_dead_part(self) -> str | None:
-        """Returns the name of a part that has ended for good, without which no job can run."""
+        """Returns the name of a part that has ended and without which no job can run; None if all are running."""
         parts = {
             "event loop": self._loop.is_running,
             "log writer": self._writer.is_alive,
@@ -37,7 +37,7 @@ class Health:
         return next((name for name, is_alive in parts.items() if not is_alive), None)
 
     def reasons_not_to_count(self) -> list[str]:
-        """Returns why the process takes no jobs now; nothing where it does."""
+        """Returns the reasons why the process takes no jobs now; empty where it does."""
         found = self.problems()
         if outages.is_away:
             found.append(f"Redis is {outages.state}")
@@ -46,7 +46,7 @@ class Health:
         return found
 
     def problems(self) -> list[str]:
-        """Returns what is wrong with the process; nothing where it is healthy. A Redis that is away is no problem."""
+        """Returns what is wrong with the process; empty where it is healthy. An outage of Redis is no problem of it."""
         found: list[str] = []
         if (part := self.find_dead_part()) is not None:
             found.append(f"the {part} is dead")

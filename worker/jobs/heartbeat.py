@@ -1,4 +1,4 @@
-"""The thread that keeps a worker alive in Redis: it renews its presence and its leases, and sweeps for lapsed ones."""
+"""Runs the thread that renews a worker's registration and leases in Redis, and sweeps for abandoned jobs."""
 
 import logging
 import threading
@@ -20,10 +20,13 @@ LOOP_STALL_SECONDS = 5.0
 
 
 class Heartbeat:
-    """Renews leases of 8 s every 2 s while the event loop runs, so a worker that hangs loses its jobs to others."""
+    """Renews leases of 8 s every 2 s while the event loop runs. A worker that hangs thus loses its jobs to others."""
 
     def __init__(self, runner: JobRunner, loop: LoopThread, store: JobStore, show_presence: Callable[[], None]) -> None:
-        """`store` and `show_presence` must not share connections with the slots, for which a lease could not wait."""
+        """Builds the heartbeat. `store` and `show_presence` must not share connections with the slots.
+
+        Otherwise the renewal of a lease might have to wait for a connection.
+        """
         self._runner = runner
         self._loop = loop
         self._store = store

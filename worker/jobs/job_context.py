@@ -1,4 +1,4 @@
-"""What a running job is given by the worker around it, why it may be stopped, and how its run can come out."""
+"""Defines what the worker gives to a running job, why a job may be stopped, and how its run can end."""
 
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from worker.publishing.publisher import Publisher
 
 
 class Stop(Enum):
-    """Why a job is stopped from outside, the weightier the later."""
+    """Says why a job is stopped from outside. Of several reasons the one with the greatest value counts."""
 
     DRAIN = 1
     CANCEL = 2
@@ -25,14 +25,14 @@ class Stop(Enum):
 
 
 class Outcome(Enum):
-    """How a run of a job on this worker came out."""
+    """Says how the run of a job on this worker has ended."""
 
     ENDED = "ended"
     DRAINED = "drained"
     LOST = "lost"
-    """The job is no longer this worker's: nothing of it may be touched."""
+    """The job has been taken from this worker, which must not change anything of it."""
     REFUSED = "refused"
-    """Redis refuses the events of the job, so its end has to be written in another way."""
+    """Redis refuses the events of the job, so its end has to be stored without appending to the log."""
 
 
 class Agent(Protocol):
@@ -50,12 +50,12 @@ class Agent(Protocol):
 
 @dataclass(frozen=True)
 class JobContext:
-    """What a running job needs from around it."""
+    """Holds what the worker gives to a running job."""
 
     agent: Agent
     model: str
     model_label: str
-    """The model as the metrics name it: one of a few."""
+    """The label of the model in the metrics: one of a few names."""
     user_agent: SuggestionAgent | None
     timeout_seconds: float
     max_attempts: int

@@ -25,13 +25,13 @@ from worker.publishing.publisher import Lifetimes, Publisher
 log = logging.getLogger(__name__)
 
 UNREAD_SECONDS = 1.0
-"""Between two tries with a job that this version cannot read, well below a lease."""
+"""The pause between two tries with a job that this version cannot read; much shorter than a lease."""
 MOST_RETRIES = 1_000_000
-"""RQ wants a bound; ours is the job's age."""
+"""RQ requires a limit; the job's age is the one that counts."""
 
 
 class JobRunner:
-    """Runs the jobs of a process: each waits in its slot's thread while its coroutine runs on the one loop."""
+    """Runs the jobs of a process. The thread of a job's slot waits while the job's coroutine runs on the event loop."""
 
     def __init__(
         self,
@@ -60,13 +60,13 @@ class JobRunner:
         self._lifetimes = Lifetimes(store.ttl_ms, store.retention_ms)
         self._last_unread = ""
         self._running: dict[str, RunningJob] = {}
-        """By RQ's execution: a job that was taken from this worker may come back to it while its first run goes on."""
+        """The running jobs by RQ's execution id: a job may come back to this worker while an earlier run of it ends."""
         self._lock = threading.Lock()
         self._is_stopping = False
         self._is_draining = False
 
     def run(self, job_id: str, slot: Slot) -> Retry | None:
-        """Runs the job to its end, or until it is taken from us; called in a slot's thread.
+        """Runs the job until it has ended, or another worker has it. It is called in a slot's thread.
 
         Returns RQ's Retry for a job that has to be run again elsewhere. Raises redis.RedisError.
         """
@@ -74,7 +74,7 @@ class JobRunner:
         if isinstance(attempt, UnreadAttempt):
             return self._leave_to_newer(attempt, slot)
         if not isinstance(attempt, Attempt):
-            # RQ forgets a job that is gone or has ended. One that runs elsewhere is left to whoever runs it.
+            # RQ's data of a job that is gone or has ended is deleted; of one that runs on another worker it is kept.
             slot.is_lost = attempt is NotStarted.TAKEN
             return None
         breadcrumbs.tag(user_id=attempt.user_id)
@@ -95,10 +95,10 @@ class JobRunner:
         return None
 
     def _leave_to_newer(self, unread: UnreadAttempt, slot: Slot) -> Retry | None:
-        """Gives back a job with a value that this version does not know, for a worker that does.
+        """Gives back a job with a value that this version does not know, so that a newer worker can run it.
 
-        Each try takes a slot for a moment and costs the job nothing. Where no such worker comes in the time that a
-        job waits, it fails.
+        Each try takes a slot for a moment and does not count as an attempt. If no newer worker takes the job before its
+        time to live is over, it fails.
         """
         if unread.age_ms > self._store.ttl_ms:
             log.error("the job has a value that this version does not know, and no newer worker came: it has failed")
@@ -117,19 +117,19 @@ class JobRunner:
         return Retry(max=MOST_RETRIES) if released is ReleaseOutcome.RELEASED else None
 
     def abandon(self) -> None:
-        """Abandons the jobs that are left while Redis is away: their leases lapse, and other workers run them."""
+        """Abandons the remaining jobs while Redis is away. Their leases expire, and other workers run them."""
         for job in list(self._running.values()):
             self._stop(job, Stop.LOST)
         self._loop.call(self._writer.give_up)
 
     def stop(self, job_id: str, reason: Stop) -> None:
-        """Stops a job, if it runs here; from any thread."""
+        """Stops a job if it runs on this worker. It may be called from any thread."""
         for job in list(self._running.values()):
             if job.attempt.job_id == job_id:
                 self._stop(job, reason)
 
     def release_waiting(self) -> None:
-        """Releases the jobs that wait for the provider, now or later: a stopping worker does not wait with them."""
+        """Releases each job as soon as it waits for the provider, since a stopping worker does not wait for that."""
         with self._lock:
             self._is_stopping = True
             running = list(self._running.values())
@@ -137,7 +137,7 @@ class JobRunner:
             self._loop.call(job.release_if_waiting)
 
     def drain(self) -> None:
-        """Releases every job, those included that are just starting."""
+        """Releases all jobs, including those that are just starting."""
         with self._lock:
             self._is_draining = True
             running = list(self._running.values())
@@ -145,7 +145,7 @@ class JobRunner:
             self._stop(job, Stop.DRAIN)
 
     def renew(self, store: JobStore) -> None:
-        """Renews the leases over a store with connections of its own, and stops jobs that were cancelled or lost.
+        """Renews the leases, over `store` with its own connections, and stops jobs that were cancelled or lost.
 
         Raises redis.RedisError.
         """
@@ -159,7 +159,7 @@ class JobRunner:
 
     @property
     def running_count(self) -> int:
-        """How many jobs run here now."""
+        """Returns how many jobs this worker runs now."""
         return len(self._running)
 
     @property
@@ -168,7 +168,7 @@ class JobRunner:
         return sum(job.is_held for job in list(self._running.values()))
 
     def _run(self, job: RunningJob) -> Outcome:
-        """Runs the job on the loop. An earlier run of the same job in this process is stopped as lost."""
+        """Runs the job on the event loop. An earlier run of the same job in this process is stopped as lost."""
         execution = job.attempt.execution
         with self._lock:
             earlier = [other for other in self._running.values() if other.attempt.job_id == job.attempt.job_id]

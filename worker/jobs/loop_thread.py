@@ -1,4 +1,4 @@
-"""The event loop that all jobs of a process share, in a thread of its own."""
+"""Runs the event loop that all jobs of a process share, in its own thread."""
 
 import asyncio
 import threading
@@ -12,7 +12,7 @@ BEAT_SECONDS = 0.5
 
 
 class LoopThread:
-    """Started and stopped once. `is_alive` says whether the loop still handles events."""
+    """Runs an event loop in a thread. It can be started and stopped once."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -28,11 +28,11 @@ class LoopThread:
         self._thread.join()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Runs the coroutine on the loop; the calling thread waits for its result."""
+        """Runs the coroutine on the loop and returns its result. The calling thread waits for it."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
 
     def call(self, function: Callable[[], object]) -> None:
-        """Calls the function on the loop, soon."""
+        """Calls the function on the loop, without waiting for it."""
         self._loop.call_soon_threadsafe(function)
 
     @property
@@ -41,14 +41,14 @@ class LoopThread:
         return self._thread.is_alive() and not self._is_stopped
 
     def is_alive(self, within_seconds: float) -> bool:
-        """Returns whether the loop has handled events lately: a loop that hangs must not keep its leases."""
+        """Returns whether the loop has handled events within this time: a loop that hangs must not keep its leases."""
         return time.monotonic() - self._beat < within_seconds
 
     def _turn(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.call_soon(self._note)
         self._loop.run_forever()
-        self._is_stopped = True  # before its tasks end, which would look like parts that died
+        self._is_stopped = True  # set before the loop's tasks end, which would otherwise be taken for parts that died
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""The gates of all workers in front of the model's provider, as the agent of one job asks them."""
+"""Gives one job access to the gate that all workers share in front of the model's provider."""
 
 from dataclasses import dataclass
 
@@ -12,9 +12,9 @@ from shared.telemetry.metrics import worker_metrics
 
 @dataclass
 class ModelGate:
-    """The gate of one model, for one job. While Redis is away everything goes: the provider says itself what it takes.
+    """Asks the gate of one model for one job. While Redis is away it admits everything; the provider may still refuse.
 
-    `model_label` is the model as the metrics name it.
+    `model_label` is the label of the model in the metrics.
     """
 
     store: GateStore

@@ -1,7 +1,7 @@
-"""Which entries of RQ's queue are run: those that ask for our function, with the job that they are named after.
+"""Checks that an entry of RQ's queue may be run: it must call our function with the job that it is named after.
 
-RQ calls whatever function an entry names, and as its callbacks whatever else it names. Without this check, anybody who
-can write to Redis could run any code here, with the model's key in its environment.
+RQ calls any function that an entry names, also as a callback. Without this check, anyone who can write to Redis could
+run any code here, with the model's key in its environment.
 """
 
 import re
@@ -17,14 +17,14 @@ _JOB_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 MAX_DATA_BYTES = 4_096
-"""Of an entry's data as it is stored; ours have some 150. What is compressed may be a thousand times longer."""
+"""The most bytes of an entry's stored data; ours has some 150. Unpacked, data may be a thousand times longer."""
 
 
 class BoundedJob(Job):
-    """An entry of the queue, of which no more is unpacked than an entry of ours may have."""
+    """Represents an entry of the queue whose data is unpacked only if it is no longer than that of our entries."""
 
     def restore(self, raw_data: Any) -> Any:
-        """Reads the hash. Raises ValueError where its data is too long to be ours."""
+        """Reads RQ's hash of the job. Raises EntryTooLong where its data is too long to be ours."""
         length = len(raw_data.get(b"data", b"")) if isinstance(raw_data, dict) else 0
         if length > MAX_DATA_BYTES:
             raise EntryTooLong(self.id, length)
@@ -32,7 +32,7 @@ class BoundedJob(Job):
 
 
 class EntryTooLong(ValueError):
-    """The entry of this job has more data than ours have."""
+    """Signals that an entry has more data than ours have."""
 
     def __init__(self, job_id: str, length: int) -> None:
         super().__init__(f"{length} bytes of data")
@@ -40,7 +40,7 @@ class EntryTooLong(ValueError):
 
 
 def refusal(job: Job) -> str | None:
-    """Returns why the entry must not be run, or None where it is one of ours. It calls nothing that the entry names."""
+    """Returns why the entry must not be run, or None if it is valid. It calls nothing that the entry names."""
     if not _JOB_ID.fullmatch(job.id):
         return "its name is not the id of a job"
     try:

@@ -1,6 +1,6 @@
-"""What RQ writes down of a worker and its jobs, where a worker that runs many jobs at once has to differ.
+"""Adapts what RQ stores about a worker and its jobs to a worker that runs many jobs at once.
 
-Private parts of rq 3.0 that this leans on, each with a test in tests/worker/jobs/test_rq_contract.py:
+It depends on these private parts of rq 3.0, each of which has a test in tests/worker/jobs/test_rq_contract.py:
 `_finalize_success`, `_finalize_failure`, `_pubsub_exception_handler`, `executions`.
 """
 
@@ -35,13 +35,13 @@ log = logging.getLogger(__name__)
 AWAY_SECONDS = 0.5
 WORKER_TTL_SECONDS = 60
 EXECUTION_TTL_SECONDS = 7200
-"""RQ's own lease is longer than any job: our lease decides."""
+"""RQ's own lease is longer than any job, so that only our lease decides whether a job is abandoned."""
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
 
 
 class NoDeathPenalty(BaseDeathPenalty):
-    """RQ's time-outs are signals, which work in the main thread only; ours are on the loop."""
+    """Replaces RQ's time-outs, which use signals and so work only in the main thread. Ours run on the event loop."""
 
     def setup_death_penalty(self) -> None:
         pass
@@ -51,7 +51,7 @@ class NoDeathPenalty(BaseDeathPenalty):
 
 
 class RqBookkeeping(BaseWorker):
-    """A worker as RQ knows it. All jobs share a few connections, and none holds one while it waits for another."""
+    """Represents the worker to RQ. All jobs share a few connections; none holds one while it waits for another."""
 
     death_penalty_class = NoDeathPenalty
     job_class = BoundedJob
@@ -67,9 +67,9 @@ class RqBookkeeping(BaseWorker):
         name: str,
         settings_hash: str,
     ) -> None:
-        """`connection` serves the bookkeeping of all slots; `lease_pool` serves what must never wait for that.
+        """Builds the worker. `connection` serves the bookkeeping of all slots; `lease_pool` what must not wait for it.
 
-        By `settings_hash` the workers of one deployment know each other.
+        Workers of one deployment have the same `settings_hash`.
         """
         super().__init__(
             [queue], name=name, connection=connection, serializer=queue.serializer, log_job_description=False
@@ -79,7 +79,7 @@ class RqBookkeeping(BaseWorker):
         self._settings_hash = settings_hash
 
     def serialize(self) -> dict[Any, Any]:
-        """Returns RQ's record of this worker, with a field of ours."""
+        """Returns RQ's record of this worker, with the hash of its settings added."""
         return {**super().serialize(), SETTINGS_FIELD: self._settings_hash}
 
     def register_birth(self) -> None:
@@ -88,9 +88,9 @@ class RqBookkeeping(BaseWorker):
         self.show_presence()
 
     def _finalize_success(self, job: Job, queue: Queue, execution: Execution, return_value: Any) -> None:
-        """Forgets an execution whose job is this worker's no longer, and touches nothing else of the job.
+        """Deletes only the execution of a job that another worker has by now; other jobs are RQ's to finish.
 
-        Where the job has gone for good, nobody else would ever delete what RQ holds of it: that expires.
+        RQ's hash of such a job is set to expire, since nothing would delete it if the job no longer exists.
         """
         if not current_slot.get().is_lost:
             super()._finalize_success(job, queue, execution, return_value)
@@ -101,16 +101,16 @@ class RqBookkeeping(BaseWorker):
             pipeline.execute()
 
     def handle_execution_ended(self, job: Job, queue: Queue, heartbeat_ttl: int) -> None:
-        """Sends no last heartbeat: the next step deletes the job, or queues it anew."""
+        """Replaces RQ's last heartbeat, which is not needed: the next step deletes the job, or queues it again."""
         job.ended_at = now()
 
     def handle_job_success(
         self, job: Job, queue: Queue, started_job_registry: StartedJobRegistry, execution: Execution
     ) -> None:
-        """Forgets the job in one step.
+        """Deletes what RQ holds of the job in one step.
 
-        RQ's holds one connection of the pool while it waits for others, to look for what a job of ours never has:
-        dependents, a group, a rate limit, repeats, a result. When many end at once, all would wait for each other.
+        RQ's own way holds one connection while it waits for others, to look for what our jobs never have: dependents,
+        a group, a rate limit, repeats, a result. When many jobs end at once, they would all wait for each other.
         """
         assert job.started_at and job.ended_at
         with self.connection.pipeline() as pipeline:
@@ -124,7 +124,7 @@ class RqBookkeeping(BaseWorker):
     def _finalize_failure(self, job: Job, queue: Queue, execution: Execution, exc_info: ExcInfo) -> None:  # type: ignore[override]
         """Leaves the job to the sweep, which runs it again.
 
-        A job fails by its own record, never by an exception: one is a mistake of ours, or Redis's.
+        The failure of a job is stored in its record. An exception that reaches this is a bug, or an error of Redis.
         """
         self.executions.pop(execution.id, None)
         if isinstance(exc_info[1], RedisError):
@@ -133,7 +133,7 @@ class RqBookkeeping(BaseWorker):
             log.error("job %s raised; the sweep will find it", job.id, exc_info=exc_info)
 
     def show_presence(self) -> None:
-        """Keeps RQ's record of this worker fresh, and writes it whole each time: Redis may have lost any part of it."""
+        """Renews RQ's record of this worker. It writes all of it each time, since Redis may have lost parts of it."""
         state = WorkerStatus.BUSY if self.executions else WorkerStatus.IDLE
         with self._lease_pool.pipeline() as pipeline:
             pipeline.hset(self.key, mapping=self.serialize())
@@ -143,11 +143,9 @@ class RqBookkeeping(BaseWorker):
             pipeline.execute()
 
     def run_maintenance_tasks(self) -> None:
-        """Removes workers that have gone from RQ's lists, and warns of those that are not this deployment's.
+        """Removes workers that have gone from RQ's lists, and warns of workers of another deployment.
 
-        It does nothing about jobs, which are the sweep's.
-
-        RQ's own way would call what a forged entry of its registries names as a callback.
+        It leaves jobs to the sweep: RQ's own maintenance would call the callbacks that a forged entry names.
         """
         for queue in self.queues:
             clean_worker_registry(queue)
@@ -157,16 +155,16 @@ class RqBookkeeping(BaseWorker):
 
     @property
     def connection_timeout(self) -> int:
-        """Keeps the time-outs of the sockets. RQ would raise them to some 400 s, and wait that long for a silent Redis.
+        """Returns 0, so that RQ keeps the time-outs of the sockets, which are long enough for DEQUEUE_SECONDS.
 
-        They are long enough as they are for DEQUEUE_SECONDS.
+        RQ would raise them to some 400 s, and wait that long for a silent Redis.
         """
         return 0
 
     def handle_payload(self, message: dict[str, Any]) -> None:
-        """Takes a command from this worker's channel: to stop a job, and no other.
+        """Handles a command from this worker's channel. Only the command to stop a job is accepted.
 
-        RQ's own handling of that sees only the first of many executions, and whoever can publish could end the worker.
+        RQ's own handling knows only the first of many executions, and would let anyone who can publish end the worker.
         """
         try:
             payload = json.loads(message["data"])
@@ -180,16 +178,16 @@ class RqBookkeeping(BaseWorker):
             log.warning("a command was ignored: only stop-job is taken", extra={"command": str(command)[:100]})
 
     def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
-        """Has the listener try again. RQ's lets it die of a time-out; then no stop command would ever arrive again."""
+        """Lets the listener try again. With RQ's own handler it ends at a time-out; then no stop command arrives."""
         if isinstance(exc, RedisError):
             log_failure("listening for commands", exc)
         else:
             outages.note(exc)
-        time.sleep(AWAY_SECONDS)  # also while the worker stops: the listener is stopped after its jobs
+        time.sleep(AWAY_SECONDS)  # needed while the worker stops too: the listener is stopped after the jobs
 
     def get_heartbeat_ttl(self, job: Job, working_time: float = 0.0) -> int:
         return EXECUTION_TTL_SECONDS
 
     def heartbeat(self, timeout: int | None = None, pipeline: Any = None) -> None:
-        """Gives all heartbeats one time to live: RQ would take a job's for the worker's."""
+        """Sends a heartbeat with one fixed time to live: RQ would use a job's time-out for the worker."""
         super().heartbeat(WORKER_TTL_SECONDS, pipeline)

@@ -1,4 +1,4 @@
-"""One job while a worker runs it: its attempts, one after the other, until it has ended or has to be given up."""
+"""Runs one job: its attempts, one after the other, until the job has ended or this worker has to give it up."""
 
 import asyncio
 import logging
@@ -32,18 +32,18 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
-"""Before the second attempt in place; doubled for each further one."""
+"""The pause before a job's second attempt; it doubles with each further one."""
 SHOWN_INPUT_CHARACTERS = 200
 
 
 class RunningJob:
-    """Runs on the worker's event loop. `stop` may be called at any time, before the first step too."""
+    """Runs one job on the worker's event loop. `stop` may be called at any time, even before `run`."""
 
     def __init__(self, attempt: Attempt, context: JobContext, kept: Iterable[bytes] = ()) -> None:
-        """`kept` are the turns that attempts on other workers have left."""
+        """Builds the job. `kept` are the packed turns that earlier attempts on other workers have stored."""
         self.attempt = attempt
         self.is_renumbering = False
-        """Its attempt is being raised in Redis: a renewal with the old number proves nothing."""
+        """Whether the next attempt is being started in Redis; a refused renewal of the old one then means nothing."""
         self._context = context
         self._stop: Stop | None = None
         self._step: asyncio.Task[Any] | None = None
@@ -54,40 +54,40 @@ class RunningJob:
         self._turns = TurnWriter(context.keep_turn, len(self._conversation.turns))
         self._telemetry: AttemptTelemetry
         self._waiting: WaitingJob | None = None
-        """Of the attempt that runs now."""
+        """The waits of the current attempt."""
         self._may_wait = True
 
     @property
     def waited_ms(self) -> int:
-        """How long the job has waited for its model's provider, on all workers together."""
+        """Returns how long the job has waited for its model's provider, in milliseconds on all workers together."""
         return round(self._conversation.waited_seconds * 1000)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for its model's provider now."""
+        """Returns whether the job waits for its model's provider now."""
         return self._waiting is not None and self._waiting.is_waiting
 
     @property
     def is_held(self) -> bool:
-        """Whether it waits for its model's provider, or may still come to: it has asked for nothing yet."""
+        """Returns whether the job waits for its model's provider, or has not sent a request to it yet."""
         return self.is_waiting or not self._context.gate.has_let_go
 
     def stop(self, reason: Stop) -> None:
-        """Stops the model within milliseconds; what then happens depends on the reason."""
+        """Stops the current attempt. What happens to the job then depends on the reason."""
         if self._stop is None or reason.value > self._stop.value:
             self._stop = reason
         if self._step is not None:
             self._step.cancel()
 
     def release_if_waiting(self) -> None:
-        """Gives the job back as soon as it waits for its provider: the worker is about to stop."""
+        """Gives the job back as soon as it waits for its provider, because the worker is about to stop."""
         self._may_wait = False
         if self.is_waiting:
             self.stop(Stop.DRAIN)
 
     async def run(self) -> Outcome:
-        """Runs attempts until the job has ended or is no longer ours. Exactly one final event, or none."""
-        # The contract counts from the first attempt, which another worker may have run.
+        """Runs attempts until the job has ended or has left this worker. It publishes at most one final event."""
+        # The execution time counts from the first attempt, which may have run on another worker.
         began = time.monotonic() - self.attempt.ran_ms / 1000
         while True:
             publisher = self._context.new_publisher(self.attempt.number, self._on_append_reply)
@@ -119,8 +119,12 @@ class RunningJob:
                 telemetry.close()
 
     async def _attempt(self, publisher: Publisher, began: float) -> Event | AttemptFailed | Outcome:
-        """One attempt: its final event, a failure worth another attempt, or why it was given up."""
-        # First of all, also when there is nothing more to come: whoever joins later must know what was forgotten.
+        """Runs one attempt.
+
+        Returns the final event of the job, the failure after which another attempt may follow, or why this worker gave
+        the job up.
+        """
+        # `started` is published even if the attempt ends at once: it tells viewers to discard the attempt before.
         self._say_started(publisher)
         step = await self._done(asyncio.create_task(self._ask(publisher)))
         await publisher.stop()
@@ -145,7 +149,7 @@ class RunningJob:
         return Failed.of(ErrorCode.INTERNAL, now_ms())
 
     async def _done(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
-        """Waits for a step that `stop` may cancel."""
+        """Waits for a step, which `stop` may cancel, and returns it."""
         self._step = step
         if self._stop is not None:
             step.cancel()
@@ -200,7 +204,7 @@ class RunningJob:
     def _take(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
         match event:
             case Wrote(piece):
-                notes.stop()  # what it said before is no longer news
+                notes.stop()  # a note about what came before the answer would be out of date
                 publisher.write(piece)
             case Said(text, is_end):
                 notes.say(text, is_end=is_end)
@@ -227,9 +231,10 @@ class RunningJob:
             self.stop(Stop.DRAIN)
 
     async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
-        """What follows a failure worth another attempt: None when that has its number, else how the job ends.
+        """Pauses after a failure, then starts the next attempt.
 
-        The pause belongs to the attempt that failed: what ends the job in it ends that attempt.
+        Returns None when it is started, else the final event of the job, or why this worker gave it up. A stop during
+        the pause ends the attempt that failed.
         """
         if self.attempt.failures + 1 >= self._context.max_attempts:
             return self._failed(failure)
@@ -239,7 +244,7 @@ class RunningJob:
         return None if await self._next_attempt() else self._failed(failure)
 
     async def _next_attempt(self) -> bool:
-        """Whether the failures allow another attempt, which then has its number."""
+        """Starts the next attempt. Returns False where the job has used up its attempts. Raises AttemptLost."""
         self.is_renumbering = True
         try:
             last = replace(self.attempt, usage=self._usage())
@@ -259,7 +264,7 @@ class RunningJob:
         return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
 
     def _on_append_reply(self, status: AttemptStatus) -> None:
-        """Takes the log's answer to an event: a cancel always arrives this way, if not sooner."""
+        """Handles the log's answer to an event. A cancel arrives this way at the latest."""
         if status is AttemptStatus.LOST:
             self.stop(Stop.LOST)
         elif status is AttemptStatus.CANCEL_ASKED:
@@ -297,7 +302,7 @@ class RunningJob:
 
 
 def _shown(arguments: dict[str, object]) -> dict[str, object]:
-    """A tool's input as viewers see it: short."""
+    """Returns a tool's input shortened for viewers."""
     return {
         name: value[:SHOWN_INPUT_CHARACTERS] if isinstance(value, str) else value
         for name, value in list(arguments.items())[:5]

@@ -1,4 +1,4 @@
-"""How a worker process is asked to stop: by SIGTERM or SIGINT, once to stop soon and twice to stop now."""
+"""Handles requests to stop a worker process: one SIGTERM or SIGINT to stop soon, a second one to stop now."""
 
 import signal
 import threading
@@ -6,35 +6,35 @@ from types import FrameType
 
 
 class Shutdown:
-    """Whether the process has been asked to stop. Its handlers only set flags, so no job is lost by a signal."""
+    """Knows whether the process has been asked to stop. Signal handlers only set flags, so no signal loses a job."""
 
     def __init__(self) -> None:
         self._asked = threading.Event()
         self._urgent = threading.Event()
 
     def install(self) -> None:
-        """Takes both signals from here on. Without it a process with the id 1 would ignore them."""
+        """Installs the handlers of both signals. Without them a process with the id 1 would ignore the signals."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
 
     @property
     def is_asked(self) -> bool:
-        """Returns whether to take no more jobs."""
+        """Returns whether a stop was asked for, so that no more jobs are taken."""
         return self._asked.is_set()
 
     @property
     def is_urgent(self) -> bool:
-        """Returns whether not to wait for the jobs that run."""
+        """Returns whether a stop was asked for twice, so that running jobs are not waited for."""
         return self._urgent.is_set()
 
     def ask(self) -> None:
-        """Asks for a stop; asked again, for one that does not wait."""
+        """Asks for a stop. A second call asks for one that does not wait for jobs."""
         if self._asked.is_set():
             self._urgent.set()
         self._asked.set()
 
     def wait(self, seconds: float) -> bool:
-        """Waits until a stop is asked for, at most so long. Returns whether it is."""
+        """Waits until a stop is asked for, at most `seconds`. Returns whether it was."""
         return self._asked.wait(seconds)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""The slot of a worker that runs one job, as the code it runs sees it."""
+"""Defines the slot of a worker, as the job that runs in it sees it."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Slot:
-    """One of the slots of a worker while a job runs in it."""
+    """Represents one of the slots of a worker while a job runs in it."""
 
     runner: "JobRunner"
     execution: str
-    """RQ's name of this run of the job: `<job id>:<execution id>`."""
+    """RQ's key of this execution: `<job id>:<execution id>`."""
     queued_at: float | None = None
-    """When the job came into the queue, in seconds since the epoch."""
+    """When the job was put into the queue, in seconds since the epoch."""
     is_lost: bool = False
-    """Whether the job runs or waits elsewhere now, so that RQ may forget this run but nothing else of the job."""
+    """Whether another worker has the job, or the queue, so that RQ may delete only this execution of it."""
 
 
 current_slot: ContextVar[Slot] = ContextVar("current_slot")

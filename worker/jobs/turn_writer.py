@@ -1,4 +1,4 @@
-"""Keeps the whole turns of a running job in Redis while the model is asked for the next one."""
+"""Stores the whole turns of a running job in Redis while the model works on the next one."""
 
 import asyncio
 import logging
@@ -13,32 +13,32 @@ from worker.agent.kept_turns import KeptTurn
 log = logging.getLogger(__name__)
 
 KeepTurn = Callable[[Attempt, int, bytes], int | None]
-"""Keeps the turn of a number and answers with the number that comes next, or None where no more can be kept. It waits
-for Redis, so it is called in another thread."""
+"""Stores the turn with this number. Returns the number to store next, or None where no more can be stored. It waits for
+Redis, so it is called in another thread."""
 
 
 class TurnWriter:
-    """Writes the turns of one job, in their order. What Redis did not take is written again with the next turn.
+    """Stores the turns of one job, in their order. A turn that could not be stored is tried again with the next one.
 
-    A turn that is missing costs only money: the next attempt begins that much earlier.
+    If a turn is missing, the next attempt continues from an earlier turn, which costs tokens but loses nothing.
     """
 
     def __init__(self, keep: KeepTurn, kept: int) -> None:
-        """`kept` is how many turns there were when the job began to run here."""
+        """Builds the writer. `kept` is the number of turns that were stored when this worker took the job."""
         self._keep = keep
         self._next = kept
         self._order = asyncio.Lock()
         self._writing: set[asyncio.Task[None]] = set()
 
     def write(self, attempt: Attempt, turns: Sequence[KeptTurn]) -> None:
-        """Begins to write the last of these turns, and those before it that are not kept yet."""
+        """Starts storing the last of these turns, and those before it that are not stored yet. It does not wait."""
         writing = asyncio.create_task(self._write(attempt, tuple(turns)))
         self._writing.add(writing)
         writing.add_done_callback(self._writing.discard)
 
     async def _write(self, attempt: Attempt, turns: Sequence[KeptTurn]) -> None:
         async with self._order:
-            # A conversation that began again has fewer turns than are kept.
+            # A conversation that began anew has fewer turns than are stored.
             following: int | None = min(self._next, len(turns) - 1)
             try:
                 while following is not None and following < len(turns):

@@ -1,4 +1,4 @@
-"""A job's waits for its model's provider, as viewers see them; the attempt's time limit stands still meanwhile."""
+"""Publishes a job's waits for its model's provider, and stops the attempt's time limit meanwhile."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ REPUBLISH_MS = 60_000
 
 
 class WaitingJob:
-    """Takes the waits of one attempt as they begin, go on and end. `limit` is the attempt's time limit."""
+    """Follows the waits of one attempt as they begin, go on and end. `limit` is the attempt's time limit."""
 
     def __init__(self, publish: Callable[[Waiting], object], limit: asyncio.Timeout) -> None:
         self._publish = publish
@@ -34,7 +34,7 @@ class WaitingJob:
         return self._began is not None
 
     def wait(self, waits: Waits) -> None:
-        """Stops the time limit of the attempt, and publishes a wait that begins or has become longer."""
+        """Stops the time limit of the attempt, and publishes a wait that begins or whose end has changed."""
         if self._began is None:
             self._began, self._deadline = asyncio.get_running_loop().time(), self._limit.when()
             self._limit.reschedule(None)
@@ -47,7 +47,7 @@ class WaitingJob:
             self._publish(Waiting(reason=waits.reason, until=waits.until_ms, timestamp=now))
 
     def resume(self) -> None:
-        """Ends the wait: the rest of the attempt's time runs on from now."""
+        """Ends the wait. The rest of the attempt's time runs from now."""
         assert self._began is not None
         if self._deadline is not None:
             self._limit.reschedule(self._deadline + asyncio.get_running_loop().time() - self._began)

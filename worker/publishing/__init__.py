@@ -1,1 +1,1 @@
-"""Publishing: what the agent writes becomes events in the job's log."""
+"""Publishes what the agent writes as events in the job's log."""

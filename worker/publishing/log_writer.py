@@ -1,7 +1,7 @@
 """Appends the events of all jobs of a process over one connection.
 
-What comes while a batch is on its way goes out together with the next: one round trip serves all that wait. A batch
-whose answer was lost is sent again; the script takes the same event twice as one.
+Events that come while a batch is under way are sent together in the next one. A batch whose answer was lost is sent
+again; the script appends an event only once.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ log = logging.getLogger(__name__)
 
 MAX_BATCH = 200
 MAX_REFUSALS = 5
-"""Refusals of an event that are no outage, before its job is given up so that the others pass."""
+"""After this many refusals of one event, outages not counted, its job is given up so that others can be written."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
 @dataclass(frozen=True)
 class Append:
-    """One event for one log. `final_status` and `usage` are '' where there is none to set."""
+    """Holds one event for one log. `final_status` and `usage` are '' where there is none to set."""
 
     job_id: str
     attempt: int
@@ -61,7 +61,7 @@ class Append:
 
 @dataclass
 class _Waiting:
-    """An event that has not been answered yet."""
+    """Holds an event that Redis has not confirmed yet."""
 
     event: Append
     answer: asyncio.Future[AttemptStatus]
@@ -70,7 +70,7 @@ class _Waiting:
 
 
 class LogWriter:
-    """Runs on the worker's event loop, from `start` to `stop`."""
+    """Writes the events of all jobs, on the worker's event loop from `start` to `stop`."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -85,7 +85,7 @@ class LogWriter:
         self._task = asyncio.create_task(self._write_until_stopped())
 
     async def stop(self) -> None:
-        """Stops writing. Events that are not written yet are answered as lost."""
+        """Stops writing. Events that are not written yet get the answer LOST."""
         if self._task:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -93,28 +93,28 @@ class LogWriter:
         await self._redis.aclose()
 
     def give_up(self) -> None:
-        """Answers every event that is not written yet as lost; on the loop. Their jobs run again elsewhere."""
+        """Answers LOST to every event that is not written yet, so that its job runs again on another worker."""
         for waiting in list(self._waiting):
             _answer(waiting, AttemptStatus.LOST)
         self._waiting.clear()
 
     @property
     def is_alive(self) -> bool:
-        """Returns whether the writer's task still runs; callable from any thread."""
+        """Returns whether the writer's task still runs. It may be called from any thread."""
         return self._task is not None and not self._task.done()
 
     @property
     def oldest_seconds(self) -> float:
-        """Returns the age of the oldest event that has not been written, 0 where there is none; for any thread."""
+        """Returns the age in seconds of the oldest unwritten event, 0 where there is none. Any thread may call it."""
         try:
             return time.monotonic() - self._waiting[0].since
         except IndexError:
             return 0.0
 
     def append(self, event: Append) -> asyncio.Future[AttemptStatus]:
-        """Queues the event behind all earlier ones; the answer tells how its attempt stands.
+        """Queues the event behind all earlier ones. The future's result is the status of the event's attempt.
 
-        While Redis is unreachable the event waits: none is discarded, and the order stays.
+        While Redis is unreachable the event waits: none is discarded, and the order is kept.
         """
         future: asyncio.Future[AttemptStatus] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(event, future))
@@ -134,7 +134,7 @@ class LogWriter:
             pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def _write_batch(self) -> bool:
-        """Sends what waits, as far as it fits a batch. Returns False where something has to be sent again."""
+        """Sends a batch of the waiting events. Returns False where some of them have to be sent again after a pause."""
         batch = [self._waiting[i] for i in range(min(self._batch_size, len(self._waiting)))]
         try:
             replies = await self._send(batch)
@@ -142,7 +142,7 @@ class LogWriter:
             if isinstance(error, OSError) or (isinstance(error, RedisError) and is_outage(error)):
                 outages.note(error)
                 return False
-            # Nothing may end the writer. Sent one by one, it turns out which event cannot be sent.
+            # No error may end the writer. The events are sent one by one from now on, to find the one at fault.
             log.error("%d events could not be sent: %s: %s", len(batch), type(error).__name__, error)
             self._batch_size = 1
             replies = [error] if len(batch) == 1 else []
@@ -153,7 +153,7 @@ class LogWriter:
     async def _send(self, batch: list[_Waiting]) -> list[object]:
         pipeline = self._redis.pipeline(transaction=False)
         for waiting in batch:
-            # EVAL, where the script is not known, has Redis know it for the others, and needs no right for SCRIPT LOAD.
+            # If Redis does not know the script, EVAL loads it for the others, and needs no right to SCRIPT LOAD.
             is_known = self._is_script_known or waiting is not batch[0]
             command = ("EVALSHA", self._script.sha) if is_known else ("EVAL", self._script.text)
             pipeline.execute_command(*command, *waiting.event.keys_and_args())
@@ -162,7 +162,7 @@ class LogWriter:
         return replies
 
     def _take(self, batch: list[_Waiting], replies: Sequence[object]) -> bool:
-        """Answers those who wait, keeps what has to be sent again, and gives up jobs that are refused too often."""
+        """Answers events that were written, keeps those to send again, and gives up jobs refused too often."""
         held_up: set[str] = set()
         given_up: set[str] = set()
         for waiting, reply in zip(batch, replies, strict=False):
@@ -172,7 +172,7 @@ class LogWriter:
                 if self._is_refused_too_often(waiting, reply):
                     given_up.add(job_id)
             elif job_id not in held_up and isinstance(reply, bytes):
-                # What came after a refused event of the same job was refused for that alone, and goes again with it.
+                # Later events of the same job were refused only because of the first, and are sent again with it.
                 _answer(waiting, AttemptStatus(reply.decode()))
         for waiting in list(self._waiting) if given_up else []:
             if waiting.event.job_id in given_up:

@@ -1,4 +1,4 @@
-"""What the model says it is doing, as `note` events: whole sentences where they come in time, and never too many."""
+"""Publishes what the model says it is doing as `note` events: whole sentences where possible, at most one each 2 s."""
 
 import asyncio
 import re
@@ -8,7 +8,7 @@ from shared.contract.events import Note
 
 INTERVAL_SECONDS = 2.0
 MAX_CHARACTERS = 500
-"""The contract states both."""
+"""The contract states these two values."""
 _SENTENCE_END = re.compile(r"[.!?:](?=\s)|[。！？]|\n")  # noqa: RUF001
 _BLANKS = re.compile(r"\s+")
 
@@ -16,8 +16,8 @@ _BLANKS = re.compile(r"\s+")
 class NoteWriter:
     """Takes the model's words in pieces, cut anywhere, and gives `publish` a note at most every two seconds.
 
-    A note holds what was said since the last one, up to its last sentence; where no sentence ends for so long, up to
-    the last word. Runs on the event loop.
+    A note holds what was said since the last note, up to its last sentence; if no sentence has ended in that time, up
+    to the last word. It runs on the event loop.
     """
 
     def __init__(self, publish: Callable[[Note], object], now_ms: Callable[[], int]) -> None:
@@ -31,7 +31,7 @@ class NoteWriter:
     def say(self, piece: str, *, is_end: bool = False) -> None:
         """Takes more of the model's words; `is_end` says that a sentence ends here in any case."""
         if self._is_ended and self._pending and piece:
-            self._pending += " "  # two blocks of the model's words, with nothing between them
+            self._pending += " "  # two blocks of text have no space between them
         self._pending += piece
         self._is_ended = is_end
         if not self._pending.strip():
@@ -40,7 +40,7 @@ class NoteWriter:
         if self._next_at <= loop.time() and self._sentences():
             self._publish_note()
         elif self._timer is None:
-            # A first sentence has as long as a later one to come to its end.
+            # The first sentence has as much time to be completed as later ones.
             due = self._next_at if self._sentences() else max(self._next_at, loop.time() + INTERVAL_SECONDS)
             self._timer = loop.call_at(due, self._publish_note)
 

@@ -1,4 +1,4 @@
-"""From the model's growing JSON to text for people, and to suggestions as each becomes whole."""
+"""Turns the model's growing JSON into text for people, and into suggestions as each becomes complete."""
 
 import re
 from typing import Any
@@ -18,8 +18,8 @@ _RESUMED = '{"suggestions":[null'
 class PartialAnswer:
     """Takes the answer in pieces, cut anywhere; `text` only ever grows at its end.
 
-    What can be shown is read anew from the JSON that is not settled yet: a suggestion that has become whole settles
-    all up to its end, so that the length of the answer does not matter.
+    With each piece, only the JSON after the last complete suggestion is parsed again, so that the cost does not grow
+    with the length of the answer.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class PartialAnswer:
         self._closed_at = 0
         """Where in the rest an item of a list was closed last; 0 where none was."""
         self.context: str | None = None
-        """The answer's `context`, once a suggestion is whole: it stands before them."""
+        """The answer's `context`, known once a suggestion is complete, since it comes before them."""
         self._depth = 0
         self._is_in_string = False
         self._is_escaped = False
@@ -48,14 +48,14 @@ class PartialAnswer:
         return self._settled + self._shown
 
     def take_suggestions(self) -> list[tuple[int, Suggestion]]:
-        """Returns the suggestions that have become whole since the last call, with their indexes."""
+        """Returns the suggestions that have become complete since the last call, with their indexes."""
         if not self._closed_at:
             return []
         whole, rest = self._rest[: self._closed_at], self._rest[self._closed_at :]
         self._closed_at = 0
         answer = _parsed(whole)
         items = answer.get("suggestions") if isinstance(answer, dict) else None
-        # The last key says which list the item is in; an item of another list settles nothing.
+        # The last key says which list the item is in; only an item of `suggestions` counts.
         if not isinstance(items, list) or list(answer)[-1] != "suggestions":
             return []
         self._show(answer)
@@ -74,7 +74,7 @@ class PartialAnswer:
             self._shown = rendered
 
     def _scan(self, begin: int) -> None:
-        """Notes where an item of a list is closed, each character looked at once."""
+        """Records where an item of a list is closed. It looks at each character once."""
         text, position = self._rest, begin
         if self._is_escaped and position < len(text):
             self._is_escaped, position = False, position + 1
@@ -105,7 +105,7 @@ def _parsed(raw: str) -> Any:
 
 
 def _suggestion(item: Any) -> Suggestion | None:
-    """Returns None for one that breaks the schema: the check of the whole answer reports it."""
+    """Returns the suggestion; None if it breaks the schema, which the check of the whole answer reports."""
     try:
         return Suggestion.model_validate(item)
     except ValidationError:

@@ -1,4 +1,4 @@
-"""Publishes one attempt: its events in order, its text in pieces no closer than the interval."""
+"""Publishes one attempt: its events in order, and its text in pieces at least an interval apart."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from worker.publishing.partial_answer import PartialAnswer
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long a job is kept after an event, in milliseconds: while it runs, and by how it ended."""
+    """Holds how long a job is kept after an event, in milliseconds: while it runs, and after it has ended."""
 
     running_ms: int
     ended_ms: Callable[[JobStatus], int]
@@ -46,7 +46,7 @@ class Publisher:
         self._on_answer = on_answer
         self._answer = PartialAnswer()
         self.suggestions: list[Suggestion] = []
-        """Those that are whole, as they were published."""
+        """The complete suggestions, as they were published."""
         self._sequence = 0
         self._sent_length = 0
         self._logged_bytes = 0
@@ -59,11 +59,11 @@ class Publisher:
 
     @property
     def context(self) -> str | None:
-        """The answer's `context`, once a suggestion is whole."""
+        """Returns the answer's `context`, once a suggestion is complete."""
         return self._answer.context
 
     def publish(self, event: Event) -> asyncio.Future[AttemptStatus]:
-        """Appends an event; it goes behind all earlier ones."""
+        """Appends an event behind all earlier ones. The future's result is the log's answer."""
         self._sequence += 1
         data = event.encode()
         status = event.final_status
@@ -87,7 +87,7 @@ class Publisher:
         return answer
 
     def spent(self, usage: TokenUsage) -> None:
-        """Records what the job has cost so far; it travels with the next event."""
+        """Records the tokens that the job has used so far; they are stored with the next event."""
         self._usage = usage.model_dump_json()
 
     def write(self, piece: str) -> None:
@@ -103,13 +103,13 @@ class Publisher:
             self._sender = asyncio.create_task(self._send_text_until_stopped())
 
     async def finish(self, event: Event) -> AttemptStatus:
-        """Publishes the rest of the text, then the final event. Returns the log's answer to that."""
+        """Publishes the rest of the text, then the final event. Returns the log's answer to the latter."""
         await self.stop()
         self._send_text()
         return await self.publish(event)
 
     async def stop(self) -> None:
-        """Stops sending deltas by the clock."""
+        """Stops sending deltas at intervals."""
         if self._sender is not None:
             self._sender.cancel()
             await asyncio.wait({self._sender})
@@ -122,7 +122,7 @@ class Publisher:
             if answer := self._send_text():
                 await asyncio.sleep(self._interval_seconds)
                 if not answer.done():
-                    # Waiting for the answer lets the pieces grow while Redis is slow, instead of the queue.
+                    # It waits for the answer, so that a slow Redis causes longer pieces rather than a longer queue.
                     await asyncio.wait({answer})
 
     def _send_text(self) -> asyncio.Future[AttemptStatus] | None:

@@ -17,7 +17,7 @@ from worker.sandbox.options import read_options
 
 
 class _Connection(H11Protocol):
-    """Shows the application its transport, for a fault that resets the connection."""
+    """Gives the application access to its transport, for a fault that resets the connection."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -25,7 +25,7 @@ class _Connection(H11Protocol):
 
 
 class _Server(uvicorn.Server):
-    """Says when it listens, and hangs up on open streams when it is asked to stop."""
+    """Prints a line when it listens, and closes open streams when it is asked to stop."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -39,7 +39,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Replaces uvicorn's, which ends by raising the signal again; here a signal is a clean end."""
+        """Replaces uvicorn's method, which raises the signal again at the end; here the exit code is 0."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.handle_exit, number, None)

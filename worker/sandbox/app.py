@@ -1,4 +1,4 @@
-"""The HTTP application: its routes, its errors, and what tests may read."""
+"""Defines the HTTP application: its routes, its errors, and the records that tests read."""
 
 import json
 from typing import Any
@@ -56,7 +56,7 @@ def _one_model(name: str) -> dict[str, Any]:
 
 
 def create_app(options: Options) -> Starlette:
-    """Returns the whole stand-in."""
+    """Returns the sandbox as an application."""
     journal, limits = Journal(), Limits(options)
 
     async def observed(request: Request) -> Response:
@@ -73,7 +73,7 @@ def create_app(options: Options) -> Starlette:
         return JSONResponse(exchange.pieces())
 
     async def refusals(request: Request) -> Response:
-        """Orders refusals of the next requests: `{"count", "status", "retryAfter", "model"}`, each optional."""
+        """Makes the next requests be refused: `{"count", "status", "retryAfter", "model"}`, each optional."""
         asked = await request.json()
         limits.force(
             Forced(asked.get("count", 1), asked.get("status", 429), asked.get("retryAfter"), asked.get("model"))

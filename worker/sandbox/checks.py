@@ -1,4 +1,4 @@
-"""What the real API checks in a request, as far as a client is likely to get it wrong."""
+"""Checks in a request what the real API checks, as far as a client is likely to get it wrong."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _NOT_WITHOUT_THINKING = ("xhigh", "max")
 
 
 def refuse(message: str) -> RequestRefused:
-    """Returns a 400 with this message."""
+    """Returns the refusal of a request: a 400 with this message."""
     return RequestRefused(ApiError(400, "invalid_request_error", message))
 
 
@@ -25,7 +25,7 @@ def check_key(headers: dict[bytes, bytes]) -> None:
 
 
 def check_body(raw_body: bytes) -> JsonObject:
-    """Returns the request body, if the API would take it."""
+    """Returns the parsed request body. Raises RequestRefused where the API would not accept it."""
     try:
         body = json.loads(raw_body)
     except ValueError as error:
@@ -49,7 +49,7 @@ def check_body(raw_body: bytes) -> JsonObject:
 
 
 def check_unicode(value: object) -> None:
-    """Refuses halves of surrogate pairs: JSON can spell them, and no text may hold them."""
+    """Refuses unpaired surrogates, which JSON can express but no valid text contains."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -91,7 +91,7 @@ def _check_messages(messages: object) -> None:
 
 
 def _check_model_rules(body: JsonObject, rules: Model) -> None:
-    """Refuses what this model does not take and others may."""
+    """Refuses parameters that this model does not accept, although others may."""
     if rules.lifecycle == "retired":
         raise RequestRefused(ApiError(404, "not_found_error", f"model: {body['model']}"))
     if body["max_tokens"] > rules.max_tokens:

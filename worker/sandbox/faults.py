@@ -1,4 +1,4 @@
-"""Failures on purpose: words in `pageOrComponent` that make the sandbox misbehave, as test cards do."""
+"""Defines words in `pageOrComponent` that make the sandbox fail on purpose, like a payment service's test cards."""
 
 import re
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from worker.sandbox.wire import ApiError
 Stage = Literal["request", "stream", "ending", "call", "text", "files", "pace", "think"]
 Picks = dict[Stage, "Fault"]
 
-_REMEMBERED = 10_000  # requests whose `once` is spent; beyond that the oldest are forgotten
+_REMEMBERED = 10_000  # how many requests are remembered whose `once` has been used
 _SEPARATOR = r"[\s_-]+"
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _NUMBER = rf"\d{{1,4}}|{'|'.join(_NUMBERS)}"
@@ -22,24 +22,24 @@ _MOST_TURNS, _MOST_CALLS = 100, 20
 
 @dataclass(frozen=True)
 class Fault:
-    """One word of the table, and what it does. `N` in a word stands for a number."""
+    """Describes one word of the table, and what it does. `N` in a word stands for a number."""
 
     word: str
     stage: Stage
     meaning: str
     error: ApiError | None = None
-    lasts: bool = False  # it happens in every turn, not only in the usual ones
+    lasts: bool = False  # it happens in every turn
 
     @property
     def fails(self) -> bool:
-        """Whether it is a failure, which `once` makes pass and `in turn N` moves, or only another way to succeed."""
+        """Returns whether it is a failure, to which `once` and `in turn N` apply, or only another way to succeed."""
         return self.stage in ("request", "stream", "ending", "call")
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """Returns the word as a whole, parted by blanks, hyphens or underscores.
+        """Returns a pattern for the whole word, whose parts may be separated by blanks, hyphens or underscores.
 
-        After a failing one come turn and `once`.
+        After the word of a failure the turn and `once` may follow.
         """
         word = _pattern(self.word)
         if self.fails:
@@ -144,13 +144,13 @@ FAULTS: tuple[Fault, ...] = (
 
 @dataclass(frozen=True)
 class Scenario:
-    """What the words ask of the turns with tools, and of the gateway in between."""
+    """Says what the words ask of the turns with tools, and of the gateway in between."""
 
-    tool_turns: int | None = None  # none: as many as a look at the page needs
+    tool_turns: int | None = None  # None: as many as it takes to read about the page
     calls_a_turn: int = 1
-    looks_by_need: bool = False  # for what it was not yet told, and nothing else
+    looks_by_need: bool = False  # it calls tools only for what it has not been told yet
     never_stops: bool = False  # it calls tools until it is asked to answer
-    never_listens: bool = False  # a text does not make it answer, only `tool_choice: none`
+    never_listens: bool = False  # only `tool_choice: none` makes it answer, a text does not
     habits: frozenset[str] = frozenset()
 
 
@@ -167,7 +167,7 @@ _HABIT_PATTERNS = {habit: _whole(_pattern(habit)) for habit in HABITS}
 
 
 def scenario_of(page: str, usual: Scenario) -> Scenario:
-    """Returns the scenario that the page asks for, with the sandbox's own where it does not."""
+    """Returns the scenario that the page asks for. What it does not mention is taken from `usual`."""
     found = {word: match for word, pattern in _SCENARIO_PATTERNS.items() if (match := pattern.search(page))}
     asked = usual
     if match := found.get("N tool turns"):
@@ -184,15 +184,15 @@ def scenario_of(page: str, usual: Scenario) -> Scenario:
 
 
 class Faults:
-    """Picks what a request asks for, and remembers which `once` has had its turn."""
+    """Picks the faults that a request asks for, and remembers which `once` has been used."""
 
     def __init__(self) -> None:
         self._spent: dict[tuple[str, str], None] = {}
 
     def pick(self, page: str, request_digest: str, stages: set[Stage], turn: int, usual: set[Stage]) -> Picks:
-        """Returns the first word of the table for each of these stages; one that is spent no longer counts.
+        """Returns the first word of the table for each of these stages, without those whose `once` has been used.
 
-        A failure happens in the turn that it names, and one that names none in a stage that is `usual` for this turn.
+        A failure happens in the turn that it names. One that names none happens if its stage is `usual` for this turn.
         """
         picks: Picks = {}
         for fault in FAULTS:
@@ -224,7 +224,7 @@ def _with_number(fault: Fault, found: re.Match[str]) -> Fault:
 
 
 def without_words(page: str) -> str:
-    """Returns the page without the words of the table, so that nobody searches a project for `overloaded`."""
+    """Returns the page without the words of the table, so that the project is not searched for `overloaded`."""
     patterns = [fault.pattern for fault in FAULTS]
     for pattern in (*patterns, *_SCENARIO_PATTERNS.values(), *_HABIT_PATTERNS.values()):
         page = pattern.sub(" ", page)

@@ -1,4 +1,4 @@
-"""The `files` of suggestions: what an answer rests on, or lies about it."""
+"""Adds `files` to suggestions: true ones, or false ones on purpose."""
 
 import json
 import random
@@ -41,7 +41,7 @@ def _has_files(schema: Any) -> bool:
 def add_files(text: str, task: Task, *, is_lying: bool, is_half_escaped: bool = False) -> str:
     """Returns the answer with `files` in each of its suggestions.
 
-    `is_half_escaped` spells its second half in \\u escapes.
+    With `is_half_escaped` its second half is written in \\u escapes.
     """
     answer = json.loads(text)
     read = [path for path in (file.path for file in files_read(task.looks)) if not path.startswith("/")]
@@ -62,7 +62,7 @@ def add_files(text: str, task: Task, *, is_lying: bool, is_half_escaped: bool = 
 
 
 def _lies(true: list[str], seen: set[str], choice: random.Random) -> list[str]:
-    """Returns the true paths among others that are absent, outside, secret, unseen, in another case, or no paths."""
+    """Returns the true paths mixed with others: absent, outside, secret, unseen, in another case, or no paths."""
     unseen = [path for path in _UNSEEN if path not in seen]
     lies = [choice.choice(kind) for kind in (_ABSENT, _OUTSIDE, _SECRET, unseen or _UNSEEN, _ODD)]
     lies += [path.swapcase() for path in true]

@@ -1,4 +1,4 @@
-"""Habits of gateways: what stands between a client and the model writes the same stream a little differently."""
+"""Imitates gateways between a client and the model, which write the same stream a little differently."""
 
 import re
 

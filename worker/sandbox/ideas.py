@@ -1,4 +1,4 @@
-"""The templates the answers are made of: ideas by kind of feature, six of each, so that five always differ.
+"""Holds the templates of the answers: ideas by kind of feature, six of each, so that five always differ.
 
 `{page}` is the page's name, `{place}` a file it was found in (or words for it), `{kind}` the kind of feature.
 The first two points of an idea are always used, the others where the answer has room.
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Idea(NamedTuple):
-    """One suggestion before it knows its page."""
+    """Holds the template of one suggestion."""
 
     title: str
     why: str
@@ -369,7 +369,7 @@ IDEAS: dict[str, tuple[Idea, ...]] = {
     "integration": _INTEGRATION,
 }
 
-# Characters that clients cut, count or escape wrongly.
+# These are characters that clients tend to cut, count or escape wrongly.
 NASTY = (
     "family \U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466, pilot \U0001f469\U0001f3fd\u200d✈️, "
     "flag \U0001f1ea\U0001f1fa",

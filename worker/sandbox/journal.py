@@ -11,17 +11,17 @@ from uuid import uuid4
 from worker.sandbox.wire import ApiError
 
 _KEPT_REQUESTS = 1_000
-_KEPT_BYTES = 64 * 1024 * 1024  # of request bodies; a tool result alone may have 100 KB
+_KEPT_BYTES = 64 * 1024 * 1024  # the limit of all request bodies; a tool result alone may have 100 KB
 
 
 def now_us() -> int:
-    """Microseconds since the epoch."""
+    """Returns the microseconds since the Unix epoch."""
     return time.time_ns() // 1000
 
 
-@dataclass(eq=False)  # two exchanges are never the same one
+@dataclass(eq=False)  # exchanges are compared by identity
 class Exchange:
-    """One `POST /v1/messages` and how it went."""
+    """Records one `POST /v1/messages` and its outcome."""
 
     id: str = field(default_factory=lambda: f"msg_sandbox_{uuid4().hex[:20]}")
     received_us: int = field(default_factory=now_us)
@@ -40,20 +40,20 @@ class Exchange:
     _written_us: "array[int]" = field(default_factory=lambda: array("q"))
 
     def write_text(self, text: str, chars: int) -> None:
-        """Note what is about to be written, so many characters a piece."""
+        """Records the text that is about to be written, in pieces of `chars` characters."""
         self.text, self.chars = text, chars
 
     def wrote_piece(self) -> None:
-        """Note that the next piece goes out."""
+        """Records that the next piece is being sent."""
         self._written_us.append(now_us())
 
     def refuse(self, error: ApiError, outcome: str) -> None:
-        """Note that it got an error instead of a response."""
+        """Records that the request got an error instead of a response."""
         self.refusal = error
         self.end(f"failed:{outcome}")
 
     def end(self, outcome: str) -> None:
-        """Note how it ended; the first word stands."""
+        """Records how the exchange ended. Only the first call counts."""
         if self.ended_us is None:
             self.outcome, self.ended_us = outcome, now_us()
 
@@ -96,32 +96,32 @@ def _milliseconds(microseconds: int | None) -> int | None:
 
 
 class Journal:
-    """The last exchanges, oldest first, bounded in number and in bytes."""
+    """Holds the latest exchanges, oldest first, limited in number and in bytes."""
 
     def __init__(self) -> None:
         self.exchanges: deque[Exchange] = deque()
         self._bytes = 0
 
     def begin(self) -> Exchange:
-        """Note that a request has arrived."""
+        """Records that a request has arrived."""
         exchange = Exchange()
         self.exchanges.append(exchange)
         self._trim()
         return exchange
 
     def keep_body(self, exchange: Exchange, raw_body: bytes) -> None:
-        """Note the body of a request, which arrives after its headers."""
+        """Records the body of a request, which arrives after its headers."""
         if exchange in self.exchanges:
             exchange.raw_body = raw_body
             self._bytes += len(raw_body)
             self._trim()
 
     def find(self, exchange_id: str) -> Exchange | None:
-        """Returns the exchange of this id, where it has not been forgotten."""
+        """Returns the exchange with this id; None where it has been dropped."""
         return next((exchange for exchange in self.exchanges if exchange.id == exchange_id), None)
 
     def clear(self) -> None:
-        """Forget all of them; those that are running go on unseen."""
+        """Drops all exchanges. Those under way go on without being recorded."""
         self.exchanges.clear()
         self._bytes = 0
 

@@ -1,4 +1,4 @@
-"""Rate limits as the real API keeps them: for each model a token bucket of requests, of input and of output tokens."""
+"""Keeps rate limits like the real API: each model has token buckets for requests, input tokens and output tokens."""
 
 import math
 import time
@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from worker.sandbox.options import Options
 from worker.sandbox.wire import ApiError, RequestRefused
 
-_ROUNDED_FROM = 10_000  # the level of larger buckets is rounded to thousands, as in the real headers
+_ROUNDED_FROM = 10_000  # the level of larger buckets is rounded to thousands, as in the headers of the real API
 
 
 @dataclass
 class Bucket:
-    """Holds up to `burst` and fills continuously. Times are seconds on the monotonic clock."""
+    """Holds up to `burst` tokens and fills continuously. Times are seconds of the monotonic clock."""
 
     per_minute: float
     burst: float
@@ -24,16 +24,16 @@ class Bucket:
         self.level = self.burst
 
     def fill(self, now: float) -> None:
-        """Bring the level up to date."""
+        """Brings the level up to date."""
         self.level = min(self.burst, self.level + (now - self._at) * self.per_minute / 60)
         self._at = now
 
     def wait_seconds(self, need: float) -> float:
-        """Returns how long until there is enough; a need above the whole bucket waits until it is full."""
+        """Returns the seconds until there is enough; a need above the size of the bucket waits until it is full."""
         return max(0.0, (min(need, self.burst) - self.level) * 60 / self.per_minute)
 
     def headers(self, name: str) -> dict[str, str]:
-        """Returns the three headers of this limit."""
+        """Returns the headers that describe this limit."""
         left = max(0, int(self.level))
         if self.per_minute >= _ROUNDED_FROM:
             left = round(left, -3)
@@ -48,7 +48,7 @@ class Bucket:
 
 @dataclass
 class Forced:
-    """A refusal that a test has ordered for the next requests."""
+    """Describes a refusal that a test has requested for the next requests."""
 
     count: int
     status: int
@@ -57,7 +57,7 @@ class Forced:
 
 
 class Limits:
-    """The buckets of every model, and the refusals that tests have ordered."""
+    """Holds the buckets of every model, and the refusals that tests have requested."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -65,11 +65,11 @@ class Limits:
         self._forced: list[Forced] = []
 
     def force(self, refusal: Forced) -> None:
-        """Refuse the next requests so, whatever the buckets hold."""
+        """Makes the next requests be refused in this way, whatever the buckets hold."""
         self._forced.append(refusal)
 
     def admit(self, model: str, input_tokens: int) -> None:
-        """Take one request and its input out of the buckets. Raises RequestRefused where they are too empty."""
+        """Takes one request and its input tokens out of the buckets. Raises RequestRefused if they hold too little."""
         self._refuse_if_forced(model)
         buckets, now = self._of(model), time.monotonic()
         for bucket in buckets.values():
@@ -85,11 +85,11 @@ class Limits:
         buckets["input-tokens"].level -= input_tokens
 
     def spend_output(self, model: str, tokens: int) -> None:
-        """Take what a response writes out of its bucket, which may go below nothing."""
+        """Takes the tokens of a response out of its bucket, whose level may become negative."""
         self._of(model)["output-tokens"].level -= tokens
 
     def headers(self, model: str | None) -> dict[str, str]:
-        """Returns the headers of a response about this model; none where they are stripped."""
+        """Returns the limit headers of a response for this model; none where a gateway strips them."""
         if model is None or self._options.strip_limit_headers:
             return {}
         buckets, now = self._of(model), time.monotonic()

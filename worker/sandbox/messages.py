@@ -1,4 +1,4 @@
-"""`POST /v1/messages`: from a request to the turn that answers it."""
+"""Answers `POST /v1/messages`: it finds the turn that answers a request."""
 
 import asyncio
 
@@ -15,15 +15,15 @@ from worker.sandbox.task import Task, read_task
 from worker.sandbox.usage import PromptCache
 from worker.sandbox.wire import ApiError, JsonObject, RequestRefused, Text, Turn
 
-_LARGEST_BODY = 32 * 1024 * 1024  # as the real API
+_LARGEST_BODY = 32 * 1024 * 1024  # the same limit as in the real API
 _TOO_LARGE = ApiError(413, "request_too_large", "Request exceeds the maximum size")
-_LONG_FACTOR = 20  # how many times more characters an interval a `long` answer has
+_LONG_FACTOR = 20  # how many times more characters a `long` answer has in each interval
 _PONDER_PINGS = 5
 _REFUSED_FIELDS = {"no caching": "cache_control", "no output config": "output_config"}
 
 
 class Messages:
-    """`POST /v1/messages`, as a plain ASGI application: a stream costs one task, and one write a tick."""
+    """Answers `POST /v1/messages` as a plain ASGI application: a stream costs one task, and one write for each tick."""
 
     def __init__(self, options: Options, journal: Journal, limits: Limits) -> None:
         self._options = options
@@ -34,7 +34,7 @@ class Messages:
         self._usual = Scenario(tool_turns=options.tool_turns or None, habits=frozenset(options.habits))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer, and notice at once when the client goes."""
+        """Answers the request, and notices at once when the client disconnects."""
         exchange = self._journal.begin()
         try:
             raw_body = await _read(receive)
@@ -103,9 +103,9 @@ class Messages:
         return picks
 
     def _turn(self, task: Task, body: JsonObject, picks: Picks, scenario: Scenario) -> Turn:
-        """Returns what the model says now. Adds to the picks what goes wrong in it."""
+        """Returns the model's next turn, and adds the faults of that turn to the picks."""
         look = script.next_look(task, body, scenario)
-        if "request" in picks:  # it will be silent, and spends no other word
+        if "request" in picks:  # no response follows, so no other word is used up
             return look or Turn(())
         answering: set[Stage] = {"stream", "ending", "text"}
         in_tools: set[Stage] = {"stream", "ending", "call"}
@@ -121,13 +121,13 @@ class Messages:
         return self._thought(task, body, picks, turn, is_answer=look is None)
 
     def _thought(self, task: Task, body: JsonObject, picks: Picks, turn: Turn, *, is_answer: bool) -> Turn:
-        """Returns the turn with what the model thinks, or says, before it."""
+        """Returns the turn with the model's thinking, or a text, in front of it."""
         option = "always" if "think" in picks else self._options.thinking
         asked = thinking.wanted(body, option)
         said = "" if is_answer else script.update(task.turn)
         if asked.type is not None:
             return thinking.with_thinking(turn, asked, body, said, task.turn)
-        # Text before a tool call, as models do without thinking: it is not part of the answer.
+        # Without thinking, models write text before a tool call, which is not part of the answer.
         if said and task.turn == 1:
             return Turn((Text(said), *turn.blocks), turn.stop_reason, turn.stop_details)
         return turn
@@ -153,7 +153,7 @@ class Messages:
 
 
 def _has(part: object, field: str) -> bool:
-    """Returns whether the field is anywhere in the request."""
+    """Returns whether the field occurs anywhere in the request."""
     if isinstance(part, list):
         return any(_has(item, field) for item in part)
     return isinstance(part, dict) and (bool(part.get(field)) or any(_has(item, field) for item in part.values()))

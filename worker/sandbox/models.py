@@ -1,4 +1,4 @@
-"""The models the sandbox plays, as `GET /v1/models` describes them, and what requests each of them refuses."""
+"""Lists the models of the sandbox, as `GET /v1/models` describes them, and the parameters that each refuses."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _ALIAS_DATE = re.compile(r"-\d{8}$")
 
 @dataclass(frozen=True)
 class Model:
-    """One model. `thinking` are the types it takes; `is_current`: it has the rules of models from 4.7 on."""
+    """Describes one model. `thinking` are the types it accepts; `is_current` means the rules of models from 4.7 on."""
 
     id: str
     name: str
@@ -95,7 +95,7 @@ def find(name: str) -> Model | None:
 def rules_for(name: str) -> Model:
     """Returns the rules of a request's model.
 
-    One that is not listed is taken by its version, or has those of the sandbox.
+    For a model that is not listed they follow from its version; without one they are those of the sandbox.
     """
     if known := find(name):
         return known

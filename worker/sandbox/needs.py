@@ -1,7 +1,8 @@
-"""Looking by need: what the model still has to know, asked for with whatever tools and first words it was given.
+"""Chooses tool calls by what the model still has to know, whatever tools and first messages it was given.
 
-It compares agents: one that is told more at once is asked for less. The needs, in their order: how the project is laid
-out and what its README says; where the page's name occurs; what stands around it in the files that matter most.
+This serves to compare agents: one that tells more at the beginning gets fewer calls. The needs, in this
+order: how the project is laid out and what its README says; where the page's name occurs; what surrounds it in the most
+relevant files.
 """
 
 import re
@@ -18,13 +19,13 @@ _README = "README.md"
 _CONTEXT_LINES = 8
 _MOST_LINES = 300
 _FILES = 4
-"""So many files are read."""
+"""The number of files that are read."""
 _ENOUGH_LINES = 25
-"""Lines of a file that tell what the model wants to know of it."""
+"""This many lines of a file tell the model enough about it."""
 
 
 def needed_calls(task: Task, body: JsonObject, offered: dict[str, JsonObject], text_pattern: str) -> list[ToolCall]:
-    """The calls of the next turn; none when nothing is missing, or no tool can tell more."""
+    """Returns the calls of the next turn; none when nothing is missing, or no tool can find out more."""
     for stage in (_layout(task, body), _search(task, offered, text_pattern), _contents(task)):
         if calls := [call for call in stage if call.name in offered]:
             return calls

@@ -1,4 +1,4 @@
-"""The options of the sandbox: arguments of its command line, and their variables in the environment."""
+"""Reads the options of the sandbox, from its command line or from variables of the environment."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from worker.sandbox.habits import HABITS
 
 @dataclass(frozen=True)
 class Options:
-    """Every option, with its default. Each is `--name` and, where it is not given, `SANDBOX_NAME`."""
+    """Holds every option, with its default. Each is read from `--name`, else from the variable `SANDBOX_NAME`."""
 
     host: str = "127.0.0.1"
     port: int = 8100
@@ -33,7 +33,7 @@ class Options:
 
     @property
     def interval(self) -> float:
-        """Seconds between two pieces of text."""
+        """Returns the seconds between two pieces of text."""
         return self.chars / 4 / self.tokens_per_second if self.tokens_per_second else self.interval_ms / 1000
 
 

@@ -1,4 +1,4 @@
-"""Plays a turn at its pace: as a stream, or as one message that takes as long."""
+"""Sends a turn at the pace of a model: as a stream, or as one message after the same time."""
 
 import asyncio
 import socket
@@ -15,7 +15,7 @@ from worker.sandbox.journal import Exchange
 from worker.sandbox.script import share_before
 from worker.sandbox.wire import ApiError, Frame, RequestRefused, Style, Text, Turn, event, frames, message
 
-# Share of the response.
+# The share of the response after which it goes wrong.
 _BREAKS_AT = {
     "error event": 1 / 3,
     "filtered answer": 1 / 3,
@@ -23,12 +23,12 @@ _BREAKS_AT = {
     "early end": 1 / 2,
     "stall": 1 / 2,
 }
-_MOST_CHARS_WHEN_BREAKING = 100  # however coarse the pieces, something comes before the fault
+_MOST_CHARS_WHEN_BREAKING = 100  # some text comes before the fault, however large the pieces are
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One model turn, ready to be played."""
+    """Holds one turn of the model and how it is to be sent."""
 
     exchange: Exchange
     turn: Turn
@@ -43,11 +43,11 @@ class Reply:
 
     @property
     def fault(self) -> str | None:
-        """Returns what goes wrong in the middle of it."""
+        """Returns the fault in the middle of the response, if there is one."""
         return self.picks["stream"].word if "stream" in self.picks else None
 
     def breaks_at(self, count: int) -> int | None:
-        """Returns the number of the frame, of so many, before which it goes wrong."""
+        """Returns the number of the frame, out of `count`, before which the fault happens."""
         if self.fault is None:
             return None
         share = share_before(self.turn, 4) if self.fault == "stall after three" else _BREAKS_AT[self.fault]
@@ -64,12 +64,12 @@ class Reply:
 
 
 def new_request_id() -> str:
-    """Returns what the `request-id` header of a response names."""
+    """Returns a new id for the `request-id` header of a response."""
     return f"req_sandbox_{uuid4().hex[:20]}"
 
 
 def error_response(error: ApiError, more_headers: dict[str, str] | None = None) -> Response:
-    """Returns the error as the API, or a proxy before it, answers it before a stream."""
+    """Returns the response with which the API, or a proxy before it, answers an error instead of a stream."""
     if not error.type:
         return HTMLResponse(error.message, error.status)
     request_id = new_request_id()
@@ -80,7 +80,7 @@ def error_response(error: ApiError, more_headers: dict[str, str] | None = None) 
 
 
 async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-    """Write the turn as server-sent events."""
+    """Sends the turn as server-sent events."""
     exchange, written = reply.exchange, reply.all_frames()
     breaks_at = reply.breaks_at(len(written))
     given = {"request-id": new_request_id(), **reply.headers}
@@ -97,14 +97,14 @@ async def stream(reply: Reply, scope: Scope, receive: Receive, send: Send) -> No
         if frame.is_text:
             exchange.wrote_piece()
         is_last = number == len(written) - 1
-        if is_last:  # before it is sent, so that a client that has read it finds it in the journal
+        if is_last:  # recorded before it is sent, so that a client that has read it finds it in the journal
             exchange.end(_outcome(reply))
         if frame.data:
             await clock.send(frame.data, more_body=not is_last)
 
 
 async def respond(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers without a stream: it takes as long, and arrives in one piece."""
+    """Sends the turn as one message, after the time that a stream would take."""
     exchange, fault = reply.exchange, reply.picks.get("stream")
     ticks = len(reply.all_frames())
     seconds = (reply.breaks_at(ticks) or ticks) * reply.interval + reply.ponder_seconds
@@ -132,15 +132,15 @@ async def _break(reply: Reply, scope: Scope, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     else:
         transport: asyncio.Transport = scope["state"]["transport"]
-        # Lingering for no time makes the kernel send a reset instead of an orderly end.
+        # With a linger time of 0 the kernel resets the connection instead of closing it in order.
         linger = struct.pack("ii", 1, 0)
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         transport.abort()
-        await asyncio.Event().wait()  # until the server has noticed and cancels this task
+        await asyncio.Event().wait()  # this waits until the server has noticed and cancels this task
 
 
 class _Clock:
-    """Ticks on absolute times, so that a busy moment does not slow the whole answer down; pings in a long silence."""
+    """Ticks at absolute times, so that a delay does not slow down the whole answer. It sends pings in a long pause."""
 
     def __init__(self, reply: Reply, send: Send) -> None:
         self._interval = reply.interval
@@ -151,17 +151,17 @@ class _Clock:
         self._next = self._sent_at = self._now()
 
     async def tick(self) -> None:
-        """Wait for the next tick; the first comes at once."""
+        """Waits for the next tick; the first comes at once."""
         await self._until(self._next)
         self._next += self._interval
 
     async def wait(self, seconds: float) -> None:
-        """Let so much time pass; later ticks are that much later."""
+        """Waits this long, and delays later ticks by the same time."""
         self._next = self._now() + seconds
         await self.tick()
 
     async def send(self, data: bytes, *, more_body: bool = True) -> None:
-        """Send some of the body."""
+        """Sends a part of the body."""
         self._sent_at = self._now()
         await self._send({"type": "http.response.body", "body": data, "more_body": more_body})
 
@@ -172,7 +172,7 @@ class _Clock:
                 await self.send(self._ping)
             else:
                 self._sent_at = self._now()
-        await asyncio.sleep(max(0.0, then - self._now()))  # even 0 lets the others run
+        await asyncio.sleep(max(0.0, then - self._now()))  # even a pause of 0 lets other tasks run
 
 
 def _outcome(reply: Reply) -> str:

@@ -1,4 +1,4 @@
-"""What the tool results tell about the project: its files, and which of them matter to the page."""
+"""Finds out from tool results which files the project has, and which of them matter to the page."""
 
 import re
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ _SOURCE = frozenset(
     )
 )
 _PROSE = frozenset(("md", "mdx", "rst", "txt"))
-# Never read: generated, vendored, or not text at all.
+# These are never read: generated, vendored, or not text at all.
 _SKIPPED_PARTS = frozenset(("node_modules", "site-packages", "dist", "build", "vendor", "__pycache__"))
 _SKIPPED_SUFFIXES = frozenset(
     (
@@ -65,7 +65,7 @@ _SCORE_IN_NAME, _SCORE_IN_PATH, _SCORE_SOURCE, _SCORE_PROSE, _SCORE_TEST, _MOST_
 
 @dataclass(frozen=True)
 class File:
-    """A file that has been read."""
+    """Describes a file that has been read."""
 
     path: str
     lines: int

@@ -10,7 +10,7 @@ from worker.sandbox.task import Task
 from worker.sandbox.wire import JsonObject
 
 LONG_CHARS = 30_000
-_USUAL_CHARS, _SPREAD_CHARS = 2_050, 350  # with 10 characters every 50 ms, some 10 to 12 seconds
+_USUAL_CHARS, _SPREAD_CHARS = 2_050, 350  # takes some 10 to 12 seconds with 10 characters every 50 ms
 _FEWEST, _MOST = 3, 5
 _KINDS = {
     "enhancement": "enhancement",
@@ -50,7 +50,7 @@ def compose(
     *,
     has_all_ideas: bool = False,
 ) -> str:
-    """Returns the answer's JSON; the same request always gets the same one, another request another one."""
+    """Returns the answer's JSON: always the same for the same request, and different for different requests."""
     seed = int(task.digest[:8], 16)
     paths = [short_path(path) for path in [file.path for file in read] + seen[:3]]
     places = [f"`{path}`" for path in dict.fromkeys(paths)] or ["its code"]
@@ -70,7 +70,7 @@ def compose(
 def nasty_answer(task: Task) -> str:
     """Returns an answer of characters that clients get wrong, half of them written as \\u escapes."""
     raw = _dump({"context": f"Sandbox: {task.page} {NASTY[0]}", "suggestions": [_nasty(1), _nasty(2)]})
-    escaped = json.dumps([_nasty(3), _nasty(4)])  # beyond the BMP these are surrogate pairs
+    escaped = json.dumps([_nasty(3), _nasty(4)])  # characters beyond the BMP become surrogate pairs
     return raw[:-2] + "," + escaped[1:] + "}"
 
 
@@ -97,7 +97,7 @@ def _reading(task: Task, read: list[File], places: list[str]) -> str:
 
 
 def _fill_out(reply: JsonObject, task: Task, chosen: list[Idea], places: list[str], target: int) -> None:
-    """Add what the templates keep in reserve, a little to each suggestion in turn, until it is enough."""
+    """Adds further sentences of the templates to the suggestions in turn, until the answer is long enough."""
     remarks = sorted(_REMARKS, key=lambda remark: _shuffle(task, remark))
     for step in range(3):
         for n, (suggestion, idea) in enumerate(zip(reply["suggestions"], chosen, strict=True)):
@@ -111,7 +111,7 @@ def _fill_out(reply: JsonObject, task: Task, chosen: list[Idea], places: list[st
 
 
 def _fit(reply: JsonObject, task: Task, places: list[str], wanted: int) -> None:
-    """Lengthen or shorten the answer to about this many characters, keeping it valid."""
+    """Lengthens or shortens the answer to about this many characters, keeping it valid."""
     suggestions = reply["suggestions"]
     if len(_dump(reply)) > wanted:
         del suggestions[_FEWEST:]
@@ -127,7 +127,7 @@ def _fit(reply: JsonObject, task: Task, places: list[str], wanted: int) -> None:
         suggestion = suggestions[number % len(suggestions)]
         words = {"page": _page(task), "place": places[number % len(places)]}
         point = f"{_EXTRA_POINTS[number % len(_EXTRA_POINTS)].format(**words)} ({number + 1})"
-        point = point[: max(0, missing - 4)]  # two quotes and a separator come with it
+        point = point[: max(0, missing - 4)]  # two quotes and a separator are added to it
         if not point:
             return
         suggestion["implementationConsiderations"].append(point)

@@ -14,7 +14,7 @@ from worker.sandbox.task import Task
 from worker.sandbox.wire import JsonObject, Text, ToolCall, Turn
 
 _REGEX_CHARACTERS = re.compile(r"[\\.+*?()|\[\]{}^$]")
-# Not `**`: in a big project that is a long walk through everything that was ever installed.
+# `**` is not used: in a large project that would list all installed packages.
 _NEARBY = ("*.*", "*/*.*")
 _READS_AT_ONCE = 2
 _UPDATES = (
@@ -28,17 +28,17 @@ _NOT_JSON = "Of course! Here is what I would do: 1. Look at the page. 2. Make it
 _INCOMPLETE = '{"context":null,"suggestions":[{"title":"Half an idea","rationale":"Why not?"}]}'
 _MALFORMED = '{"pattern": "**/*.tsx", "path": '
 _UNKNOWN_TOOL = "Browse"
-_CUT_IN, _CUT_AFTER_THREE_IN, _CUT_SHARE = 2, 4, 0.5  # number of the suggestion, and how far into it
+_CUT_IN, _CUT_AFTER_THREE_IN, _CUT_SHARE = 2, 4, 0.5  # the number of the suggestion, and the share of it
 _CHARS_A_TOKEN = 4
 
 
 def update(number: int) -> str:
-    """Returns what the model says before the tools of its turn of this number."""
+    """Returns the text that the model writes before the tool calls of turn `number`."""
     return _UPDATES[min(number, len(_UPDATES)) - 1]
 
 
 def next_look(task: Task, body: JsonObject, scenario: Scenario) -> Turn | None:
-    """Returns the tools that the model uses before it goes on, or nothing when it is time to write."""
+    """Returns the tool calls of the model's next turn, or None when it is time to answer."""
     if (body.get("tool_choice") or {}).get("type") == "none":
         return None
     tools: list[JsonObject] = body.get("tools") or []
@@ -72,7 +72,7 @@ def _usual_look(task: Task, offered: dict[str, JsonObject]) -> Turn | None:
 
 
 def _scripted_look(task: Task, offered: dict[str, JsonObject], calls: int) -> Turn | None:
-    """Returns so many calls of the endless list of possible calls, from where the conversation stands."""
+    """Returns the next `calls` calls of the endless sequence, from where the conversation stands."""
     done = len(task.looks)
     return _looking(*islice(_endless_looks(task, offered), done, done + calls))
 
@@ -98,7 +98,7 @@ def _endless_looks(task: Task, offered: dict[str, JsonObject]) -> Any:
 
 
 def answer(task: Task, body: JsonObject, picks: Picks, scenario: Scenario, answer_chars: int | None) -> Turn:
-    """Returns the answering turn: suggestions as JSON, or whatever the request's words make of it."""
+    """Returns the turn with the answer: suggestions as JSON, changed by the words in the request."""
     text_fault = picks["text"].word if "text" in picks else None
     ending = picks["ending"].word if "ending" in picks else None
     stops_after_three = "cut after three" in (ending or "") or _stalls_after_three(picks)
@@ -118,7 +118,7 @@ def answer(task: Task, body: JsonObject, picks: Picks, scenario: Scenario, answe
 
 
 def spoil_call(turn: Turn, fault: str) -> Turn:
-    """Returns the turn with its first tool call made wrong."""
+    """Returns the turn with its first tool call malformed."""
     blocks = list(turn.blocks)
     at = next((number for number, block in enumerate(blocks) if isinstance(block, ToolCall)), None)
     if at is None:
@@ -131,7 +131,7 @@ def spoil_call(turn: Turn, fault: str) -> Turn:
 
 
 def share_before(turn: Turn, suggestion: int) -> float:
-    """Returns how much of the turn's text comes before the middle of this suggestion, as a share of it."""
+    """Returns the share of the turn's text that comes before the middle of this suggestion."""
     text = next((block.text for block in turn.blocks if isinstance(block, Text)), "")
     return _cut(text, suggestion) / max(1, len(text))
 
@@ -160,7 +160,7 @@ def _spoiled(text: str, ending: str) -> Turn:
 
 
 def _cut(text: str, suggestion: int) -> int:
-    """Returns where the middle of this suggestion is: half-way between the titles of it and of the next."""
+    """Returns the position of the middle of this suggestion: half-way between its title and the next one."""
     starts = [found.start() for found in re.finditer(r'\{"title":', text)] + [len(text)]
     if suggestion >= len(starts):
         return int(len(text) * _CUT_SHARE)
@@ -179,7 +179,7 @@ def _call(offered: dict[str, JsonObject], tool: str, value: str) -> ToolCall:
 
 
 def _property(schema: dict[str, Any], usual_name: str) -> str:
-    """Returns the name this tool gives to its argument; its schema has the last word."""
+    """Returns the name of this tool's argument, by its schema."""
     properties = schema.get("properties") or {}
     if usual_name in properties or not properties:
         return usual_name

@@ -1,4 +1,4 @@
-"""What the sandbox is asked: the `<request>` block of the conversation, and the results of its tool calls since."""
+"""Reads the task from a request: the `<request>` block of the conversation, and the results of its tool calls since."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from worker.sandbox.wire import JsonObject
 _BLOCK = re.compile(r"<request>\s*(.*?)\s*</request>", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _WORD = re.compile(r"[^\W\d_]{2,}")
-# What people call any page says nothing about this one.
+# Words that occur in the names of all pages are useless for a search.
 _EVERYDAY = re.compile(
     r"pages?|component|screen|view|form|panel|tab|section|modal|dialog|widget|feature|part|area|"
     r"the|and|for|with|from|our|new|all|main|of|in|on|to|my|your|an|at|by|or",
@@ -23,7 +23,7 @@ _EVERYDAY = re.compile(
 
 @dataclass(frozen=True)
 class Look:
-    """One tool call of an earlier turn and what came back."""
+    """Holds one tool call of an earlier turn and its result."""
 
     tool: str
     input: JsonObject
@@ -33,16 +33,16 @@ class Look:
 
 @dataclass(frozen=True)
 class Task:
-    """One request for suggestions."""
+    """Holds one request for suggestions."""
 
-    text: str  # the block as it stands: what makes two requests the same
+    text: str  # the text of the block: requests are the same if their blocks are
     page: str
     feature_type: str
     priority: str
     wishes: str
     looks: tuple[Look, ...]
-    turn: int  # the number of the response that is asked for, from 1 on
-    is_asked_to_answer: bool  # a text stands after the results of the last tools
+    turn: int  # the number of the response that is requested, from 1 on
+    is_asked_to_answer: bool  # whether a text follows the results of the last tools
 
     @cached_property
     def digest(self) -> str:
@@ -51,14 +51,14 @@ class Task:
 
     @cached_property
     def keyword(self) -> str | None:
-        """Returns the word of the page's name most worth searching the project for."""
+        """Returns the word of the page's name for which to search the project."""
         words = _WORD.findall(_CAMEL.sub(" ", without_words(self.page)))
         telling = [word for word in words if not _EVERYDAY.fullmatch(word) and (len(word) > 2 or not word.isascii())]
         return max(telling, key=len, default=None)
 
 
 def read_task(body: JsonObject) -> Task:
-    """Find the request in the conversation; without one, the user's last words name the page."""
+    """Finds the request in the conversation. Without one, the user's last text is the name of the page."""
     messages = body["messages"]
     asked = [number for number, message in enumerate(messages) if message["role"] == "user"]
     for number in reversed(asked):

@@ -1,4 +1,4 @@
-"""Thinking blocks: how much of them a request wants to see, and the signatures that tie them to their conversation."""
+"""Makes and checks thinking blocks: what is shown of them, and signatures that tie them to their conversation."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from worker.sandbox.models import rules_for
 from worker.sandbox.wire import JsonObject, Thinking, ToolCall, Turn
 
 _SECRET = b"the sandbox, whichever process plays it"
-_MARK = "t"  # in the id of a tool call that followed a thinking block
+_MARK = "t"  # marks the id of a tool call that followed a thinking block
 _MARK_LENGTH = 8
 _THOUGHTS = (
     "The request names a page. First I want to know where it lives in the project and what is next to it.",
@@ -23,14 +23,14 @@ _THOUGHTS = (
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a request asks of thinking: its type (None: no thinking at all) and how it is shown."""
+    """Says what a request asks of thinking: its type (None: no thinking at all) and how it is shown."""
 
     type: str | None
     display: str
 
 
 def wanted(body: JsonObject, option: str) -> Wanted:
-    """Returns what this request asks for, with the model's own defaults."""
+    """Returns what this request asks of thinking, with the model's defaults."""
     rules = rules_for(body["model"])
     given = body.get("thinking") or {}
     kind = given.get("type")
@@ -43,7 +43,7 @@ def wanted(body: JsonObject, option: str) -> Wanted:
 
 
 def with_thinking(turn: Turn, asked: Wanted, body: JsonObject, update: str, number: int) -> Turn:
-    """Returns the turn with its thinking block in front. `update` is what the model says before its tools."""
+    """Returns the turn with its thinking block in front. `update` is what the model writes before tool calls."""
     if asked.type is None or (asked.type == "between_tools" and not update):
         return turn
     thought = "" if asked.type == "between_tools" else _THOUGHTS[min(number, len(_THOUGHTS)) - 1]
@@ -60,7 +60,7 @@ def with_thinking(turn: Turn, asked: Wanted, body: JsonObject, update: str, numb
 
 
 def check_thinking(body: JsonObject) -> None:
-    """Raise a 400 where a thinking block did not come back as it was sent, in its own conversation."""
+    """Raises RequestRefused where a thinking block did not come back unmodified, in its own conversation."""
     messages = body["messages"]
     for number, message in enumerate(messages):
         blocks = blocks_of(message["content"], "thinking") if message["role"] == "assistant" else []
@@ -92,7 +92,7 @@ def _mark(signature: str) -> str:
 def _signature(body: JsonObject, before: list[JsonObject], text: str) -> str:
     """Signs the model, the conversation before the block, and the block itself."""
     asked = body.get("thinking") or {}
-    # With `between_tools` the effort may not change within a conversation.
+    # With `between_tools` the effort must not change within a conversation.
     effort = (body.get("output_config") or {}).get("effort") if asked.get("type") == "between_tools" else None
     signed = json.dumps([body["model"], effort, _unmarked(before), text], ensure_ascii=False, sort_keys=True)
     digest = hmac.new(_SECRET, signed.encode(errors="replace"), hashlib.sha256).digest()
@@ -100,7 +100,7 @@ def _signature(body: JsonObject, before: list[JsonObject], text: str) -> str:
 
 
 def _unmarked(messages: list[JsonObject]) -> list[JsonObject]:
-    """Returns the messages without their cache marks, which may move from request to request."""
+    """Returns the messages without their cache marks, which may differ from request to request."""
 
     def plain(block: object) -> object:
         return {k: v for k, v in block.items() if k != "cache_control"} if isinstance(block, dict) else block

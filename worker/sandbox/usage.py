@@ -1,4 +1,4 @@
-"""What a request costs in tokens, with a prompt cache like the real one.
+"""Calculates what a request costs in tokens, with a prompt cache like the real one.
 
 The cache holds prefixes of the prompt: tools, then system prompt, then messages. A mark (`cache_control` on a block, or
 one for the whole request, which marks its last block) writes the prefix up to it, and reads the longest prefix that was
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from worker.sandbox.models import rules_for
 from worker.sandbox.wire import JsonObject, estimate_tokens
 
-_REMEMBERED = 20_000  # prefixes; beyond that the oldest fall out of the cache
+_REMEMBERED = 20_000  # the most prefixes in the cache; beyond that the oldest are dropped
 _LIFETIME_SECONDS = 300
 _LOOK_BACK_BLOCKS = 20
 
 
 @dataclass(frozen=True)
 class _Block:
-    """One block of the prompt: its own tokens, and the digest of everything up to its end."""
+    """Describes one block of the prompt: its own tokens, and the digest of everything up to its end."""
 
     tokens: int
     digest: bytes
@@ -35,13 +35,13 @@ class PromptCache:
         self._used_at: dict[bytes, float] = {}
 
     def usage(self, body: JsonObject) -> dict[str, int]:
-        """Returns the input side of `usage`, for a request that is answered: it writes what it marks."""
+        """Returns the input part of `usage` for a request that is answered, and stores its marked prefixes."""
         usage, written = self.measure(body)
         self.keep(written)
         return usage
 
     def measure(self, body: JsonObject) -> tuple[dict[str, int], list[bytes]]:
-        """Returns the input side of `usage`, and what would be kept of it."""
+        """Returns the input part of `usage`, and the prefixes to store, without storing them."""
         blocks = _blocks(body)
         ends = [number for number, block in enumerate(blocks) if block.is_marked]
         sums = [0]
@@ -57,7 +57,7 @@ class PromptCache:
         return _usage(sums[-1] - up_to_mark, created=up_to_mark - in_cache, read=in_cache), kept
 
     def keep(self, written: list[bytes]) -> None:
-        """Remember these prefixes, as used now."""
+        """Stores these prefixes, as used now."""
         now = time.monotonic()
         for digest in written:
             self._used_at.pop(digest, None)
@@ -66,7 +66,7 @@ class PromptCache:
             del self._used_at[next(iter(self._used_at))]
 
     def _longest(self, blocks: list[_Block], end: int) -> int:
-        """Returns the last block of the longest prefix that is in the cache; -1 where none is."""
+        """Returns the index of the last block of the longest cached prefix; -1 where none is cached."""
         oldest = time.monotonic() - _LIFETIME_SECONDS
         for number in range(end, max(-1, end - _LOOK_BACK_BLOCKS), -1):
             if self._used_at.get(blocks[number].digest, oldest) > oldest:
@@ -75,7 +75,7 @@ class PromptCache:
 
 
 def _blocks(body: JsonObject) -> list[_Block]:
-    """Returns the prompt in the order in which it is cached."""
+    """Returns the blocks of the prompt in the order in which they are cached."""
     system = body.get("system") or []
     parts: list[object] = [*(body.get("tools") or [])]
     parts += [{"type": "text", "text": system}] if isinstance(system, str) else system

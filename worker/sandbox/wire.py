@@ -1,4 +1,4 @@
-"""The wire format of the Messages API: turns as server-sent events or as one message, and errors."""
+"""Encodes the wire format of the Messages API: turns as server-sent events or as one message, and errors."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from uuid import uuid4
 
 JsonObject = dict[str, Any]
 
-# One encoder for all deltas: `json.dumps` with an argument builds a new one at every call.
+# All deltas use one encoder, since `json.dumps` with an argument builds a new one at every call.
 _raw = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _escaped = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -16,7 +16,7 @@ PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 
 @dataclass(frozen=True)
 class ApiError:
-    """An error as the API answers it. `error_code` is the finer code that some errors carry in their details."""
+    """Describes an error as the API answers it. `error_code` is the more exact code in the details of some errors."""
 
     status: int
     type: str
@@ -33,7 +33,7 @@ class ApiError:
 
 
 class RequestRefused(Exception):
-    """The request gets an error instead of a message."""
+    """Answers the request with an error where it is raised."""
 
     def __init__(self, error: ApiError) -> None:
         super().__init__(error.message)
@@ -42,14 +42,14 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True)
 class Text:
-    """A block of text."""
+    """Holds a block of text."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Thinking:
-    """A block of thinking: what the request wants to see of it, and how many characters were thought in all."""
+    """Holds a block of thinking: the part that is shown, and how many characters were thought in all."""
 
     shown: str
     signature: str
@@ -58,7 +58,7 @@ class Thinking:
 
 @dataclass(frozen=True)
 class ToolCall:
-    """A block that asks the client to run one of its tools. `spoiled` is its input as JSON where that is malformed."""
+    """Holds a block that asks the client to run a tool. `spoiled` is the input's JSON where that is malformed."""
 
     name: str
     input: JsonObject
@@ -71,12 +71,12 @@ Block = Text | Thinking | ToolCall
 
 @dataclass(frozen=True)
 class Turn:
-    """What the model says in one response."""
+    """Holds what the model says in one response."""
 
     blocks: tuple[Block, ...]
     stop_reason: str = "end_turn"
     stop_details: JsonObject | None = None
-    mixed_escapes: bool = False  # every other delta escapes all that is not ASCII
+    mixed_escapes: bool = False  # whether every other delta escapes all characters that are not ASCII
 
     def output_tokens(self) -> int:
         """Returns a plausible count: four characters a token, thinking included whether it is shown or not."""
@@ -84,19 +84,19 @@ class Turn:
         return max(1, written // 4 + self.thinking_tokens())
 
     def thinking_tokens(self) -> int:
-        """Returns how many of them were thinking."""
+        """Returns how many of the output tokens were thinking."""
         return sum(block.thought_chars for block in self.blocks if isinstance(block, Thinking)) // 4
 
 
 class Frame(NamedTuple):
-    """What is written at one tick. A frame without bytes is a tick in which the model thinks unseen."""
+    """Holds what is written at one tick. A frame without bytes is a tick in which the model thinks without output."""
 
     data: bytes
     is_text: bool = False
 
 
 class Style(NamedTuple):
-    """How a stream is cut and spelled; the last three are habits of gateways."""
+    """Says how a stream is divided and written; the last three are habits of gateways."""
 
     chars: int
     whole_input: bool = False
@@ -105,12 +105,12 @@ class Style(NamedTuple):
 
 
 def estimate_tokens(text: str) -> int:
-    """About what a tokenizer would count."""
+    """Returns about as many tokens as a tokenizer would count."""
     return max(1, len(text) // 4)
 
 
 def event(payload: JsonObject) -> bytes:
-    """One server-sent event, named after its type as the real API does."""
+    """Returns one server-sent event, named after its type as in the real API."""
     return f"event: {payload['type']}\ndata: {_raw(payload)}\n\n".encode()
 
 
