@@ -36,7 +36,9 @@ def _load() -> ApiSettings:
     settings = load(ApiSettings)
     files = raise_file_limit(max(settings.max_connections, OTHER_FILES) + OTHER_FILES)
     if files < 2 * OTHER_FILES:
-        raise SettingsError(f"only {files} files may be open (ulimit -n); at least {2 * OTHER_FILES} are needed")
+        raise SettingsError(
+            f"this process may open only {files} files (ulimit -n); it needs at least {2 * OTHER_FILES}"
+        )
     if (most := files - OTHER_FILES) < settings.max_connections:
         print(
             f"web: MAX_CONNECTIONS is lowered to {most}, since only {files} files may be open (ulimit -n)", flush=True

@@ -39,7 +39,7 @@ class Services:
 
     def start(self) -> None:
         """Starts the background work of the process."""
-        every(SWEEP_SECONDS, self._sweep)
+        every(SWEEP_SECONDS, self._sweep, "looking for abandoned jobs")
 
     def _sweep(self) -> None:
         self.sweeper.sweep()

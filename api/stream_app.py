@@ -96,7 +96,7 @@ class StreamApp:
         try:
             return problems.render(problems.problem_of(error))
         except Exception:
-            log.exception("opening a stream failed")
+            log.exception("opening a stream failed; its client was answered 500")
             return problems.render(problems.internal_error())
 
     def _shared_headers(self, request: Request) -> dict[str, str]:

@@ -88,10 +88,12 @@ class WorkerProcess:
         try:
             self._worker.run(self._heartbeat, self._health.find_dead_part)
         except PartDied as part:
-            log.critical("the %s is dead, so the process ends; its jobs run again elsewhere", part)
+            log.critical(
+                "the %s has ended unexpectedly, so the process ends; its jobs run again on other workers", part
+            )
             _exit_now(1)
         if self._worker.is_busy:
-            log.critical("some jobs do not stop, so the process ends without them")
+            log.critical("some jobs do not stop, so the process ends; they run again on other workers")
             _exit_now(1)
         for closing in (self._writer.stop(), self._gates.close(), self._client.close()):
             self._loop.run(closing)

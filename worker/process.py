@@ -37,7 +37,7 @@ def main() -> int:
         shutdown.install()
         _raise_file_limit(settings)
         if not _wait_for_redis(settings.redis_url, shutdown):
-            log.info("stopped before Redis answered")
+            log.info("stopped before Redis had answered")
             return 0
     except SettingsError as error:
         print(f"worker: {error}", file=sys.stderr)
@@ -69,7 +69,10 @@ def _raise_file_limit(settings: WorkerSettings) -> None:
     wanted = FILES_A_JOB * settings.worker_concurrency + OTHER_FILES
     if (files := raise_file_limit(wanted)) < wanted:
         log.warning(
-            "may open %d files (ulimit -n), and %d jobs at once may need %d", files, settings.worker_concurrency, wanted
+            "may open only %d files (ulimit -n); WORKER_CONCURRENCY=%d needs up to %d",
+            files,
+            settings.worker_concurrency,
+            wanted,
         )
 
 

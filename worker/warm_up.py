@@ -26,7 +26,7 @@ def warm_up(*clients: Redis) -> None:
     try:
         connect_all(*clients)
     except RedisError as error:
-        log_failure("connecting", error)  # a failure costs only some milliseconds of the first job
+        log_failure("opening connections in advance", error, "so they are opened when they are needed")
     datetime.strptime("2026", "%Y")  # RQ parses dates this way; the first call imports a module
     gc.collect()
     gc.freeze()

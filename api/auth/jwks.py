@@ -89,7 +89,7 @@ class KeyServer:
         except Exception as error:
             self._failure = str(error) if isinstance(error, FetchFailed) else type(error).__name__
             self._failed_at = time.monotonic()
-            log.warning("the key server %s", self._failure)
+            log.warning("AUTH_JWKS_URL: the key server %s", self._failure)
             return
         self._keys = keys
         self._fetched_at = time.monotonic()
@@ -109,7 +109,7 @@ def _keys(document: bytes) -> dict[str, PyJWK]:
             try:
                 keys[entry["kid"]] = PyJWK(entry)
             except Exception as error:
-                log.info("a key of the key server cannot be read: %s", type(error).__name__)
+                log.info("AUTH_JWKS_URL: a key that cannot be read is ignored: %s", type(error).__name__)
     return keys
 
 

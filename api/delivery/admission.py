@@ -92,7 +92,10 @@ class Admission:
             raise _REFUSALS[reply[0]]
         self._taken[request.slot] = request.user_id
         if not self._timers:
-            self._timers = [every(RENEW_SECONDS, self._renew), every(HEARTBEAT_SECONDS, self._beat)]
+            self._timers = [
+                every(RENEW_SECONDS, self._renew, "renewing the slots of streams"),
+                every(HEARTBEAT_SECONDS, self._beat, "sending the heartbeat of the web process"),
+            ]
         job = snapshot(self._redis, request.job_id, reply)
         if job is None:
             raise JobGone
@@ -106,7 +109,7 @@ class Admission:
         try:
             self._redis.zrem(keys.streams(user_id), request.slot)
         except RedisError as error:
-            log_failure("giving a stream's slot back", error)
+            log_failure("releasing a stream's slot", error, "so the slot stays taken until it expires")
 
     def stop(self) -> None:
         gevent.killall(self._timers)

@@ -73,7 +73,10 @@ class Channel(Generic[T]):
         """Connects, and reconnects until `stop`."""
         if not self._greenlets:
             self._on_message, self._on_subscribed = on_message, on_subscribed
-            self._greenlets = [every(0, self._stay_connected), every(PING_SECONDS, self._ping)]
+            self._greenlets = [
+                every(0, self._stay_connected, "keeping the connection for events"),
+                every(PING_SECONDS, self._ping, "pinging Redis on the connection for events"),
+            ]
 
     def stop(self) -> None:
         gevent.killall(self._greenlets)
@@ -134,7 +137,7 @@ class Channel(Generic[T]):
         except (RedisError, OSError) as error:
             self._lose(error)
         except Exception as error:
-            log.exception("connecting to the channel failed")
+            log.exception("opening the connection to Redis for events failed and is tried again")
             self._lose(error)
         self._lost.wait()
         gevent.sleep(RECONNECT_SECONDS)
@@ -173,7 +176,7 @@ class Channel(Generic[T]):
             while self._sock is not None:
                 received = self._sock.recv(READ_BYTES)
                 if not received:
-                    raise ConnectionError("closed by Redis")
+                    raise ConnectionError("Redis has closed the connection for events")
                 self._last_message_at = time.monotonic()
                 self._replies.feed(received)
                 while (reply := self._replies.gets()) is not False:
@@ -186,7 +189,7 @@ class Channel(Generic[T]):
         except (RedisError, OSError) as error:
             self._lose(error)
         except Exception as error:
-            log.exception("the pub/sub reader failed")
+            log.exception("reading events from Redis failed; the connection is opened again")
             self._lose(error)
 
     def _take(self, reply: Any) -> None:
@@ -200,7 +203,9 @@ class Channel(Generic[T]):
                 self._on_message(subscription.listener, reply[2])
             except Exception:
                 # One malformed message must not close the connection that all jobs share.
-                log.exception("a message could not be passed on")
+                log.exception(
+                    "an event from Redis could not be passed on; its viewers get it when the log is read again"
+                )
         elif reply[0] == b"subscribe":
             subscription.is_there.set()
             self._on_subscribed(subscription.listener)

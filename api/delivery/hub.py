@@ -117,14 +117,14 @@ class Hub:
                     return
         except RedisError as error:
             # The job is left to expire.
-            log_failure("forgetting a finished job", error)
+            log_failure(f"deleting the finished job {job_id}", error, "so it is kept until it expires")
 
     def _start(self) -> None:
         if not self._timers:
             self._channel.start(self._on_message, self._on_subscribed)
             self._timers = [
-                every(POLL_SECONDS, self._poll_all),
-                every(min(1.0, self._keepalive_seconds / 4), self._keep_alive),
+                every(POLL_SECONDS, self._poll_all, "reading the positions of waiting jobs"),
+                every(min(1.0, self._keepalive_seconds / 4), self._keep_alive, "sending keep-alives to viewers"),
             ]
 
     def _refresh_if_behind(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
@@ -190,7 +190,7 @@ class Hub:
                 self._read(feed)
             except RedisError as error:
                 # The next keep-alive tries again.
-                log_failure("reading a log", error)
+                log_failure(f"reading the log of job {feed.job_id}", error, "and is tried again in some seconds")
 
     def _read(self, feed: Feed) -> None:
         """Reads what the feed has missed, until nothing is missing."""
@@ -228,7 +228,7 @@ class Hub:
             return  # another attempt has begun meanwhile, of which clients show nothing yet
         viewers = feed.start_over()
         fields = {"job_id": feed.job_id, "viewers": len(viewers)}
-        log.warning("Redis has lost a part of a log; its viewers are sent away", extra=fields)
+        log.warning("Redis has lost events of a job; its viewers have to reconnect and start over", extra=fields)
         for viewer in viewers:
             viewer.send(sse.chunk(sse.FORGET_CURSOR))
             self.end_stream(viewer)

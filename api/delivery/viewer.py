@@ -233,7 +233,7 @@ def _call_all(callbacks: list[Callable[[], object]]) -> None:
         try:
             callback()
         except Exception:
-            log.exception("tidying up after a stream failed")
+            log.exception("releasing what an ended stream held failed; its slot expires by itself")
 
 
 class QueueViewer:

@@ -18,7 +18,12 @@ def job_view(jobs: JobStore, job_id: str, job: Snapshot) -> JobView:
         try:
             seen = fold(seen, decode(entry.name, entry.data), str(entry.id))
         except (KeyError, ValueError) as error:
-            log.error("event %s of job %s cannot be read: %s", entry.id, job_id, type(error).__name__)
+            log.error(
+                "event %s of job %s is left out of its JSON, since it cannot be read: %s",
+                entry.id,
+                job_id,
+                type(error).__name__,
+            )
     position = None
     if not job.is_running and not job.status.is_final:
         position = poll_queue(jobs.redis, jobs.queue.key, [job_id]).positions.get(job_id)

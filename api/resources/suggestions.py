@@ -217,4 +217,4 @@ def _send_stop(planner: Services, worker: str, job_id: str) -> None:
     try:
         send_command(planner.redis, worker, "stop-job", job_id=job_id)
     except RedisError as error:
-        log_failure("sending the stop command", error)
+        log_failure("sending the command to stop a job", error, "so its worker learns of the cancel some seconds later")

@@ -144,7 +144,9 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         if status is None:
             super().handle_error(req, client, addr, exc)
             return
-        log.info("a request was refused", extra={"status": status, "reason": type(exc).__name__})
+        log.info(
+            "a request was refused that breaks HTTP or a limit", extra={"status": status, "reason": type(exc).__name__}
+        )
         with suppress(OSError):
             error_response.write(client, status)
 
@@ -197,7 +199,10 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         for client in tuple(self._idle):
             _hang_up(client)
         viewers = self._planner.start_draining()
-        log.info("ending the open streams", extra={"streams": len(viewers)})
+        log.info(
+            "stopping: the open streams are ended, and their clients reconnect elsewhere",
+            extra={"streams": len(viewers)},
+        )
         random.shuffle(viewers)
         steps = min(len(viewers), SPREAD_STEPS)
         for step in range(steps):

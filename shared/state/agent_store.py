@@ -64,5 +64,5 @@ def _decode(data: object) -> SuggestionAgent | None:
     try:
         return SuggestionAgent.model_validate_json(data)
     except ValidationError as error:
-        log.warning("a stored suggestion agent cannot be read: %d errors", error.error_count())
+        log.warning("a stored suggestion agent cannot be read and counts as absent: %d errors", error.error_count())
         return None

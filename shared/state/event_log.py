@@ -110,7 +110,7 @@ def snapshot(redis: Redis, job_id: str, reply: Sequence[Any]) -> Snapshot | None
         return _snapshot(head, entries)
     except (AttributeError, TypeError, ValueError) as error:
         # Another program has written this record, so it is left to expire.
-        log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
+        log.error("the record of job %s cannot be read, so the job counts as unknown: %s", job_id, type(error).__name__)
         return None
 
 

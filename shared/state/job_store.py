@@ -126,7 +126,7 @@ class JobStore:
                 return RateLimited(retry_after_ms)
             case [word]:
                 return NotCreated(word.decode())
-        raise AssertionError("create.lua gave an unknown answer")
+        raise AssertionError("create.lua returned an unknown answer")
 
     def head(self, job_id: str) -> Snapshot | None:
         """Returns the job without its log; None where it is unknown or expired."""
@@ -155,7 +155,7 @@ class JobStore:
                 return CancelAsked(holder.decode())
             case [word]:
                 return CancelOutcome(word.decode())
-        raise AssertionError("cancel.lua gave an unknown answer")
+        raise AssertionError("cancel.lua returned an unknown answer")
 
     def start(self, job_id: str, holder: str, execution: str) -> Attempt | UnreadAttempt | NotStarted:
         """Starts the next attempt, with a lease for `holder` in RQ's `execution`. An UnreadAttempt must be released."""

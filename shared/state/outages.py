@@ -27,7 +27,7 @@ full it takes some commands and refuses others."""
 
 
 _TOO_FEW = {
-    "max number of clients": "it takes no more connections; REDIS_MAX_CONNECTIONS bounds what each process opens",
+    "max number of clients": "it takes no more connections; REDIS_MAX_CONNECTIONS limits what each process opens",
     "No connection available": "all connections that REDIS_MAX_CONNECTIONS gives this process are in use",
 }
 """Maps a part of an error's text to what is logged in place of the error's class."""
@@ -115,12 +115,12 @@ class Outages:
 outages = Outages()
 
 
-def log_failure(what: str, error: RedisError) -> None:
-    """Logs in one line that `what` has failed in Redis: as an outage if it is one, else as an error."""
+def log_failure(what: str, error: RedisError, then: str) -> None:
+    """Logs that `what` has failed in Redis, and what happens `then`. An outage is only noted."""
     if is_outage(error):
         outages.note(error)
     else:
-        log.error("%s failed: %s: %s", what, type(error).__name__, error)
+        log.error("%s failed, %s: %s: %s", what, then, type(error).__name__, error)
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -38,7 +38,7 @@ class RedisCollector(Collector):
             settings = len(find_neighbours(self._redis).by_settings)
             seconds, microseconds = self._redis.time()
         except RedisError as error:
-            log_failure("asking Redis for its metrics", error)
+            log_failure("reading metrics from Redis", error, "so this scrape lacks them")
             yield GaugeMetricFamily("planner_redis_up", "Whether Redis answers, and as a primary does.", 0)
             return
         is_up = state in ("ok", "full")

@@ -17,12 +17,12 @@ from shared.telemetry.metrics import job_metrics
 log = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.5
-"""Longer than a worker takes to renew (2 s): a job counts as abandoned when two polls this far apart agree, so that a
-Redis that stood still for longer than a lease does not restart what is alive."""
+"""Longer than a worker takes to renew (2 s): a job counts as abandoned when two sweeps this far apart agree, so that
+jobs are not restarted after a pause of Redis that is longer than a lease."""
 
 
 _NEXT = {
-    RequeueOutcome.ALIVE: "nothing: its worker is there",
+    RequeueOutcome.ALIVE: "nothing: its worker is alive",
     RequeueOutcome.CLEANED: "nothing: it had ended",
     RequeueOutcome.REQUEUED: "another attempt, from the front of the queue",
     RequeueOutcome.CANCELLED: "none: it was cancelled",
@@ -37,7 +37,7 @@ class Sweeper:
         self._store = store
         self._suspects: set[Suspect] = set()
         self._unreadable: set[str] = set()
-        """Names of entries that have been reported."""
+        """The ids of entries that have been logged as unreadable."""
 
     def sweep(self) -> None:
         """Looks for abandoned jobs once. Raises redis.RedisError; the next call starts over."""
@@ -52,19 +52,23 @@ class Sweeper:
         """Puts one job back. An entry that cannot be handled is logged once and skipped."""
         try:
             if "\ufffd" in suspect.job_id:
-                raise ValueError("its name is not UTF-8")
+                raise ValueError("its id is not UTF-8")
             outcome = self._store.requeue(suspect)
         except (RedisError, ValueError) as error:
             if isinstance(error, RedisError) and is_outage(error):
                 raise
             self._unreadable.add(suspect.job_id)
-            log.error("an entry of the queue cannot be handled: %s", error, extra={"job_id": suspect.job_id[:100]})
+            log.error(
+                "an entry of the queue cannot be handled and is skipped from now on: %s",
+                error,
+                extra={"job_id": suspect.job_id[:100]},
+            )
         else:
             if outcome is RequeueOutcome.CANCELLED:
                 job_metrics().ended.labels(JobStatus.CANCELLED, "").inc()
             elif outcome is RequeueOutcome.LOST:
                 job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.WORKER_LOST).inc()
             log.warning(
-                "an abandoned job was found",
+                "a job seemed abandoned: its worker had gone, or the queue had lost it",
                 extra={"job_id": suspect.job_id, "outcome": outcome.value, "next": _NEXT[outcome]},
             )

@@ -38,5 +38,9 @@ def _summary(job_id: bytes, status: bytes, created_at: bytes, job_input: bytes) 
             priority_level=asked.priority_level,
         )
     except ValueError as error:
-        log.error("the record of job %s cannot be read: %s", job_id, type(error).__name__)
+        log.error(
+            "the record of job %s cannot be read, so it is left out of its user's list: %s",
+            job_id,
+            type(error).__name__,
+        )
         return None

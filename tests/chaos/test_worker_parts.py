@@ -47,7 +47,7 @@ def test_a_part_that_dies_ends_the_process_and_its_jobs_run_elsewhere(system: St
     kind = "async def" if part == "log writer" else "def"
     dying = with_a_change(system, f"{DEATHS[part]}\n{kind} die(self):\n    {body}\nsetattr(part, name, die)")
     assert dying.wait(30) == 1
-    wait_until(lambda: dying.has_said(f"the {part} is dead"))
+    wait_until(lambda: dying.has_said(f"the {part} has ended unexpectedly"))
     system.start_worker()
     assert Watcher(system, alice.ask("after a death fast")).join().status == "completed"
 

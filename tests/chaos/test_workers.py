@@ -75,7 +75,7 @@ def test_a_second_sigterm_does_not_wait(system: Stack, alice: Person) -> None:
     watcher = Watcher(system, alice.ask("hurried, stall once"))
     wait_until(lambda: watcher.saw("delta"))
     old.send(signal.SIGTERM)
-    wait_until(lambda: old.has_said("draining"))
+    wait_until(lambda: old.has_said("waiting for the running jobs"))
     old.send(signal.SIGTERM)
     assert old.wait(10) == 0
     wait_until(lambda: watcher.saw("queued", workers=0), seconds=15)

@@ -95,7 +95,7 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         newer = {**json.loads(asked), "featureType": "of_the_next_version"}
         system.redis.hset(record, mapping={"input": json.dumps(newer), "version": "9.0.0"})
         worker = system.start_worker(WORKER_CONCURRENCY="4")
-        wait_until(lambda: worker.has_said("left to a newer worker"))
+        wait_until(lambda: worker.has_said("put back for a newer worker"))
         others = [person.ask(f"page {number}") for number in range(3)]
         assert [Watcher(system, each).join().status for each in others] == ["completed"] * 3
         # Several more tries: more than the attempts that may fail, and none that counts.

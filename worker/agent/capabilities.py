@@ -62,7 +62,11 @@ class ModelCatalogue:
             return _read(description.to_dict(mode="json", warnings=False))
         except (APIError, HTTPError, AttributeError, TypeError, ValueError) as error:
             # Many gateways do not serve this path, so this is no warning.
-            log.info("it is not known what %s can do: %s", model, type(error).__name__)
+            log.info(
+                "the provider does not say what %s can do, so only features of all models are used: %s",
+                model,
+                type(error).__name__,
+            )
             return None
 
 

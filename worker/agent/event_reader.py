@@ -56,7 +56,9 @@ class EventReader:
             return event if "type" in event else self._named(event)
         if data.strip() in _NOTHING or (self._name and self._name not in _OURS):
             return None
-        raise AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "an event is not a JSON object", worth_retrying=True)
+        raise AttemptFailed(
+            ErrorCode.MODEL_UNAVAILABLE, "an event of the model's response is not a JSON object", worth_retrying=True
+        )
 
     def _named(self, event: JsonObject) -> JsonObject | None:
         """Returns the event with the type that its name tells. A nameless one with an `error` field is an error."""

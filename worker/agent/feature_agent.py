@@ -99,7 +99,7 @@ class FeatureAgent:
                 break
             spent = conversation.spent_before.plus(turn.spent)
             if limits.is_spent(spent):
-                raise AttemptFailed(ErrorCode.BAD_OUTPUT, "MAX_JOB_TOKENS are spent and there is no answer")
+                raise AttemptFailed(ErrorCode.BAD_OUTPUT, "the job has used its MAX_JOB_TOKENS without an answer")
             known = frozenset(conversation.seen)
             results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
             urgency = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
@@ -186,14 +186,22 @@ def _answer(turn: Turn) -> Answer:
     """Returns the answer of the last turn. Raises AttemptFailed where it was refused or cut off, or is malformed."""
     match turn.stop_reason:
         case "refusal":
-            raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined")
+            raise AttemptFailed(ErrorCode.MODEL_REFUSED, "the model declined to answer")
         case "model_context_window_exceeded":
-            raise AttemptFailed(ErrorCode.MODEL_REJECTED, "the context is too long", is_cut=True)
+            raise AttemptFailed(
+                ErrorCode.MODEL_REJECTED, "the conversation is longer than the model's context", is_cut=True
+            )
         case "end_turn" | "stop_sequence" | None:  # some gateways leave it out
             pass
         case reason:
-            raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"stopped by {reason}", is_cut=reason == "max_tokens")
+            raise AttemptFailed(
+                ErrorCode.BAD_OUTPUT,
+                f"the model stopped before the end of its answer: {reason}",
+                is_cut=reason == "max_tokens",
+            )
     try:
         return Answer.model_validate_json(turn.answer_json)
     except ValidationError as error:
-        raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"{error.error_count()} problems with the schema") from None
+        raise AttemptFailed(
+            ErrorCode.BAD_OUTPUT, f"the model's answer breaks the schema in {error.error_count()} places"
+        ) from None

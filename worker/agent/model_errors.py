@@ -48,7 +48,7 @@ def as_attempt_failure(error: Error) -> AttemptFailed:
         text = error.body if isinstance(error.body, str) else json.dumps(error.body, default=str)
         text = text if error.body else str(error.message)
         return _failure(error.status_code, error.type or "", text, retry_after(dict(error.response.headers)))
-    log.warning("the model's provider could not be reached, or the stream broke: %s", type(error).__name__)
+    log.warning("the model's provider could not be reached, or broke off its response: %s", type(error).__name__)
     return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, type(error).__name__, worth_retrying=True)
 
 
@@ -98,6 +98,11 @@ def _log(detail: str, text: str) -> None:
     """Logs the reason for the operator, and which field of the request a gateway does not accept."""
     extra = {"provider_text": text[:MAX_LOGGED_CHARACTERS]}
     if detail.startswith(("HTTP 400", "HTTP 422")) and (field := _UNKNOWN_FIELD.search(text)):
-        log.warning("the provider, or a gateway before it, does not take %s: %s", field[1], detail, extra=extra)
+        log.warning(
+            "ANTHROPIC_BASE_URL: the provider, or a gateway before it, does not accept the field %s: %s",
+            field[1],
+            detail,
+            extra=extra,
+        )
         return
-    log.warning("the model's provider answered %s", detail, extra=extra)
+    log.warning("the model's provider answered with an error: %s", detail, extra=extra)

@@ -65,7 +65,7 @@ class TurnTaker:
                 failures += not isinstance(failure, ProviderRefused)
                 if has_shown or not failure.worth_retrying or failures >= MAX_TRIES:
                     raise
-                log.warning("the turn failed, asking again: %s", failure)
+                log.warning("a request to the model failed and is sent again: %s", failure)
         self._note(request)
 
     async def _response(
@@ -115,7 +115,7 @@ class TurnTaker:
 def _failure_of(turn: Turn, *, is_last: bool) -> AttemptFailed | None:
     """Returns what is wrong with a turn whose response has ended; None if nothing is."""
     if not turn.is_whole:
-        return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early", worth_retrying=True)
+        return AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the model's response ended early", worth_retrying=True)
     if turn.is_empty:
         return AttemptFailed(ErrorCode.BAD_OUTPUT, "the turn says nothing", worth_retrying=not is_last)
     return None

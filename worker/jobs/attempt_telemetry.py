@@ -82,7 +82,7 @@ class AttemptTelemetry:
     def raised(self, error: BaseException) -> None:
         """Records that an unexpected exception, a bug of this program, ended the attempt."""
         self._reason = type(error).__name__
-        log.error("the attempt raised", exc_info=error)
+        log.error("an unexpected error ended the attempt, and the job fails with INTERNAL", exc_info=error)
 
     def given_up(self, outcome: str) -> None:
         self._outcome, self._next = outcome, _NEXT[outcome]

@@ -125,7 +125,7 @@ class ConcurrentWorker(RqBookkeeping):
                     step()
                     break
                 except RedisError as error:
-                    log_failure("registering the worker", error)
+                    log_failure("registering the worker", error, "and is tried again")
                     self._shutdown_request.wait(AWAY_SECONDS)
 
     def _take_turn(self, find_dead_part: Callable[[], str | None]) -> None:
@@ -151,7 +151,7 @@ class ConcurrentWorker(RqBookkeeping):
                 self.execute_job(job, self.queues[0])
                 is_taken = True
         except RedisError as error:
-            log_failure("taking a job", error)
+            log_failure("taking a job from the queue", error, "and is tried again")
             self._shutdown_request.wait(AWAY_SECONDS)
         finally:
             if not is_taken:
@@ -200,7 +200,11 @@ class ConcurrentWorker(RqBookkeeping):
 
         If there is a job with this id, the sweep queues it again with a proper entry.
         """
-        log.error("an entry of the queue was not run: %s", reason, extra={"entry": job_id and job_id[:100]})
+        log.error(
+            "an entry of the queue is discarded and not run, because %s",
+            reason,
+            extra={"entry": job_id and job_id[:100]},
+        )
         if job_id is not None:
             self._lease_pool.delete(Job.key_for(job_id))
 
@@ -226,9 +230,9 @@ class ConcurrentWorker(RqBookkeeping):
                 current_slot.reset(token)
         except RedisError as error:
             # The job's record is complete. The sweep removes what RQ still holds of this execution.
-            log_failure("RQ's bookkeeping of a job", error)
+            log_failure(f"RQ's bookkeeping of job {job.id}", error, "and is left to the sweep")
         except Exception:
-            log.exception("RQ's bookkeeping of job %s failed", job.id)
+            log.exception("RQ's bookkeeping of job %s failed and is left to the sweep", job.id)
         finally:
             self._slots.release()
 
@@ -239,13 +243,18 @@ class ConcurrentWorker(RqBookkeeping):
         """
         if not self._taken:
             return
-        log.info("draining", extra={"running": len(self._taken), "seconds": self._drain_seconds})
+        log.info(
+            "stopping: waiting for the running jobs",
+            extra={"running": len(self._taken), "seconds": self._drain_seconds},
+        )
         self._runner.release_waiting()
         self._wait_for_jobs(self._drain_seconds, find_dead_part, is_patient=True)
         self._runner.drain()
         self._wait_for_jobs(RELEASE_SECONDS, find_dead_part)
         if self._taken:
-            log.error("%d jobs could not be released; other workers run them when their leases lapse", len(self._taken))
+            log.error(
+                "%d jobs could not be released; other workers run them when their leases expire", len(self._taken)
+            )
             self._runner.abandon()
             self._wait_for_jobs(RELEASE_SECONDS, find_dead_part)
 
@@ -263,4 +272,4 @@ class ConcurrentWorker(RqBookkeeping):
             self.connection.zrem(keys.WORKERS, self.name)
             self.teardown()
         except RedisError as error:
-            log_failure("unregistering the worker", error)
+            log_failure("unregistering the worker", error, "so its registration is left to expire")

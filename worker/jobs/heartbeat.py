@@ -52,18 +52,20 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stopping.is_set():
             began = time.monotonic()
-            for duty in (self._renew, self._sweep):
+            for what, duty in (("renewing the leases", self._renew), ("looking for abandoned jobs", self._sweep)):
                 try:
                     duty()
                 except RedisError as error:
-                    log_failure("a duty of the heartbeat", error)
+                    log_failure(what, error, "and is tried again")
                 except Exception:
-                    log.exception("a duty of the heartbeat failed")
+                    log.exception("%s failed and is tried again", what)
             self._stopping.wait(max(0.2, RENEW_SECONDS - (time.monotonic() - began)))
 
     def _renew(self) -> None:
         if not self._loop.is_alive(LOOP_STALL_SECONDS):
-            log.error("the event loop stands still; the leases are left to lapse")
+            log.error(
+                "the event loop stands still, so leases are not renewed; other workers run the jobs when they expire"
+            )
             return
         self._runner.renew(self._store)
         self._show_presence()

@@ -101,14 +101,14 @@ class JobRunner:
         time to live is over, it fails.
         """
         if unread.age_ms > self._store.ttl_ms:
-            log.error("the job has a value that this version does not know, and no newer worker came: it has failed")
+            log.error("the job has a value that this version does not know, and no newer worker took it: it has failed")
             slot.is_lost = self._store.fail(unread, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
             job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.INTERNAL).inc()
             return None
         if unread.job_id != self._last_unread:
             self._last_unread = unread.job_id
             log.warning(
-                "the job has a value that this version does not know: it is left to a newer worker",
+                "the job has a value that this version does not know: it is put back for a newer worker",
                 extra={"written_by": unread.version, "version": __version__},
             )
         time.sleep(UNREAD_SECONDS)

@@ -28,7 +28,7 @@ class ModelGate:
         try:
             delay = await self.store.ask(self.model, request, self.job_id, self.created_ms, input_tokens)
         except RedisError as error:
-            log_failure("asking the gate", error)
+            log_failure("asking the gate of the model's provider", error, "so the request is sent without it")
             delay = None
         self.has_let_go = self.has_let_go or delay is None
         return delay

@@ -48,11 +48,11 @@ def refusal(job: Job) -> str | None:
     except (DeserializationError, TypeError):
         return "its data cannot be read"
     if not isinstance(job.meta, dict):
-        return "its notes are no object"
+        return "its `meta` is no dictionary"
     if called != (FUNCTION, None, [job.id], {}):
-        return "it asks for something else than to run its job"
+        return "it calls something else than the function that runs its job"
     if job._success_callback_name or job._failure_callback_name or job._stopped_callback_name or job.webhooks:
         return "it names a callback"
     if job.origin != keys.QUEUE_NAME or job._dependency_ids or job.group_id or job.repeats_left or job.rate_limit_key:
-        return "it asks RQ for more than to run its job"
+        return "it uses options of RQ that our entries never have"
     return None

@@ -128,9 +128,9 @@ class RqBookkeeping(BaseWorker):
         """
         self.executions.pop(execution.id, None)
         if isinstance(exc_info[1], RedisError):
-            log_failure(f"job {job.id}", exc_info[1])
+            log_failure(f"a step of job {job.id}", exc_info[1], "so the sweep queues the job again")
         else:
-            log.error("job %s raised; the sweep will find it", job.id, exc_info=exc_info)
+            log.error("an unexpected error ended job %s here; the sweep queues it again", job.id, exc_info=exc_info)
 
     def show_presence(self) -> None:
         """Renews RQ's record of this worker. It writes all of it each time, since Redis may have lost parts of it."""
@@ -170,17 +170,20 @@ class RqBookkeeping(BaseWorker):
             payload = json.loads(message["data"])
             command, job_id = payload["command"], payload.get("job_id")
         except (ValueError, TypeError, KeyError, AttributeError):
-            log.warning("a command that cannot be read was ignored")
+            log.warning("a command on RQ's channel of this worker is ignored, since it cannot be read")
             return
         if command in ("stop-job", "stop-execution") and isinstance(job_id, str):
             self._runner.stop(job_id, Stop.CANCEL)
         else:
-            log.warning("a command was ignored: only stop-job is taken", extra={"command": str(command)[:100]})
+            log.warning(
+                "a command on RQ's channel of this worker is ignored, since only stop-job is supported",
+                extra={"command": str(command)[:100]},
+            )
 
     def _pubsub_exception_handler(self, exc: Exception, pubsub: Any, pubsub_thread: Any) -> None:
         """Lets the listener try again. With RQ's own handler it ends at a time-out; then no stop command arrives."""
         if isinstance(exc, RedisError):
-            log_failure("listening for commands", exc)
+            log_failure("listening for commands", exc, "and is tried again")
         else:
             outages.note(exc)
         time.sleep(AWAY_SECONDS)  # needed while the worker stops too: the listener is stopped after the jobs

@@ -135,7 +135,7 @@ class RunningJob:
             case None:
                 return self._complete(step.result(), began)
             case AttemptFailed(is_cut=True) if len(publisher.suggestions) >= LEAST_SUGGESTIONS:
-                log.warning("what was whole of the answer is delivered: %s", error)
+                log.warning("the answer was cut off; its complete suggestions are delivered: %s", error)
                 whole = Answer(context=publisher.context, suggestions=publisher.suggestions[:MOST_SUGGESTIONS])
                 return self._complete(whole, began, is_partial=True)
             case AttemptLost():
@@ -182,7 +182,9 @@ class RunningJob:
         except TimeoutError:
             if not limit.expired():
                 raise
-            raise AttemptFailed(ErrorCode.TIMEOUT, "the attempt took too long", is_cut=True) from None
+            raise AttemptFailed(
+                ErrorCode.TIMEOUT, "the attempt took longer than JOB_TIMEOUT_SECONDS", is_cut=True
+            ) from None
 
     async def _listen(self, publisher: Publisher) -> Answer:
         context = self._context
@@ -199,7 +201,7 @@ class RunningJob:
                     self._take(event, publisher, notes)
         finally:
             notes.stop()
-        raise AttemptFailed(ErrorCode.INTERNAL, "the agent gave no answer")
+        raise AttemptFailed(ErrorCode.INTERNAL, "the agent ended without an answer")
 
     def _take(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
         match event:

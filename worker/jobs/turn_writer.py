@@ -46,8 +46,8 @@ class TurnWriter:
                     packed = turns[following].pack()
                     following = await asyncio.to_thread(self._keep, attempt, following, packed)
             except RedisError as error:
-                log_failure("keeping a turn of the conversation", error)
+                log_failure("storing a turn of the conversation", error, "and is tried again with the next turn")
             except Exception as error:
-                log.warning("a turn of the conversation could not be kept: %s", type(error).__name__)
+                log.warning("a turn of the conversation could not be stored: %s", type(error).__name__)
             else:
                 self._next = self._next if following is None else following

@@ -143,7 +143,12 @@ class LogWriter:
                 outages.note(error)
                 return False
             # No error may end the writer. The events are sent one by one from now on, to find the one at fault.
-            log.error("%d events could not be sent: %s: %s", len(batch), type(error).__name__, error)
+            log.error(
+                "a batch of %d events could not be sent; they are sent one by one: %s: %s",
+                len(batch),
+                type(error).__name__,
+                error,
+            )
             self._batch_size = 1
             replies = [error] if len(batch) == 1 else []
         else:
@@ -190,7 +195,12 @@ class LogWriter:
         waiting.refusals += 1
         if waiting.refusals < MAX_REFUSALS:
             return False
-        log.error("Redis refuses the events of job %s: %s: %s", waiting.event.job_id, type(error).__name__, error)
+        log.error(
+            "Redis refuses the events of job %s, so the job fails: %s: %s",
+            waiting.event.job_id,
+            type(error).__name__,
+            error,
+        )
         return True
 
 

@@ -97,7 +97,9 @@ class Publisher:
             self.suggestions.append(self.proven(suggestion))
             self.publish(SuggestionReady(index=index, suggestion=self.suggestions[-1], timestamp=now_ms()))
         if self._logged_bytes > MAX_LOG_BYTES:
-            raise AttemptFailed(ErrorCode.BAD_OUTPUT, f"the log is longer than {MAX_LOG_BYTES} bytes")
+            raise AttemptFailed(
+                ErrorCode.BAD_OUTPUT, f"the events of the attempt are longer than {MAX_LOG_BYTES} bytes"
+            )
         self._has_text.set()
         if self._sender is None:
             self._sender = asyncio.create_task(self._send_text_until_stopped())
