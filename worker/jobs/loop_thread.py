@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 BEAT_SECONDS = 0.5
+END_SECONDS = 5.0
+"""How long tasks may take to end when the loop is stopped."""
 
 
 class LoopThread:
@@ -49,10 +51,7 @@ class LoopThread:
         self._loop.call_soon(self._note)
         self._loop.run_forever()
         self._is_stopped = True  # set before the loop's tasks end, which would otherwise be taken for parts that died
-        tasks = asyncio.all_tasks(self._loop)
-        for task in tasks:
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        self._loop.run_until_complete(_end_tasks())
         self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         self._loop.run_until_complete(self._loop.shutdown_default_executor())
         self._loop.close()
@@ -60,3 +59,16 @@ class LoopThread:
     def _note(self) -> None:
         self._beat = time.monotonic()
         self._loop.call_later(BEAT_SECONDS, self._note)
+
+
+async def _end_tasks() -> None:
+    """Cancels all other tasks and waits for them, at most END_SECONDS.
+
+    A task that starts a process may never end: when asyncio's own task that connects the pipes is cancelled too, its
+    wait for the process has no end (Python 3.11).
+    """
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks, timeout=END_SECONDS)
