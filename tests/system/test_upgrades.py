@@ -107,7 +107,7 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         system.redis.hset(record, "input", asked)
         job = Watcher(system, job_id).join()
         assert job.status == "completed" and len(system.requests_for("Checkout page")) == 1
-        said = [line for line in worker.lines if "left to a newer worker" in line]
+        said = [line for line in worker.lines if "put back for a newer worker" in line]
         assert len(said) == 1 and "written_by=9.0.0" in said[0] and job_id in said[0]
         assert not worker.has_said("Traceback")
         person.close()
