@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,7 @@ class Sandbox:
         raise AssertionError(f"not within 5 s: {self.requests(page)}")
 
     def stop(self) -> int:
-        """Stop it as an operator would."""
+        """Stops it as an operator would. Returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(5)
@@ -52,6 +53,14 @@ class Sandbox:
             self.process.kill()
             if self.process.stdout:
                 self.process.stdout.close()
+
+
+@contextmanager
+def running_sandbox(*, chars: int) -> Iterator[Sandbox]:
+    """Runs a sandbox that writes pieces of so many characters, a millisecond apart. It must end with exit code 0."""
+    running = Sandbox("--chars", str(chars), "--interval-ms", "1")
+    yield running
+    assert running.stop() == 0
 
 
 def client_of(sandbox: Sandbox) -> Anthropic:

@@ -40,11 +40,12 @@ def _is_replica(hello: Any) -> bool:
     return facts.get(b"role", facts.get("role")) in _REPLICA_ROLES
 
 
-def _first_error(response: Any) -> Exception | None:
-    """Returns the error in an answer, or the first error in the answers of a transaction; None where there is none."""
-    if type(response) is list:
-        return next((part for part in response if isinstance(part, ResponseError) and is_elsewhere(part)), None)
-    return None
+def _checked(response: Any) -> Any:
+    """Returns the response. Raises the first error among the answers of a transaction that says to ask elsewhere."""
+    for part in response if type(response) is list else ():
+        if isinstance(part, ResponseError) and is_elsewhere(part):
+            raise part
+    return response
 
 
 class _PrimaryConnection:
@@ -90,17 +91,13 @@ class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            response = super().read_response(*args, **kwargs)
-            error = _first_error(response)
-        except ResponseError as raised:
-            if not is_elsewhere(raised):
+            return _checked(super().read_response(*args, **kwargs))
+        except ResponseError as error:
+            if not is_elsewhere(error):
                 raise
-            error = raised
-        if error is None:
-            return response
-        self._note_demotion()
-        self.disconnect()
-        raise NotPrimaryError(str(error)) from error
+            self._note_demotion()
+            self.disconnect()
+            raise NotPrimaryError(str(error)) from error
 
 
 class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnection):
@@ -123,17 +120,13 @@ class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnectio
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            response = await super().read_response(*args, **kwargs)
-            error = _first_error(response)
-        except ResponseError as raised:
-            if not is_elsewhere(raised):
+            return _checked(await super().read_response(*args, **kwargs))
+        except ResponseError as error:
+            if not is_elsewhere(error):
                 raise
-            error = raised
-        if error is None:
-            return response
-        self._note_demotion()
-        await self.disconnect(nowait=True)
-        raise NotPrimaryError(str(error)) from error
+            self._note_demotion()
+            await self.disconnect(nowait=True)
+            raise NotPrimaryError(str(error)) from error
 
 
 class TcpConnection(_SyncPrimaryConnection, sync.Connection):

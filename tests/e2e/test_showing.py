@@ -10,6 +10,9 @@ from tests.e2e.conftest import Visit
 from tests.e2e.fed import COMPLETE, NOW, STARTED, SUGGESTION, feed, options
 from tests.stack import ROOT
 
+LONG_TEXT = "1. Undo\nWhy: People err.\n\n" + "A way back. " * 300
+READING = ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}})
+
 
 @pytest.mark.parametrize(
     "screen",
@@ -84,36 +87,31 @@ def test_notes_and_tool_calls_are_shown_in_plain_words_and_in_their_order(visit:
     expect(page.get_by_test_id("status")).to_have_text("Looking at the project: 1 file")
 
 
-def test_the_bar_goes_by_whole_suggestions_and_not_by_the_length_of_the_text(visit: Visit) -> None:
+@pytest.mark.parametrize(
+    ("event", "later", "least", "most"),
+    [
+        pytest.param(("delta", {"text": LONG_TEXT, "totalLength": len(LONG_TEXT)}), "01:30", 16, 40, id="long text"),
+        pytest.param(READING, "00:20", 5, 16, id="reading the project"),
+    ],
+)
+def test_the_bar_goes_by_time_and_whole_suggestions_and_not_by_the_length_of_the_text(
+    visit: Visit, event: tuple[str, dict[str, Any]], later: str, least: int, most: int
+) -> None:
     visitor = visit()
-    page = visitor.page
-    page.clock.install(time=NOW / 1000)
-    text = "1. Undo\nWhy: People err.\n\n" + "A way back. " * 300
-    feed(visitor, ("started", STARTED), ("delta", {"text": text, "totalLength": len(text)}))
+    visitor.page.clock.install(time=NOW / 1000)
+    feed(visitor, ("started", STARTED), event)
     visitor.ask("Measured page")
-    bar = page.get_by_role("progressbar", name="Progress of the answer")
+    bar = visitor.page.get_by_role("progressbar", name="Progress of the answer")
     expect(bar).to_be_visible()
-    page.clock.fast_forward("01:30")
-    visitor.waits(lambda: 16 < float(bar.get_attribute("value") or 0) < 40)
-
-
-def test_the_bar_moves_while_the_project_is_read(visit: Visit) -> None:
-    visitor = visit()
-    page = visitor.page
-    page.clock.install(time=NOW / 1000)
-    feed(visitor, ("started", STARTED), ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}))
-    visitor.ask("Looked at page")
-    bar = page.get_by_role("progressbar", name="Progress of the answer")
-    expect(bar).to_be_visible()
-    page.clock.fast_forward("00:20")
-    visitor.waits(lambda: 5 < float(bar.get_attribute("value") or 0) < 16)
+    visitor.page.clock.fast_forward(later)
+    visitor.waits(lambda: least < float(bar.get_attribute("value") or 0) < most)
 
 
 def test_a_model_that_thinks_without_a_word_still_shows_signs_of_life(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.clock.install(time=NOW / 1000)
-    feed(visitor, ("started", STARTED), ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}}))
+    feed(visitor, ("started", STARTED), READING)
     visitor.ask("Thought about page")
     thinking = page.get_by_text("Still connected: Claude is thinking")
     elapsed = page.get_by_test_id("elapsed")

@@ -8,21 +8,14 @@ from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from redis import Redis
 
+from shared.contract.examples import EXAMPLES
 from shared.contract.schemas import SuggestionAgentBody
 from shared.state import keys
 from shared.state.agent_store import AgentStore
 from tests.conftest import bearer, token
 
 AGENT = "/api/feature-planner/suggestion-agent"
-BODY: dict[str, Any] = {
-    "name": "Ada",
-    "role": "Accessibility expert",
-    "focus": "What people with low vision need",
-    "systemPrompt": "You look at every page as somebody who uses a screen reader would.",
-    "temperature": 0.5,
-    "tools": ["Read", "Grep"],
-    "isActive": True,
-}
+BODY = {**EXAMPLES["SuggestionAgentBody"], "temperature": 0.5}
 
 
 def test_what_was_put_can_be_read(client: FlaskClient) -> None:

@@ -8,19 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from shared.contract.examples import EXAMPLES
 from shared.contract.schemas import Body, SuggestFeatureRequest, SuggestionAgentBody
 from shared.contract.values import ErrorCode, JobStatus
 
 JOB: dict[str, Any] = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
-AGENT: dict[str, Any] = {
-    "name": "Ada",
-    "role": "Accessibility expert",
-    "focus": "What people with low vision need",
-    "systemPrompt": "You look at every page as somebody who uses a screen reader would.",
-    "temperature": 0.5,
-    "tools": ["Read", "Grep"],
-    "isActive": True,
-}
+AGENT = EXAMPLES["SuggestionAgentBody"]
 ASTRAL = "\U0001d4b3"
 SPACE = " \t\r\n\u00a0\u2003\u3000"
 NO_STRINGS: tuple[object, ...] = (True, False, 1, 0, 1.5, [], ["Checkout"], {}, {"a": "b"}, b"bytes")

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from shared.contract.schemas import SuggestionAgent, TokenUsage
 from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed
-from tests.sandboxes import Sandbox
+from tests.sandboxes import Sandbox, running_sandbox
 from tests.worker.agent.builders import custom, job
 from worker.agent import limits, provider_waits
 from worker.agent.conversation import Conversation
@@ -59,10 +59,8 @@ CLOSED_WITHIN_MS = 300
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Provides a sandbox in a hurry."""
-    running = Sandbox("--chars", "200", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
+    with running_sandbox(chars=200) as running:
+        yield running
 
 
 @pytest.fixture
@@ -258,8 +256,16 @@ def now_ms() -> float:
     return time.time() * 1000
 
 
-@pytest.mark.parametrize("page", ["Leaving stall", "Leaving slow long", "Leaving silent"])
-def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, page: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "is_handling"),
+    [
+        ("Leaving stall", False),
+        ("Leaving slow long", False),
+        ("Leaving silent", False),
+        pytest.param("Leaving busy stall", True, id="while an event is handled"),
+    ],
+)
+def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, page: str, is_handling: bool) -> None:
     async def cancel(asked: FeatureAgent) -> float:
         begun = asyncio.Event()
 
@@ -268,6 +274,8 @@ def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, pa
                 async for event in events:
                     if isinstance(event, Wrote):
                         begun.set()
+                        if is_handling:
+                            await asyncio.Event().wait()
 
         task = asyncio.create_task(consume())
         if page == "Leaving silent":
@@ -275,30 +283,6 @@ def test_a_cancelled_run_closes_the_connection_to_the_model(sandbox: Sandbox, pa
                 await asyncio.sleep(0.01)
         else:
             await begun.wait()
-        task.cancel()
-        at = now_ms()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        return at
-
-    stopped(sandbox, page, cancel)
-
-
-def test_a_run_cancelled_while_its_events_are_handled_closes_the_connection_too(sandbox: Sandbox) -> None:
-    page = "Leaving busy stall"
-
-    async def cancel(asked: FeatureAgent) -> float:
-        begun = asyncio.Event()
-
-        async def consume() -> None:
-            async with aclosing(asked.suggest(job(page), "sandbox", None, Conversation())) as events:
-                async for event in events:
-                    if isinstance(event, Wrote):
-                        begun.set()
-                        await asyncio.Event().wait()
-
-        task = asyncio.create_task(consume())
-        await begun.wait()
         task.cancel()
         at = now_ms()
         with pytest.raises(asyncio.CancelledError):

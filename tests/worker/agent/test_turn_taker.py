@@ -10,7 +10,7 @@ import pytest
 from shared.contract.values import ErrorCode, WaitReason
 from shared.errors import AttemptFailed
 from shared.gate import Delay, Report
-from tests.sandboxes import Sandbox
+from tests.sandboxes import Sandbox, running_sandbox
 from tests.worker.agent.builders import job
 from worker.agent import provider_waits
 from worker.agent.conversation import Conversation
@@ -25,9 +25,8 @@ from worker.agent.turn_taker import MAX_TRIES
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    running = Sandbox("--chars", "200", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
+    with running_sandbox(chars=200) as running:
+        yield running
 
 
 @pytest.fixture(autouse=True)

@@ -5,15 +5,13 @@ from collections.abc import Iterator
 import pytest
 from anthropic import Anthropic
 
-from tests.sandboxes import Sandbox, client_of
+from tests.sandboxes import Sandbox, client_of, running_sandbox
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    """Provides a sandbox that writes fast."""
-    running = Sandbox("--chars", "40", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
+    with running_sandbox(chars=40) as running:
+        yield running
 
 
 @pytest.fixture

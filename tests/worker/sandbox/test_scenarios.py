@@ -12,7 +12,17 @@ import httpx2
 import pytest
 from anthropic import Anthropic
 
-from tests.sandboxes import JsonObject, Sandbox, ask, calls_of, file_tools, run_tools, streamed, text_of
+from tests.sandboxes import (
+    JsonObject,
+    Sandbox,
+    ask,
+    calls_of,
+    file_tools,
+    run_tools,
+    running_sandbox,
+    streamed,
+    text_of,
+)
 from worker.sandbox.faults import FAULTS, SCENARIOS, without_words
 from worker.sandbox.habits import HABITS
 from worker.sandbox.models import MODELS
@@ -38,9 +48,8 @@ FILE["additionalProperties"] = False
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
-    running = Sandbox("--chars", "100", "--interval-ms", "1")
-    yield running
-    assert running.stop() == 0
+    with running_sandbox(chars=100) as running:
+        yield running
 
 
 @pytest.fixture
