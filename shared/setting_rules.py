@@ -47,7 +47,7 @@ _OTHER_REDIS_OPTIONS = frozenset(
         "username",
     }
 )
-"""Options of redis-py that are not supported. An error names these; a name that nobody knows may be half a password."""
+"""Options of redis-py that are not supported. An error names these; an unknown name may be half a password."""
 
 
 def token(value: str) -> str:

@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 5.0
 LIFESPAN_SECONDS = 300
 """Keys older than this are fetched again, so that a withdrawn key is dropped."""
 REFRESH_SECONDS = 60
-"""Unknown key ids cause at most one fetch in this time: anybody can make them up."""
+"""Unknown key ids cause at most one fetch in this time, since anyone can make them up."""
 RETRY_SECONDS = 5
 """The pause after a failed fetch: a key server that is down must not delay every request by the time-out."""
 STALE_SECONDS = 3600

@@ -13,7 +13,7 @@ const ask = async (path, init) => {
     const answer = await fetch(path, { ...init, headers: { Accept: 'application/json', ...init?.headers } }).catch(() => null)
     if (answer?.ok) return answer.json()
     const isUnsure = answer === null || answer.status >= 500 || answer.status === 408 || answer.status === 429
-    if (!isUnsure || failures === 40) throw new Error(answer ? (await answer.json()).detail : 'nobody answers')
+    if (!isUnsure || failures === 40) throw new Error(answer ? (await answer.json()).detail : 'no answer')
     await pause(Math.max(Number(answer?.headers.get('Retry-After')), Math.min(15, failures)) * (1 + Math.random() / 2))
   }
 }

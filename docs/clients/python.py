@@ -14,7 +14,7 @@ JOBS = "/api/feature-planner/suggest-feature"
 LASTING = {400, 403, 404, 409, 413, 415, 422}
 """Statuses that another try would not change."""
 STALL_SECONDS = 45
-"""Three keep-alives missed: the connection is dead, although nobody said so."""
+"""Three keep-alives are missing: the connection is dead, although it was not closed."""
 
 
 def token() -> str:
@@ -28,7 +28,7 @@ def wait(failures: int, answer: httpx.Response | None = None) -> None:
     if status in LASTING or (status == 401 and failures > 2):
         raise RuntimeError(f"the API answered {status}")
     if failures > 40:
-        raise TimeoutError("nobody has answered for some ten minutes")
+        raise TimeoutError("no answer for some ten minutes")
     asked = float(answer.headers.get("Retry-After", 0)) if answer is not None else 0
     time.sleep(max(asked, min(15, 2**failures / 2)) * random.uniform(1, 1.5))
 

@@ -94,7 +94,7 @@ def _tls(error: ssl.SSLError) -> Diagnosis:
     if reason in ("wrong version number", "record layer failure", "packet length too long"):
         return Diagnosis("does not speak TLS on this port: redis://", True)
     if "certificate required" in reason or "handshake failure" in reason:
-        return Diagnosis("wants a certificate of ours: ssl_certfile and ssl_keyfile", True)
+        return Diagnosis("requires a client certificate: ssl_certfile and ssl_keyfile", True)
     if "unexpected eof" in reason:
         return Diagnosis("closes the connection during the TLS handshake", False)
     if reason in ("no certificate or crl found", "no start line", "key values mismatch", "pem lib") or "pem" in reason:

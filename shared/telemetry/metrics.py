@@ -43,7 +43,9 @@ class ApiMetrics:
             buckets=_REQUEST_BUCKETS,
         )
         self.open_streams = Gauge("planner_open_streams", "Event streams open now.", multiprocess_mode="livesum")
-        self.viewers_cut_off = Counter("planner_viewers_cut_off", "Viewers hung up on because they read too slowly.")
+        self.viewers_cut_off = Counter(
+            "planner_viewers_cut_off", "Viewers whose connection was closed because they read too slowly."
+        )
         self.resumes = Counter("planner_stream_resumes", "Streams opened with a cursor that could be used.")
         self.holes_filled = Counter("planner_holes_filled", "Holes in a feed that were filled from the log.")
         self.publish_seconds = Histogram(

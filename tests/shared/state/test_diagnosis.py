@@ -111,7 +111,7 @@ def test_each_mistake_of_tls_has_its_line(redis_server: RedisServer, tmp_path: P
             (f"rediss://localhost:{over_port}/0?ssl_ca_certs={over}", "not trusted: certificate has expired"),
             (f"rediss://localhost:{elsewhere_port}?ssl_ca_certs={elsewhere}", "not trusted: Hostname mismatch"),
             (f"rediss://localhost:{port}?ssl_ca_certs={empty}", "with these certificates and keys"),
-            (f"rediss://localhost:{strict_port}?ssl_ca_certs={certificate}", "wants a certificate of ours"),
+            (f"rediss://localhost:{strict_port}?ssl_ca_certs={certificate}", "requires a client certificate"),
         ]:
             # In TLS 1.3 the server's alert may come after the connection is cut; then no reason is known.
             said, is_lasting = wrong(url)
