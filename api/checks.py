@@ -20,7 +20,11 @@ LEAST_TEMP_BYTES = 16 * 2**20
 
 def check_auth(settings: ApiSettings) -> Iterable[Finding]:
     if settings.auth_mode == "demo":
-        yield Finding("warn", "auth", "demo: every browser on this machine is a user; for trying out")
+        yield Finding(
+            "warn",
+            "auth",
+            "AUTH_MODE=demo: every browser on this machine is signed in as a user of its own; only for a trial",
+        )
         return
     if settings.auth_jwks_url is None:
         yield Finding("ok", "auth", "tokens signed with AUTH_SECRET (HS256)")
@@ -28,7 +32,9 @@ def check_auth(settings: ApiSettings) -> Iterable[Finding]:
         yield _key_server(settings.auth_jwks_url)
     for name, value in (("AUTH_ISSUER", settings.auth_issuer), ("AUTH_AUDIENCE", settings.auth_audience)):
         if value is None:
-            yield Finding("warn", "auth", f"{name} is not set: tokens made for others of the same keys are taken too")
+            yield Finding(
+                "warn", "auth", f"{name} is not set: tokens for other services with the same keys are accepted"
+            )
 
 
 def _key_server(url: str) -> Finding:
@@ -43,7 +49,9 @@ def check_origins(settings: ApiSettings) -> Iterable[Finding]:
     for origin in settings.cors_origins:
         is_open = origin.startswith("http://") and not origin.startswith(("http://localhost", "http://127."))
         yield Finding(
-            "warn" if is_open else "ok", "cors", origin + (", whose tokens travel in clear" if is_open else "")
+            "warn" if is_open else "ok",
+            "cors",
+            origin + (", from which tokens are sent unencrypted" if is_open else ""),
         )
 
 

@@ -59,7 +59,7 @@ def _found(check: Check[S], settings: S) -> Iterable[Finding]:
     try:
         yield from check(settings)
     except Exception as error:
-        # Its type alone: a message may hold an address with a password, or a key.
+        # Only the class is shown: a message may contain an address with a password, or a key.
         reason = diagnose(error).reason if isinstance(error, RedisError) else type(error).__name__
         yield Finding("FAIL", check.__name__.removeprefix("check_").replace("_", " "), reason)
 
@@ -102,7 +102,7 @@ def _rights(redis: Redis) -> Finding:
     """Returns whether this user may do what both processes do."""
     lacking = rights.missing(redis)
     if lacking:
-        return Finding("FAIL", "redis rights", f"REDIS_URL: this user lacks some; grant them: {' '.join(lacking)}")
+        return Finding("FAIL", "redis rights", f"REDIS_URL: this user lacks rights; grant them: {' '.join(lacking)}")
     return Finding("ok", "redis rights", "commands, keys and channels may be used")
 
 
@@ -117,10 +117,14 @@ def _persistence(info: dict[str, object], redis: Redis) -> Finding:
         return Finding("ok", "redis persistence", "append-only file")
     try:
         save = redis.config_get("save").get("save", "")
-    except RedisError:  # hosted ones often forbid CONFIG
-        return Finding("warn", "redis persistence", "no append-only file; whether it saves cannot be asked")
+    except RedisError:  # hosted Redis often forbids CONFIG
+        return Finding(
+            "warn", "redis persistence", "no append-only file; whether Redis saves is unknown, as CONFIG is forbidden"
+        )
     if save:
-        return Finding("warn", "redis persistence", f"snapshots alone (save {save}): the last minutes can get lost")
+        return Finding(
+            "warn", "redis persistence", f"snapshots only (save {save}): a restart may lose the last minutes"
+        )
     return Finding("warn", "redis persistence", "none: suggestion agents are lost when Redis restarts")
 
 
@@ -128,7 +132,9 @@ def _eviction(info: dict[str, object]) -> Finding:
     policy = str(info.get("maxmemory_policy", "noeviction"))
     if policy == "noeviction" or not info.get("maxmemory"):
         return Finding("ok", "redis eviction", f"{policy}, maxmemory {info.get('maxmemory_human', '0B')}")
-    return Finding("FAIL", "redis eviction", f"{policy} would throw jobs away; set maxmemory-policy noeviction")
+    return Finding(
+        "FAIL", "redis eviction", f"{policy} deletes jobs when memory is full; set maxmemory-policy noeviction"
+    )
 
 
 def _neighbours(redis: Redis) -> Iterable[Finding]:
@@ -142,14 +148,14 @@ def _neighbours(redis: Redis) -> Iterable[Finding]:
             "warn", "redis neighbours", f"RQ workers of other programs share this database; their queues: {queues}"
         )
     if warning is None and not found.elsewhere:
-        yield Finding("ok", "redis neighbours", "no workers but this deployment's")
+        yield Finding("ok", "redis neighbours", "no other workers use this database")
 
 
 def _connections(info: dict[str, object], redis: Redis, needed: int) -> Iterable[Finding]:
     """Yields whether the server lets this process open what it may come to need."""
     try:
         most = int(str(info.get("maxclients") or redis.config_get("maxclients")["maxclients"]))
-    except (RedisError, KeyError):  # hosted ones often forbid CONFIG, and old ones do not tell it otherwise
+    except (RedisError, KeyError):  # hosted Redis often forbids CONFIG, and old versions do not state it in INFO
         return
     used = int(str(info.get("connected_clients", 0)))
     said = f"{used} of {most} in use, REDIS_MAX_CONNECTIONS {needed}"

@@ -11,13 +11,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = {"api": ("flask", "gunicorn", "gevent", "jwt"), "worker": ("anthropic",)}
-"""What each half needs beyond what both have: an installation may have one half alone."""
+"""The packages of each half beyond the common ones: an installation may have only one half."""
 
 
 def require_half(half: str) -> None:
     """Ends the process with one line where that half's packages are not installed."""
     if missing := [package for package in PACKAGES[half] if find_spec(package) is None]:
-        sys.exit(f"{half}: {', '.join(missing)} not installed: this needs pip install 'feature-planner[{half}]'")
+        sys.exit(f"{half}: {', '.join(missing)} not installed; install them: pip install 'feature-planner[{half}]'")
 
 
 def _check_web_concurrency() -> None:
@@ -32,8 +32,10 @@ def _check_web_concurrency() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
     parser.add_argument("process", choices=("web", "worker"))
-    parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
-    parser.add_argument("--alive", action="store_true", help="only say whether the worker of this host works (a probe)")
+    parser.add_argument("--check", action="store_true", help="only report whether it could work in this environment")
+    parser.add_argument(
+        "--alive", action="store_true", help="only report whether the worker of this host works (a probe)"
+    )
     arguments = parser.parse_args()
     if arguments.alive and arguments.process == "web":
         parser.error("--alive is for the worker; the web process answers /healthz")
@@ -41,7 +43,7 @@ def main() -> None:
     require_half(half)
     if arguments.process == "web" and not arguments.check:
         _check_web_concurrency()
-        # Not the current directory, which may have an `api` of its own.
+        # The current directory is not used, since it may have a package `api` of its own.
         root = Path(__file__).resolve().parent.parent
         options = ["gunicorn", "--chdir", str(root), "-c", str(root / "api/gunicorn.conf.py"), "api.wsgi:app"]
     else:

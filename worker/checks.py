@@ -38,7 +38,7 @@ def check_key(settings: WorkerSettings) -> Iterable[Finding]:
         except anthropic.APIError as error:
             yield Finding("FAIL", "key", f"ANTHROPIC_BASE_URL: {where} cannot be reached: {type(error).__name__}")
             return
-    yield Finding("ok", "key", f"taken by {where}")
+    yield Finding("ok", "key", f"accepted by {where}")
     for model in settings.models:
         yield _model(model, known, is_needed=model == settings.claude_model)
 
@@ -49,7 +49,7 @@ def _model(name: str, known: "Mapping[str, ModelInfo]", *, is_needed: bool) -> F
     # A name without a date is an alias of the latest model of that name; the list has no aliases.
     ids = sorted(model for model in known if model == name or model.startswith(f"{name}-2"))
     if not ids:
-        return Finding(verdict, "model", f"{setting}: {name} is not known there")
+        return Finding(verdict, "model", f"{setting}: {name} is not known to the provider")
     info = known[ids[-1]]
     lifecycle = getattr(info, "lifecycle", None) or "active"  # some gateways leave it out
     if lifecycle == "retired":
@@ -69,7 +69,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
 
     ripgrep = ripgrep_path()
     if ripgrep is None:
-        yield Finding("FAIL", "ripgrep", "not found")
+        yield Finding("FAIL", "ripgrep", "rg is not installed; the worker's packages contain it")
         return
     version = subprocess.run([ripgrep, "--version"], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)  # noqa: S603
     yield Finding("ok", "ripgrep", version.stdout.splitlines()[0])
@@ -85,7 +85,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         listed = [line.rstrip(b"\n") for line in islice(files.stdout, SAMPLED_FILES)]
         files.kill()
     if not listed:
-        yield Finding("warn", "project", f"{settings.project_root} shows no file")
+        yield Finding("warn", "project", f"PROJECT_ROOT: {settings.project_root} has no file that the agent may read")
         return
     linked = sum(Path(settings.project_root, os.fsdecode(path)).lstat().st_nlink > 1 for path in listed)
     yield Finding("ok", "project", settings.project_root)

@@ -22,7 +22,8 @@ def refusal(config: Any, max_connections: int) -> str | None:
     # `config.worker_class_str` would be "gthread" for --threads, which changes nothing here.
     worker_class = config.settings["worker_class"].get()
     problems = {
-        f"--worker-class must be left at {WORKER_CLASS}: no other ends streams in time": worker_class != WORKER_CLASS,
+        f"--worker-class must be left at {WORKER_CLASS}: no other one ends streams in time": worker_class
+        != WORKER_CLASS,
         "--preload is not supported: the app has to be loaded after gevent has patched the library": config.preload_app,
         "--certfile and --keyfile are not supported: let the proxy in front speak TLS": config.is_ssl,
         "--protocol must be left at http": config.protocol != "http",
@@ -31,7 +32,7 @@ def refusal(config: Any, max_connections: int) -> str | None:
         f"--graceful-timeout must be {LEAST_GRACEFUL_SECONDS} or more, the time in which the open streams end": (
             config.graceful_timeout < LEAST_GRACEFUL_SECONDS
         ),
-        f"--worker-connections must be more than MAX_CONNECTIONS ({max_connections}), which is answered": (
+        f"--worker-connections must be more than MAX_CONNECTIONS ({max_connections}), beyond which clients get a 503": (
             config.worker_connections <= max_connections
         ),
     }
@@ -44,10 +45,10 @@ def address_problem(address: Any, *, is_demo: bool, shares_port: bool) -> str | 
     An address is a host and a port, the path of a socket, or the number of a descriptor that was inherited.
     """
     if not isinstance(address, tuple):
-        return "AUTH_MODE=demo serves loopback alone: --bind must be such an address" if is_demo else None
+        return "AUTH_MODE=demo serves only loopback: --bind must be a loopback address" if is_demo else None
     host, port = address[:2]
     if is_demo and not _is_loopback(host):
-        return f"AUTH_MODE=demo serves loopback alone, and not {host}"
+        return f"AUTH_MODE=demo serves only loopback, and not {host}"
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shares_port:

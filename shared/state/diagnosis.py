@@ -27,20 +27,20 @@ class Diagnosis(NamedTuple):
 
     reason: str
     is_lasting: bool
-    """Whether it will be so for as long as the settings are these: waiting does not help."""
+    """Whether only other settings can help, and waiting cannot."""
 
 
 _ANSWERS = (
-    ("DB index is out of range", "has no database of that number"),
+    ("DB index is out of range", "has no database with that number"),
     ("SELECT is not allowed in cluster mode", "runs in cluster mode, which has no databases and is not supported"),
     ("without any password configured", "has no password, but one is given"),
     ("invalid password", "refuses the password"),
     ("WRONGPASS", "refuses the user or the password"),
     ("invalid username-password pair", "refuses the user or the password"),
-    ("HELLO must be called", "wants a password, and none is given"),
-    ("Authentication required", "wants a password, and none is given"),
+    ("HELLO must be called", "requires a password, and none is given"),
+    ("Authentication required", "requires a password, and none is given"),
 )
-"""What Redis says in words; redis-py has no class of its own for each."""
+"""Maps messages of Redis, for which redis-py has no classes, to reasons."""
 
 
 def diagnose(error: Exception) -> Diagnosis:
@@ -59,7 +59,7 @@ def diagnose(error: Exception) -> Diagnosis:
     if isinstance(error, AuthenticationError):
         return Diagnosis("refuses the user or the password", True)
     if isinstance(error, InvalidResponse):
-        return Diagnosis("answers, but not as a Redis does", True)
+        return Diagnosis("answers, but is no Redis server", True)
     if isinstance(error, BusyLoadingError):
         return Diagnosis("is loading its data", False)
     return Diagnosis(_outage(error), False)
@@ -73,7 +73,7 @@ def is_forbidden(error: Exception) -> bool:
 def _outage(error: Exception) -> str:
     for cause in _chain(error):
         if isinstance(cause, socket.gaierror):
-            return "has a host name that is not known"
+            return "has a host name that cannot be resolved"
         if isinstance(cause, ConnectionRefusedError):
             return "refuses the connection"
         if isinstance(cause, FileNotFoundError | PermissionError):

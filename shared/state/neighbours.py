@@ -53,14 +53,14 @@ def find_neighbours(redis: Redis) -> Neighbours:
 
 
 def describe_queue(found: Neighbours) -> str | None:
-    """Says what is wrong with the workers of our queue, or None where they are one deployment's."""
+    """Returns what is wrong with the workers of our queue; None where all belong to one deployment."""
     if foreign := found.by_settings.get(""):
-        return f"workers that are not ours take jobs from {keys.QUEUE_NAME}: {_shown(foreign)}"
+        return f"workers of another program take jobs from the queue {keys.QUEUE_NAME}: {_shown(foreign)}"
     if len(found.by_settings) > 1:
         groups = "; ".join(_shown(names) for names in found.by_settings.values())
         return (
-            f"workers of {keys.QUEUE_NAME} have different settings: {groups}. Where this is no deploy, another"
-            " deployment shares the database: give each a REDIS_PREFIX"
+            f"workers of the queue {keys.QUEUE_NAME} have different settings: {groups}. Unless a deploy is under way,"
+            " another deployment shares the database: give each a REDIS_PREFIX"
         )
     return None
 

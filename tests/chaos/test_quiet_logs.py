@@ -84,7 +84,7 @@ def test_an_outage_of_redis_costs_each_process_a_line_at_its_beginning_and_one_a
     ("page", "reason", "follows"),
     [
         ("no such model", "HTTP 404", "none: the job has failed"),
-        ("broken stream once", "", "another attempt, here"),
+        ("broken stream once", "", "another attempt, on this worker"),
     ],
 )
 def test_a_failing_attempt_says_in_one_line_which_why_and_what_follows(

@@ -149,7 +149,7 @@ def test_what_a_redis_user_may_not_do_is_named_as_the_rules_that_grant_it(
     url = sandboxed.redis_server.url.replace("redis://", "redis://limited:pw@")
     code, verdicts, said = check("worker", **worker_environment(sandboxed, REDIS_URL=url))
     assert code == 1 and verdicts["redis rights"] == "FAIL"
-    assert f"REDIS_URL: this user lacks some; grant them: {missing}\n" in said
+    assert f"REDIS_URL: this user lacks rights; grant them: {missing}\n" in said
 
 
 def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) ->
         )
         done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 1 and done.stdout == ""
-        assert done.stderr == f"{half}: {package} not installed: this needs pip install 'feature-planner[{half}]'\n"
+        assert done.stderr == f"{half}: {package} not installed; install them: pip install 'feature-planner[{half}]'\n"
 
 
 @pytest.mark.parametrize(

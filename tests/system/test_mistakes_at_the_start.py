@@ -44,7 +44,7 @@ def line_of(process: Process) -> str:
 @pytest.mark.parametrize("half", ["web", "worker"])
 @pytest.mark.parametrize(
     ("credentials", "path", "reason"),
-    [("nobody:hunter2@", "/0", "refuses the user or the password"), ("", "/99", "has no database of that number")],
+    [("nobody:hunter2@", "/0", "refuses the user or the password"), ("", "/99", "has no database with that number")],
 )
 def test_what_redis_refuses_for_good_ends_a_process_by_name(
     redis_server: RedisServer, half: str, credentials: str, path: str, reason: str
@@ -139,7 +139,7 @@ def test_a_taken_address_is_named(redis_server: RedisServer) -> None:
 @pytest.mark.parametrize("bind", ["0.0.0.0:8000", "[::]:8000", "unix:/tmp/planner.sock"])
 def test_the_demo_listens_on_loopback_alone(redis_server: RedisServer, bind: str) -> None:
     line = line_of(start("web", REDIS_URL=redis_server.url, AUTH_MODE="demo", GUNICORN_CMD_ARGS=f"--bind {bind}"))
-    assert line.startswith("web: AUTH_MODE=demo serves loopback alone")
+    assert line.startswith("web: AUTH_MODE=demo serves only loopback")
 
 
 def test_a_worker_that_waits_for_redis_says_what_is_wrong_and_can_be_stopped() -> None:

@@ -28,11 +28,11 @@ _TOKEN_KINDS = {
 
 
 _NEXT = {
-    "drained": "it goes back to the front of the queue, which costs no attempt",
-    "lost": "it runs elsewhere, or is gone: nothing is to be done here",
-    "refused": "it is ended as failed, by a write of its own",
+    "drained": "the job goes back to the front of the queue; this does not count as a failed attempt",
+    "lost": "none here: the job runs on another worker, or no longer exists",
+    "refused": "none: the job is ended as failed, without its log",
 }
-"""Maps what ended the attempt without ending the job to what happens to the job next."""
+"""Maps outcomes of an attempt that do not end the job to what happens next."""
 
 
 class AttemptTelemetry:
@@ -76,7 +76,7 @@ class AttemptTelemetry:
 
     def failed(self, failure: AttemptFailed) -> None:
         """Records why the attempt failed. Another one follows, unless `ended` or `given_up` is called."""
-        self._outcome, self._reason, self._next = failure.code.value, failure.detail, "another attempt, here"
+        self._outcome, self._reason, self._next = failure.code.value, failure.detail, "another attempt, on this worker"
         breadcrumbs.add(Crumb.ATTEMPT_FAILED, code=failure.code)
 
     def raised(self, error: BaseException) -> None:
@@ -94,7 +94,9 @@ class AttemptTelemetry:
         code = final.code.value if isinstance(final, Failed) else ""
         self._outcome, self._next = code or status.value, None
         if isinstance(final, Failed):
-            self._next = f"none: the job has failed; asking again {'may' if final.retryable else 'will not'} help"
+            self._next = (
+                f"none: the job has failed; the same request again {'may' if final.retryable else 'will not'} succeed"
+            )
         job_metrics().ended.labels(status.value, code).inc()
         if self._first_text_at is not None:
             worker_metrics().streaming_seconds.observe(time.monotonic() - self._first_text_at)

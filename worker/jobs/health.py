@@ -49,7 +49,7 @@ class Health:
         """Returns what is wrong with the process; empty where it is healthy. An outage of Redis is no problem of it."""
         found: list[str] = []
         if (part := self.find_dead_part()) is not None:
-            found.append(f"the {part} is dead")
+            found.append(f"the {part} has ended")
         if not self._loop.is_alive(LOOP_STALL_SECONDS):
             found.append("the event loop stands still")
         if time.monotonic() - self._worker.last_turn > TURN_SECONDS:

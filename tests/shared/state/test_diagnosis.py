@@ -47,11 +47,11 @@ def test_a_redis_that_serves_has_nothing_wrong(locked: RedisServer) -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("redis://127.0.0.1:{port}", "wants a password, and none is given"),
+        ("redis://127.0.0.1:{port}", "requires a password, and none is given"),
         ("redis://:wrong-hunter2@127.0.0.1:{port}", "refuses the user or the password"),
         ("redis://who:{password}@127.0.0.1:{port}", "refuses the user or the password"),
-        ("redis://:{password}@127.0.0.1:{port}/99", "has no database of that number"),
-        ("redis://:{password}@127.0.0.1:{port}/0?db=4000", "has no database of that number"),
+        ("redis://:{password}@127.0.0.1:{port}/99", "has no database with that number"),
+        ("redis://:{password}@127.0.0.1:{port}/0?db=4000", "has no database with that number"),
         ("redis://nobody:hunter2@127.0.0.1:{port}", "does not let this user run"),
     ],
 )
@@ -68,7 +68,7 @@ def test_what_may_pass_is_said_and_waited_for(tmp_path: Path) -> None:
     with silent:
         for url, reason in [
             (f"redis://:hunter2@127.0.0.1:{free_port()}/0", "refuses the connection"),
-            ("redis://:hunter2@planner.invalid:6379/0", "has a host name that is not known"),
+            ("redis://:hunter2@planner.invalid:6379/0", "has a host name that cannot be resolved"),
             (f"redis://127.0.0.1:{silent.getsockname()[1]}", "does not answer in time"),
             (f"rediss://127.0.0.1:{silent.getsockname()[1]}", "does not answer the TLS handshake"),
             (f"unix://{tmp_path}/redis.sock", "cannot be opened: No such file or directory"),
@@ -88,7 +88,7 @@ def test_a_server_that_is_no_redis_is_recognised() -> None:
                 client.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
         Thread(target=answer_as_a_web_server_does, daemon=True).start()
-        assert wrong(f"redis://127.0.0.1:{listener.getsockname()[1]}") == ("answers, but not as a Redis does", True)
+        assert wrong(f"redis://127.0.0.1:{listener.getsockname()[1]}") == ("answers, but is no Redis server", True)
 
 
 def test_each_mistake_of_tls_has_its_line(redis_server: RedisServer, tmp_path: Path) -> None:
