@@ -62,13 +62,13 @@ def test_workers_that_are_not_this_deployments_are_named(tmp_path: Path) -> None
         other = system.start_worker(ANTHROPIC_API_KEY="of-another")
         wait_until(lambda: other.has_said("different settings"))
         assert "planner_worker_settings 2.0" in metrics()
-        assert "warn redis neighbours: workers of suggestions have different settings" in checked(system)
+        assert "warn redis neighbours: workers of the queue suggestions have different settings" in checked(system)
         assert not any(worker.has_said("settings:") for worker in (first, apart))
         assert other.stop() == 0
         for queue in ("mails", "suggestions"):
             Worker([queue], connection=system.redis, name=f"of-{queue}").register_birth()
         said = checked(system)
-        assert "take jobs from suggestions: of-suggestions" in said and "their queues: mails" in said
+        assert "take jobs from the queue suggestions: of-suggestions" in said and "their queues: mails" in said
         assert "of-another" not in said
         assert "planner_worker_settings 2.0" in metrics()
 
