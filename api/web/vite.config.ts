@@ -45,5 +45,7 @@ export default defineConfig({
     // Only the hook's tests need a document; they say so themselves.
     environment: 'node',
     restoreMocks: true,
+    // One process a file costs more than the tests themselves.
+    isolate: false,
   },
 })
