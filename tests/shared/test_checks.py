@@ -10,6 +10,7 @@ import pytest
 
 from shared.state import rights
 from tests.conftest import SECRET, RedisServer, clean_environment, free_port
+from tests.forks import FORKS
 from tests.stack import ROOT, Stack, stack
 
 KEY = "sk-ant-a-key-of-the-tests"
@@ -17,14 +18,15 @@ KEY = "sk-ant-a-key-of-the-tests"
 
 def check(half: str, **variables: str) -> tuple[int, dict[str, str], str]:
     """Returns the exit code, the worst verdict by name, and all that was said."""
-    command = [sys.executable, "-m", half, "--check"]
-    done = subprocess.run(command, cwd=ROOT, env=clean_environment(**variables), capture_output=True, text=True)
-    assert done.stderr == ""
+    process = FORKS.start(half, "--check", env=clean_environment(**variables))
+    with process.stdout:
+        said = process.stdout.read()
     verdicts: dict[str, str] = {}
-    for line in done.stdout.splitlines():
+    for line in said.splitlines():
         verdict, name = line.split(":")[0].split(maxsplit=1)
+        assert verdict in ("FAIL", "ok", "warn"), line
         verdicts[name] = min(verdict, verdicts.get(name, verdict))  # FAIL, then ok, then warn
-    return done.returncode, verdicts, done.stdout
+    return process.wait(), verdicts, said
 
 
 @pytest.fixture(scope="module")
