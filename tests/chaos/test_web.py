@@ -189,7 +189,7 @@ def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None
         job = Watcher(system, job_id).join()
         assert job.status == "completed"
         # Those who read do not wait for those who don't.
-        assert statistics.median(late_ms) < 1000
+        assert statistics.median(late_ms) < 5000  # far less than the stuck ones are waited for
         assert resident_bytes(web) - before < 60_000_000
         # One of them wakes up, and can resume from nothing.
         assert Watcher(system, job_id).join() == job

@@ -141,6 +141,7 @@ class Visitor:
         closed = self.page.locator("details:not([open]) > summary", has_text="The text as it was written")
         if closed.count():
             closed.click()
+            self.live_text.wait_for(state="attached")
         live = self.live_text
         return (live.text_content() or "") if live.count() else ""
 
