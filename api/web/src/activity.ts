@@ -1,4 +1,4 @@
-/** The agent's notes and tool calls before it writes, as lines in the order in which it did. Pure. */
+/** Lists the agent's notes and tool calls before the answer as lines, in their order. Pure. */
 
 import type { Job } from './client/transcript.ts'
 import { toolSentence } from './plain-tool.ts'
@@ -27,7 +27,7 @@ export const activityOf = ({ tools, notes }: Pick<Job, 'tools' | 'notes'>): Acti
   return lines
 }
 
-/** A note that was cut before its sentence had ended is continued by the next one. */
+/** Joins a note that was cut inside a sentence with the next note. */
 const addNote = (lines: ActivityLine[], text: string): void => {
   const last = lines.at(-1)
   if (last?.kind === 'note' && last.words.endsWith(CUT)) {

@@ -1,4 +1,4 @@
-/** The content of the suggestion agent's form, and three examples to start from. Pure. */
+/** Defines the content of the suggestion agent's form, and three examples to start from. Pure. */
 
 import {
   type FieldProblem,

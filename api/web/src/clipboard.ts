@@ -1,4 +1,4 @@
-/** Puts a text on the clipboard; whether that worked. */
+/** Puts a text on the clipboard. Returns whether that worked. */
 export const copy = async (text: string): Promise<boolean> => {
   try {
     await navigator.clipboard.writeText(text)

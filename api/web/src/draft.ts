@@ -1,4 +1,4 @@
-/** The content of the request form, as text. Pure. */
+/** Holds the content of the request form as text. Pure. */
 
 import { type FeatureType, type FieldProblem, type PriorityLevel, SUGGEST_FEATURE_REQUEST_BOUNDS as BOUNDS, type SuggestFeatureRequest, type Suggestion } from './client/types.gen.ts'
 import { lengthProblem } from './validation.ts'
@@ -8,7 +8,7 @@ export interface Draft {
   featureType: FeatureType
   priorityLevel: PriorityLevel
   additionalContext: string
-  /** Empty: whatever the server's default is. */
+  /** The model; empty for the server's default. */
   customModel: string
 }
 
@@ -44,7 +44,7 @@ export const problemsOf = (draft: Draft): FieldProblem[] => {
   })
 }
 
-/** How a suggestion is taken further. */
+/** Is the way in which a suggestion is developed further. */
 export type Refinement = { kind: 'more' } | { kind: 'narrower' } | { kind: 'own'; words: string }
 
 const REFINEMENT_WORDS = {
@@ -52,7 +52,7 @@ const REFINEMENT_WORDS = {
   narrower: 'Narrower: smaller first steps towards this suggestion, one by one:',
 }
 
-/** A new request's context out of a suggestion, as long as it may be. */
+/** Makes a new request's context of a suggestion, cut to the allowed length. */
 export const refinedContext = (suggestion: Suggestion, refinement: Refinement): string => {
   const wish = refinement.kind === 'own' ? refinement.words.trim() : REFINEMENT_WORDS[refinement.kind]
   const { title, rationale, description } = suggestion

@@ -1,4 +1,4 @@
-/** Where the focus is, and where it goes. */
+/** Asks where the focus is, and moves it. */
 
 /** Puts the focus on the first of a form's fields that has an error. */
 export const focusFirstInvalid = (form: HTMLFormElement | null): void => {
@@ -7,10 +7,10 @@ export const focusFirstInvalid = (form: HTMLFormElement | null): void => {
 
 const TYPED_INTO = 'input:not([type="radio"], [type="checkbox"]), textarea, select, dialog[open] *'
 
-/** Whether somebody may be typing: then the focus stays where it is. */
+/** Returns whether the person may be typing, in which case the focus must stay where it is. */
 export const isTyping = (): boolean => {
   const focused = document.activeElement
-  // A field that is hidden, as the folded form's are, is not typed into.
+  // Nothing is typed into a hidden field, such as those of the folded form.
   return focused instanceof HTMLElement && focused.matches(TYPED_INTO) && focused.offsetParent !== null
 }
 

@@ -12,17 +12,17 @@ const QUERY_RETRIES = 2
 const queries = new QueryClient({
   defaultOptions: {
     queries: {
-      // The browser's idea of being online is often wrong: try, and say what happened.
+      // Browsers often report wrongly that they are offline, so requests are tried in any case.
       networkMode: 'always',
       refetchOnWindowFocus: false,
-      // A token may have expired a second before the next one is there.
+      // A token may expire a moment before it is replaced.
       retry: (failures, error) => failures < QUERY_RETRIES && !(error instanceof ApiError && error.status !== 401),
     },
     mutations: { networkMode: 'always' },
   },
 })
 
-// Whoever has signed in on another page sees again what was on the screen.
+// A person who has signed in on another page sees again what was on the screen.
 resume(leftOff())
 
 const root = document.getElementById('root')

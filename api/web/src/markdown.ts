@@ -1,4 +1,4 @@
-/** Suggestions as Markdown, for the clipboard, a file or an issue. Pure. */
+/** Writes suggestions as Markdown, for the clipboard, a file or an issue. Pure. */
 
 import type { SuggestFeatureRequest, Complete, Suggestion } from './client/types.gen.ts'
 import { kindWords } from './words.ts'
@@ -10,7 +10,7 @@ const NO_URL: FileUrl = () => null
 export const suggestionMarkdown = (suggestion: Suggestion, urlOf: FileUrl = NO_URL): string =>
   `${[`## ${oneLine(suggestion.title)}`, ...bodyOf(suggestion, urlOf)].join('\n\n')}\n`
 
-/** The body of an issue; its title has a field of its own. */
+/** Returns the body of an issue, whose title has a field of its own. */
 export const issueMarkdown = (suggestion: Suggestion, page: string | null, urlOf: FileUrl): string =>
   [...(page === null ? [] : [`**Page or component:** ${oneLine(page)}`]), ...bodyOf(suggestion, urlOf)].join('\n\n')
 
@@ -40,7 +40,7 @@ export interface Document {
   urlOf?: FileUrl
 }
 
-/** All suggestions under one heading that says what was asked, and of whom. */
+/** Returns all suggestions under one heading with the request and the agent. */
 export const allMarkdown = ({ request, suggestions, answer, at, urlOf = NO_URL }: Document): string => {
   const heading = request === null ? '# Feature suggestions' : `# Feature suggestions: ${oneLine(request.pageOrComponent)}`
   const facts = [
@@ -56,7 +56,7 @@ export const allMarkdown = ({ request, suggestions, answer, at, urlOf = NO_URL }
 
 const UNSAFE_IN_NAMES = /[^\p{L}\p{N}]+/gu
 
-/** "suggestions-checkout-page.md". */
+/** Returns a file name such as "suggestions-checkout-page.md". */
 export const fileName = (page: string | null): string => {
   const words = (page ?? '').replaceAll(UNSAFE_IN_NAMES, '-').replaceAll(/^-+|-+$/gu, '').toLowerCase()
   return `suggestions${words === '' ? '' : `-${[...words].slice(0, 60).join('')}`}.md`
@@ -64,5 +64,5 @@ export const fileName = (page: string | null): string => {
 
 const oneLine = (text: string): string => text.trim().replaceAll(/\s+/gu, ' ')
 
-/** Later lines are indented, so that they stay part of the item. */
+/** Indents later lines, so that they stay part of the list item. */
 const listItem = (text: string): string => `- ${text.trim().replaceAll(/\r?\n/gu, '\n  ')}`

@@ -1,10 +1,10 @@
-/** A notification when an answer is there; only for those who asked for it. */
+/** Shows a notification when an answer has come, for people who have asked for it. */
 
 import { remember, remembered } from './storage.ts'
 
 const NAME = 'notify'
 
-/** `off`: can be asked for; `blocked`: the browser or the person said no, and is not asked again. */
+/** `off`: notifications can be requested; `blocked`: the browser or the person has refused, and is not asked again. */
 export type NotifyState = 'on' | 'off' | 'blocked'
 
 export const notifyState = (): NotifyState => {
@@ -39,6 +39,6 @@ export const notify = (title: string, body: string): void => {
       shown.close()
     })
   } catch {
-    // Chrome on Android allows notifications from service workers alone.
+    // Chrome on Android allows notifications only from service workers.
   }
 }

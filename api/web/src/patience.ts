@@ -1,10 +1,10 @@
-/** When a job is called late: never by the clock alone, the server is asked first. */
+/** Decides when a job is late: never by the clock alone, but by asking the server. */
 
 import { ApiError } from './client/api-error.ts'
 import { pause } from './client/timing.ts'
 import type { JobView } from './client/types.gen.ts'
 
-/** The server ends a late job itself; its answer may be on the way. */
+/** The time to wait after the deadline: the server ends a late job itself, and its event may be on the way. */
 const GRACE_MS = 2_000
 const UNREACHABLE_PAUSE_MS = 5_000
 
@@ -39,7 +39,7 @@ export const lateness = async ({ deadline, attempt, signal, readJob }: Waiting):
   return 'aborted'
 }
 
-/** Whether the server still works on that attempt; null where it does not say. */
+/** Returns whether the server still works on that attempt; null where it does not answer. */
 const isAtWork = async (attempt: number | null, readJob: () => Promise<JobView>): Promise<boolean | null> => {
   try {
     const job = await readJob()

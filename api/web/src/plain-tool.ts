@@ -13,7 +13,7 @@ const WORD = /[\p{L}\p{N}_][\p{L}\p{N}_.-]*/gu
 const EXTENSION = /\.\{?([\w,]+)\}?$/u
 const MOST_WORDS = 3
 
-/** "Searching for checkout", never a raw pattern. */
+/** Returns a phrase such as "Searching for checkout", without raw patterns. */
 export const toolSentence = ({ name, input }: ToolUse): string => {
   const where = folderWords(textOf(input['path']))
   switch (name) {
@@ -32,13 +32,13 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 
 const folderWords = (path: string): string => (path === '' || path === '.' || path === './' ? '' : ` in ${path}`)
 
-/** Without the classes of characters. */
+/** Removes the character classes from a pattern. */
 const withoutBrackets = (pattern: string): string =>
   pattern
     .replace(EITHER_CASE, (both, one: string, other: string) => (one.toLowerCase() === other.toLowerCase() ? one.toLowerCase() : both))
     .replace(BRACKETS, ' ')
 
-/** The words that a search pattern is made of. */
+/** Returns the words in a search pattern. */
 const searchWords = (pattern: string): string => {
   const plain = withoutBrackets(pattern.replace(CLASS, ' ')).replace(ESCAPE, '$1').replace(SYNTAX, ' ')
   const words = [...new Set(plain.match(WORD))].filter((word) => word.length > 1)
@@ -53,7 +53,7 @@ const listWords = (items: readonly string[], isCut: boolean): string => {
   return items.length < 2 ? items.join('') : `${items.slice(0, -1).join(', ')} and ${items.at(-1)}`
 }
 
-/** "checkout*.tsx" in words: names that contain a word, files of a kind, or just files. */
+/** Describes a pattern such as "checkout*.tsx": names that contain a word, files of a kind, or just files. */
 const filesWords = (pattern: string): string => {
   const base = withoutBrackets(pattern.split('/').at(-1) ?? '')
   const named = base.replace(EXTENSION, '').match(WORD)?.[0]

@@ -1,17 +1,17 @@
-/** How far an attempt has come, in percent. Pure. */
+/** Estimates how far an attempt has come, in percent. Pure. */
 
 /** A usual answer takes this long where nothing is known of earlier ones, in milliseconds. */
 export const USUAL_MS = 60_000
-/** Looking at the project and thinking, before the first suggestion is begun. */
+/** The share of looking at the project and thinking, before the first suggestion begins. */
 const LOOKING_SHARE = 16
-/** Each suggestion; an answer has three to five. */
+/** The share of each suggestion; an answer has three to five. */
 const SUGGESTION_SHARE = 16
 const MOST_STEPS = 5
 const MOST_BEFORE_THE_END = 97
 
 /**
- * Whole suggestions move the bar in steps; within a step time moves it, ever more slowly, and never to the next step.
- * So it never runs ahead of what is there, and never stands quite still.
+ * Each complete suggestion moves the bar by a step. Within a step it moves with time, ever more slowly and never to the
+ * next step, so that it does not run ahead of the answer and never stands quite still.
  */
 export const progressOf = (whole: number, isWriting: boolean, msInStep: number, usualMs: number): number => {
   if (whole >= MOST_STEPS) {

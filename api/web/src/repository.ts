@@ -1,16 +1,16 @@
-/** Where the project's files and issues are, by the operator's REPOSITORY_URL. Pure. */
+/** Makes links to the project's files and issues from the operator's REPOSITORY_URL. Pure. */
 
 import type { Suggestion } from './client/types.gen.ts'
 import { issueMarkdown } from './markdown.ts'
 
-/** Hosts refuse much longer addresses. */
+/** The longest address of a new issue, since hosts refuse longer ones. */
 const LONGEST_ADDRESS = 7_000
 
-/** Only what a browser may be sent to; a setting with another scheme is not used. */
+/** Returns the address if it is an http or https URL, else null. */
 export const webUrl = (address: string | null | undefined): string | null =>
   typeof address === 'string' && /^https?:\/\/[^\s/]/iu.test(address) ? address : null
 
-/** The page of one file. */
+/** Returns the address of one file's page. */
 export const fileUrl = (repository: string | null | undefined, path: string): string | null => {
   const base = webUrl(repository)
   return base === null ? null : `${base.replace(/\/+$/u, '')}/${path.split('/').map(encodeURIComponent).join('/')}`
@@ -39,7 +39,7 @@ export interface IssueLink {
   url: string
 }
 
-/** A form for a new issue, filled in; null where the address is of no known kind. */
+/** Returns the address of a form for a new issue, filled in; null where the host is of no known kind. */
 export const issueLink = (repository: string | null | undefined, suggestion: Suggestion, page: string | null): IssueLink | null => {
   const tracker = trackerOf(repository)
   if (tracker === null) {

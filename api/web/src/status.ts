@@ -1,4 +1,4 @@
-/** How a job stands, in plain words: for the status line, for those who listen, for the tab. Pure. */
+/** Describes the state of a job in plain words: for the status line, for screen readers, for the tab. Pure. */
 
 import type { Job } from './client/transcript.ts'
 import type { Phase, Session } from './session.ts'
@@ -8,7 +8,7 @@ import { writtenIn } from './written.ts'
 const LEAST_SUGGESTIONS = 3
 const MOST_SUGGESTIONS = 5
 
-/** Who is asked, by name. */
+/** Returns the name of the agent that is asked. */
 export const modelName = (isSandbox: boolean): string => (isSandbox ? 'the sandbox' : 'Claude')
 
 export const statusWords = (phase: Phase, job: Job): string => {
@@ -54,7 +54,7 @@ const filesWords = (job: Job): string => {
   return files.size === 0 ? '' : `: ${countWords(files.size, 'file')}`
 }
 
-/** What is said aloud: that something has changed, never how far along it is. */
+/** Returns what screen readers are told: that something has changed, never how far along it is. */
 export const announcementOf = ({ phase, job, connection }: Session): string => {
   const whole = job.suggestions ?? []
   if (phase === 'complete') {
@@ -84,7 +84,7 @@ const workBeginsWords = (job: Job): string =>
 
 const NAME = 'Feature planner'
 
-/** The title of the tab. */
+/** Returns the title of the tab. */
 export const tabTitle = ({ phase, job }: Session, page: string | null): string => {
   const about = page === null ? NAME : `${page} · ${NAME}`
   switch (phase) {

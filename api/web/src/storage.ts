@@ -1,8 +1,8 @@
-/** Small things remembered in this browser; nothing where the browser does not allow it. */
+/** Stores small values in this browser, where the browser allows it. */
 
 const PREFIX = 'feature-planner:'
 
-/** `session`: for this tab alone. */
+/** `session` stores a value for this tab only. */
 type Where = 'local' | 'session'
 
 export const remembered = (name: string, where: Where = 'local'): unknown => {
@@ -13,7 +13,7 @@ export const remembered = (name: string, where: Where = 'local'): unknown => {
   }
 }
 
-/** Null forgets it. */
+/** Stores a value; null removes it. */
 export const remember = (name: string, value: unknown, where: Where = 'local'): void => {
   try {
     if (value === null) {
@@ -22,9 +22,9 @@ export const remember = (name: string, value: unknown, where: Where = 'local'): 
       storageOf(where).setItem(PREFIX + name, JSON.stringify(value))
     }
   } catch {
-    // Private windows of some browsers, or a full disk: then it is not remembered.
+    // Private windows of some browsers, or a full disk: the value is not stored.
   }
 }
 
-/** Throws where the browser does not allow it. */
+/** Returns the storage. Throws where the browser does not allow it. */
 const storageOf = (where: Where): Storage => (where === 'local' ? localStorage : sessionStorage)

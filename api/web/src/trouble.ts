@@ -1,11 +1,11 @@
-/** What went wrong, in words, and what can be done about it. Pure. */
+/** Describes what went wrong and what can be done about it. Pure. */
 
 import { ApiError } from './client/api-error.ts'
 import type { FieldProblem, JobError } from './client/types.gen.ts'
 import { GaveUp } from './client/watch.ts'
 import { countWords, spanWords } from './words.ts'
 
-/** `network` is trouble on the way; all others are answers. */
+/** `network` means that no answer came; all others are answers of the server. */
 export type TroubleKind =
   | 'network'
   | 'lost'
@@ -23,9 +23,9 @@ export interface Trouble {
   kind: TroubleKind
   title: string
   detail: string
-  /** Whether asking again unchanged may help. */
+  /** Whether the same request may succeed when it is sent again. */
   isRetryable: boolean
-  /** When asking again makes sense, by this computer's clock; null where at once. */
+  /** When to send the request again, by this computer's clock; null for at once. */
   retryAt: number | null
   fields: readonly FieldProblem[]
   /** Where to sign in, where the server says so. */
@@ -74,7 +74,7 @@ const NETWORK = trouble(
   'This looks like trouble with the network, not with your request. What you have typed is kept.',
 )
 
-/** The trouble behind whatever was thrown. */
+/** Returns the description of anything that was thrown. */
 export const troubleOf = (error: unknown, now: number = Date.now()): Trouble => {
   if (error instanceof GaveUp) {
     return LOST
@@ -82,7 +82,7 @@ export const troubleOf = (error: unknown, now: number = Date.now()): Trouble => 
   return error instanceof ApiError ? ofAnswer(error, now) : NETWORK
 }
 
-/** A job that failed, by its `error` event; `whole` suggestions had come until then. */
+/** Returns the description of a failed job, from its `error` event; `whole` suggestions had come until then. */
 export const troubleOfJob = ({ message, code, retryable }: JobError, whole: number): Trouble => {
   if (code === 'EXPIRED') {
     return trouble('missing', 'This request has expired', message)

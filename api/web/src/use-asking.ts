@@ -1,4 +1,4 @@
-/** The state of the request form: what is typed, whether it is folded away, and a new request out of an answer. */
+/** Holds the state of the request form: its content, whether it is folded away, and a new request made of an answer. */
 
 import { useCallback, useState } from 'react'
 import type { Suggestion } from './client/types.gen.ts'
@@ -20,7 +20,7 @@ export interface Asking {
   refine: (suggestion: Suggestion, refinement: Refinement) => void
 }
 
-/** `isWelcoming`: there is nothing to see but the form. */
+/** `isWelcoming` means that only the form is shown. */
 export const useAsking = (feature: SuggestFeature, isWelcoming: boolean): Asking => {
   const [isUnfolded, setIsUnfolded] = useState(false)
   const { jobId, request } = feature
@@ -28,7 +28,7 @@ export const useAsking = (feature: SuggestFeature, isWelcoming: boolean): Asking
 
   const goToField = useCallback((name: string): void => {
     setIsUnfolded(true)
-    // After the form is there to be seen.
+    // This runs after the form has become visible.
     requestAnimationFrame(() => focusField(name))
   }, [])
 

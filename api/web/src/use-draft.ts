@@ -1,4 +1,4 @@
-/** The request form's content: survives reload, sign-in and errors, and is not overwritten while somebody types. */
+/** Holds the request form's content, which survives reload, sign-in and errors and is not overwritten during typing. */
 
 import { useCallback, useEffect, useState } from 'react'
 import type { SuggestFeatureRequest } from './client/types.gen.ts'
@@ -10,11 +10,11 @@ const NAME = 'draft'
 export interface DraftState {
   draft: Draft
   change: (changes: Partial<Draft>) => void
-  /** What was typed is on its way: the form may take over another request again. */
+  /** Says that the content was sent, so the form may show another request again. */
   markSent: () => void
 }
 
-/** `request` is what the job on the screen was asked for with; the form shows it where nobody has typed another. */
+/** `request` is that of the job on the screen; the form shows it unless something else was typed. */
 export const useDraft = (request: SuggestFeatureRequest | null, isStored: boolean): DraftState => {
   const [draft, setDraft] = useState<Draft>(storedDraft)
   const [isTyped, setIsTyped] = useState(() => remembered(NAME) !== null)

@@ -1,4 +1,4 @@
-/** What is wrong with a form's fields: found before it is sent, or by the server. */
+/** Holds the errors of a form's fields, found before it is sent or by the server. */
 
 import { type RefObject, useEffect, useMemo, useRef, useState } from 'react'
 import type { FieldProblem } from './client/types.gen.ts'
@@ -9,9 +9,9 @@ export interface FormErrors {
   form: RefObject<HTMLFormElement | null>
   /** Sentences by field. */
   errors: FieldErrors
-  /** Takes what was found in a form that is about to be sent; whether it may be. */
+  /** Takes the errors of a form that is about to be sent. Returns whether it may be sent. */
   accept: (found: readonly FieldProblem[]) => boolean
-  /** A field that is changed shows no error until the form is checked again. */
+  /** Hides the error of a field that was changed, until the form is checked again. */
   change: (field: string) => void
 }
 

@@ -1,4 +1,4 @@
-/** A short word about what was just done, which goes by itself. */
+/** Shows a short message about what was just done, for a moment. */
 
 import { useEffect, useState } from 'react'
 

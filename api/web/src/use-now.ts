@@ -2,7 +2,7 @@ import { useEffect, useState } from 'react'
 
 const TICK_MS = 250
 
-/** This computer's clock while it is wanted; stands still otherwise. */
+/** Returns the time by this computer's clock, updated only while it is needed. */
 export const useNow = (isRunning: boolean): number => {
   const [now, setNow] = useState(Date.now)
 
@@ -22,7 +22,7 @@ export const useNow = (isRunning: boolean): number => {
   return now
 }
 
-/** Whole seconds until then; 0 where there is nothing to wait for. */
+/** Returns the whole seconds until then; 0 where there is nothing to wait for. */
 export const useSecondsUntil = (at: number | null): number => {
   const now = useNow(at !== null)
 

@@ -1,4 +1,4 @@
-/** What the server offers and allows. */
+/** Reads what the server offers and allows. */
 
 import { useQuery } from '@tanstack/react-query'
 import { useEffect, useMemo } from 'react'
@@ -7,16 +7,16 @@ import type { Options } from './client/types.gen.ts'
 import { rememberSignIn } from './sign-in.ts'
 import { type Trouble, troubleOf } from './trouble.ts'
 
-/** Until the server has said how long it gives an attempt. */
+/** The time limit of an attempt until the server has stated it. */
 const USUAL_TIMEOUT_SECONDS = 120
 
 export interface OptionsState {
   /** Null until they have been read. */
   options: Options | null
-  /** What to say where they cannot be read because nobody is signed in. */
+  /** The message where they cannot be read because the person is not signed in. */
   signedOut: Trouble | null
   timeoutMs: number
-  /** Reads them once more; resolves with whether they could be read. */
+  /** Reads them again. Resolves with whether that worked. */
   readAgain: () => Promise<boolean>
 }
 

@@ -1,4 +1,4 @@
-/** Goes on with what stood still while somebody was signed out, who may have signed in elsewhere. */
+/** Continues what was stopped by a sign-out when the person may have signed in again, perhaps in another tab. */
 
 import { useEffect } from 'react'
 import { onWake } from './client/timing.ts'

@@ -1,4 +1,4 @@
-/** One job on the screen: asked for or opened, watched, cancelled, asked for again. */
+/** Manages the job on the screen: it is created or opened, watched, cancelled, and requested again. */
 
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { useCallback, useEffect, useReducer, useRef, useState } from 'react'
@@ -14,28 +14,28 @@ import { lateness } from './patience.ts'
 import { IDLE, isUnderWay, type Session, step } from './session.ts'
 import { timedOut, troubleOf, WITHDRAWN } from './trouble.ts'
 
-/** Further tries of one submit when nobody answered; with the same key, so that they make one job. */
+/** The further tries of one submit that got no answer. They use the same key, so that they make one job. */
 const CREATION_RETRIES = 2
-/** A person who watches a late job again waits at least this much longer. */
+/** How much longer a late job is watched at least when the person continues to watch it. */
 const MORE_PATIENCE_MS = 30_000
 
 export interface SuggestFeatureOptions {
   /** How long the server lets one attempt take. */
   timeoutMs: number
-  /** Called with a request as it is made, and as it ends. */
+  /** Is called with a request when it is made, and when it has ended. */
   onKeep: (record: KeptRequest) => void
 }
 
 export interface SuggestFeature extends Session {
   isBusy: boolean
   isCancelling: boolean
-  /** The request to cancel failed itself. */
+  /** Whether the request to cancel has failed. */
   isCancelRefused: boolean
-  /** What the job on the screen was asked for with; null until that is known. */
+  /** The request of the job on the screen; null until it is known. */
   request: SuggestFeatureRequest | null
   submit: (input: SuggestFeatureRequest) => void
   cancel: () => void
-  /** Asks again with the same input: a new job, with a key of its own. */
+  /** Creates a new job with the same input and a new key. */
   retry: () => void
   /** Watches the same job once more. */
   lookAgain: () => void
@@ -47,14 +47,14 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
   const [session, dispatch] = useReducer(step, IDLE, openedFromAddress)
   const [patientUntil, setPatientUntil] = useState(0)
   const isSubmitting = useRef(false)
-  /** Rises when the page moves on, so that an answer that comes too late changes nothing. */
+  /** Is increased when the page shows another job, so that an answer that comes too late changes nothing. */
   const turn = useRef(0)
   /** The turn whose creation was cancelled before the server had answered. */
   const unwanted = useRef(-1)
 
   const { mutateAsync: create } = useMutation({
     mutationFn: createJob,
-    // A token may have expired a second before the next one is there.
+    // A token may expire a moment before it is replaced.
     retry: (failures, error) => failures < CREATION_RETRIES && !(error instanceof ApiError && error.status !== 401),
     retryDelay: (failures) => waitMs(failures, DEFAULT_RETRY_MS / 2, Math.random()),
   })
@@ -208,7 +208,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     },
     retry: () => {
       if (phase === 'error' && trouble?.kind === 'timeout' && jobId !== null) {
-        // Nobody waits for that one any more; if this does not arrive, its own time-out ends it.
+        // The result is not awaited: if this request is lost, the job's own time limit ends it.
         cancelJob(jobId).catch(() => undefined)
       }
       if (request !== null) {
@@ -226,7 +226,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
   }
 }
 
-/** The end as the server reports it; not a time-out of the page's own. */
+/** Returns whether the server has reported the end of the job; a time-out of the page is no such end. */
 const isFinal = ({ job }: Session): boolean => job.answer !== null || job.error !== null || job.status === 'cancelled'
 
 const openedFromAddress = (idle: Session): Session => {
@@ -234,6 +234,6 @@ const openedFromAddress = (idle: Session): Session => {
   return jobId === null ? idle : step(idle, { type: 'opened', jobId })
 }
 
-/** Random; `crypto.randomUUID` would want https. */
+/** Returns a random key. `crypto.randomUUID` would require https. */
 const newKey = (): string =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('')

@@ -10,7 +10,7 @@ export interface Bounds {
 
 export type FieldErrors = Readonly<Record<string, string>>
 
-/** What is wrong with a text, in the server's words; null when nothing is. */
+/** Returns what is wrong with a text, in the server's words; null when nothing is. */
 export const lengthProblem = (text: string, { least, greatest }: Bounds): string | null => {
   const length = lengthOf(text)
   if (length === 0 && least > 0) {
@@ -22,6 +22,6 @@ export const lengthProblem = (text: string, { least, greatest }: Bounds): string
   return length > greatest ? `must have at most ${greatest.toLocaleString('en')} characters` : null
 }
 
-/** Sentences by field, from problems that only say what follows the field's name. */
+/** Returns sentences by field, from problems that only contain what follows the field's name. */
 export const fieldErrors = (labels: Readonly<Record<string, string>>, problems: readonly FieldProblem[]): FieldErrors =>
   Object.fromEntries(problems.map(({ field, message }) => [field, `${labels[field] ?? field} ${message}.`]))

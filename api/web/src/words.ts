@@ -1,4 +1,4 @@
-/** What things are called on the page. Pure. */
+/** Names things as the page shows them. Pure. */
 
 import type { Job } from './client/transcript.ts'
 import type { Cause, FeatureType, JobInput, PriorityLevel, SuggestFeatureRequest, TokenUsage, WaitReason } from './client/types.gen.ts'
@@ -18,7 +18,7 @@ export const PRIORITY_WORDS: Record<PriorityLevel, string> = {
   critical: 'Critical',
 }
 
-/** Said while the next attempt is under way, and after its end. */
+/** The reasons of the next attempt, shown during it and after its end. */
 export const CAUSE_WORDS: Record<Cause, string> = {
   worker_lost: 'The server that was writing stopped unexpectedly',
   model_error: 'The model broke off',
@@ -33,11 +33,11 @@ const WAIT_WORDS: Record<WaitReason, string> = {
 
 export const waitWords = (reason: WaitReason): string => WAIT_WORDS[reason] ?? WAIT_WORDS.overloaded
 
-/** "Enhancement, high priority". */
+/** Returns a phrase such as "Enhancement, high priority". */
 export const kindWords = ({ featureType, priorityLevel }: SuggestFeatureRequest | JobInput): string =>
   `${FEATURE_TYPE_WORDS[featureType]}, ${PRIORITY_WORDS[priorityLevel].toLowerCase()} priority`
 
-/** Where a job that waits stands. */
+/** Describes the position of a waiting job. */
 export const queueWords = ({ queuePosition, workers }: Job): string | null => {
   if (queuePosition === null) {
     return null
@@ -53,7 +53,7 @@ export const queueWords = ({ queuePosition, workers }: Job): string | null => {
 export const countWords = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`
 
-/** How long something took. */
+/** Describes how long something took. */
 export const durationWords = (milliseconds: number): string => {
   const seconds = Math.round(milliseconds / 1_000)
   if (seconds < 60) {
@@ -62,23 +62,23 @@ export const durationWords = (milliseconds: number): string => {
   return seconds % 60 === 0 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`
 }
 
-/** A span of time in whole words: "2 minutes", "90 seconds". */
+/** Writes out a duration: "2 minutes", "90 seconds". */
 export const spanWords = (milliseconds: number): string => {
   const seconds = Math.round(milliseconds / 1_000)
   return seconds % 60 === 0 && seconds > 0 ? countWords(seconds / 60, 'minute') : countWords(seconds, 'second')
 }
 
-/** "0:42", as a stopwatch shows it. */
+/** Returns a duration as a stopwatch shows it: "0:42". */
 export const clockWords = (milliseconds: number): string => {
   const seconds = Math.max(0, Math.floor(milliseconds / 1_000))
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
 }
 
-/** The two parts add up to the whole. */
+/** Describes the tokens by input and output, which add up to the total. */
 export const tokenWords = ({ totalTokens, outputTokens }: TokenUsage): string => {
   const read = (totalTokens - outputTokens).toLocaleString('en')
   return `${countWords(totalTokens, 'token')} (${read} read, ${outputTokens.toLocaleString('en')} written)`
 }
 
-/** Unicode code points, as the server counts. */
+/** Counts Unicode code points, as the server does. */
 export const lengthOf = (text: string): number => [...text].length

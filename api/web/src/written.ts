@@ -1,19 +1,19 @@
-/** The suggestion that is being written, read out of the growing text. Pure. */
+/** Reads the suggestion that is being written out of the growing text. Pure. */
 
 import type { Suggestion } from './client/types.gen.ts'
 
-/** What there is of the answer so far. */
+/** Holds what has come of the answer so far. */
 export interface Written {
   /** The model's reading of the page, which comes first. */
   context: string
-  /** The suggestion that has begun and is not whole; null between two of them. */
+  /** The suggestion that has begun and is not complete; null between two of them. */
   draft: Suggestion | null
 }
 
 const CONSIDERATIONS = /\n\n(?=- )/u
 const WHY = '\nWhy: '
 
-/** `whole` is how many suggestions have come as whole ones: their text is not parsed any more. */
+/** Reads the unfinished suggestion. The text of the first `whole` ones, which have come as events, is skipped. */
 export const writtenIn = (text: string, whole: number): Written => {
   const first = beginOf(text, 1, 0)
   const context = (first === null ? text : text.slice(0, first.at)).trim()
@@ -24,7 +24,7 @@ export const writtenIn = (text: string, whole: number): Written => {
   return { context, draft: begin === null ? null : draftOf(text.slice(begin.after)) }
 }
 
-/** Where the suggestion of this number begins: "2. " at the start of a paragraph. */
+/** Returns where the suggestion of this number begins: at "2. " at the start of a paragraph. */
 const beginOf = (text: string, number: number, from: number): { at: number; after: number } | null => {
   const mark = `${number}. `
   if (from === 0 && text.startsWith(mark)) {
@@ -34,7 +34,7 @@ const beginOf = (text: string, number: number, from: number): { at: number; afte
   return at === -1 ? null : { at, after: at + 2 + mark.length }
 }
 
-/** The parts in the order they are written: title, "Why: …", a paragraph or more, "- …" lines. */
+/** Returns the parts in the order in which they are written: title, "Why: …", a paragraph or more, "- …" lines. */
 const draftOf = (body: string): Suggestion => {
   const [prose = '', ...lists] = body.split(CONSIDERATIONS)
   const paragraph = prose.indexOf('\n\n')

@@ -1,9 +1,9 @@
-/** The address of the API, and the token of the user. A page that the API serves itself sets nothing: it has a cookie, and one origin. */
+/** Holds the address of the API and the token of the user. A page that the API serves itself sets neither: it has a cookie and the same origin. */
 
 export interface Access {
   /** The origin of the API, such as `https://planner.example.com`; empty where it is the page's own. */
   origin: string
-  /** A bearer token, asked for before each request, so that one that has expired is followed by a new one. */
+  /** Returns a bearer token. It is called before each request, so that an expired token can be replaced. */
   token: (() => string | Promise<string>) | null
 }
 

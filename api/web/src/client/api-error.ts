@@ -1,4 +1,4 @@
-/** An answer that is an error, as RFC 9457 has it. */
+/** Is thrown for an answer that is an error, in the form of RFC 9457. */
 
 import type { FieldProblem, Problem } from './types.gen.ts'
 

@@ -19,7 +19,7 @@ const CALL_MS = 15_000
 
 export interface Creation {
   input: SuggestFeatureRequest
-  /** The same for every try of one submit, so that a lost answer makes no second job. */
+  /** Is the same for every try of one submit, so that a lost answer makes no second job. */
   idempotencyKey: string
 }
 
@@ -30,7 +30,7 @@ export const jobUrl = (jobId: string): string => `${ROOT}/suggest-feature/${enco
 
 export const readJob = (jobId: string): Promise<JobView> => call(`/suggest-feature/${encodeURIComponent(jobId)}`)
 
-/** The caller's own jobs that are still kept, the newest first, at most 50. */
+/** Returns the caller's own jobs that are still kept, the newest first, at most 50. */
 export const listJobs = (): Promise<JobList> => call('/suggest-feature')
 
 export const cancelJob = (jobId: string): Promise<JobView> =>
@@ -38,7 +38,7 @@ export const cancelJob = (jobId: string): Promise<JobView> =>
 
 export const readOptions = (): Promise<Options> => call('/options')
 
-/** The caller's own agent, or null; asked so that having none is no error in the browser's console. */
+/** Returns the caller's own agent, or null. The query makes the answer 204 then: browsers log a 404 as an error. */
 export const readAgent = async (): Promise<SuggestionAgent | null> =>
   (await call<SuggestionAgent | undefined>('/suggestion-agent?none=204')) ?? null
 

@@ -1,6 +1,6 @@
-/** Timers, and the detection that a computer has woken up. They need no dependency and no DOM. */
+/** Provides timers, and detects that a computer has woken up. Neither needs a dependency or the DOM. */
 
-/** One timer that is set again and again. */
+/** Holds one timer that can be set again. */
 export class Alarm {
   readonly #onRing: () => void
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -32,12 +32,12 @@ export const boundedBy = async <Result>(milliseconds: number, action: (signal: A
 }
 
 const TICK_MS = 5_000
-/** A tick that comes this much too late means that the computer has slept. */
+/** A tick that comes this much too late, in milliseconds, means that the computer has slept. */
 const SLEEP_MS = 15_000
 
 /**
  * Calls back when the network is back, the page is visible again, or the computer has slept: then a connection that
- * seems alive may be dead, and the time that went by does not count as waiting. Returns what ends it.
+ * seems alive may be dead, and the time that went by does not count as waiting. Returns a function that stops this.
  */
 export const onWake = (callback: () => void): (() => void) => {
   let tickedAt = Date.now()
@@ -64,7 +64,7 @@ export const onWake = (callback: () => void): (() => void) => {
   }
 }
 
-/** Waits; a waking computer, or the signal, ends it early. */
+/** Waits for this long. A computer that wakes up, or the signal, ends the wait early. */
 export const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
   new Promise((resolve) => {
     const finish = (): void => {

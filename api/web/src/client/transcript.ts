@@ -1,4 +1,4 @@
-/** The fold: a job as it stands, from the events seen so far. Pure, and the same in Python (shared/contract/events.py). */
+/** Folds the events seen so far into the current state of a job. Pure, and the same in Python (shared/contract/events.py). */
 
 import type {
   Cause,
@@ -13,7 +13,7 @@ import type {
   Wait,
 } from './types.gen.ts'
 
-/** The fields that Python folds as well. */
+/** Has the fields that the fold in Python has too. */
 export interface Transcript {
   status: JobStatus
   attempt: number | null
@@ -32,13 +32,13 @@ export interface ToolUse {
   input: Record<string, unknown>
 }
 
-/** What the model says it is doing, and how many tool calls came before. */
+/** Holds what the model says it is doing, and how many tool calls came before. */
 export interface PlacedNote {
   text: string
   toolsBefore: number
 }
 
-/** A transcript, and what only the page shows. */
+/** Adds what only the page shows to a transcript. */
 export interface Job extends Transcript {
   workers: number | null
   started: Started | null
@@ -47,7 +47,7 @@ export interface Job extends Transcript {
   notes: readonly PlacedNote[]
   /** Since when the model's provider has taken no requests, by the server's clock. */
   waitingSince: number | null
-  /** How long this attempt has waited for the provider so far, in milliseconds; its time limit stands still meanwhile. */
+  /** How long this attempt has waited for the provider so far, in milliseconds. That does not count towards its time limit. */
   waitedMs: number
   answer: Complete | null
 }
@@ -73,7 +73,7 @@ export const EMPTY_JOB: Job = {
   answer: null,
 }
 
-/** The job after one more event. `started` forgets all that an earlier attempt showed. */
+/** Returns the job after one more event. `started` discards all that an earlier attempt showed. */
 export const fold = (job: Job, event: JobEvent, eventId: string | null = null): Job => {
   const next = applied(afterWait(job, event), event)
   const lastEventId = eventId ?? next.lastEventId
@@ -81,7 +81,7 @@ export const fold = (job: Job, event: JobEvent, eventId: string | null = null): 
   return { ...next, ...place, lastEventId }
 }
 
-/** The next event of the job ends a wait; `connected` belongs to the connection. */
+/** Ends a wait at the next event of the job; `connected` is an event of the connection. */
 const afterWait = (job: Job, { event, data }: JobEvent): Job => {
   if (job.waitingSince === null || event === 'waiting' || event === 'connected') {
     return job
@@ -106,7 +106,7 @@ const applied = (job: Job, { event, data }: JobEvent): Job => {
       return {
         ...job,
         waiting: { reason: data.reason, until: data.until },
-        waitingSince: job.waitingSince ?? data.timestamp, // the first of several tells since when
+        waitingSince: job.waitingSince ?? data.timestamp, // the first of several `waiting` events is when the wait began
       }
     case 'note':
       return { ...job, notes: [...job.notes, { text: data.text, toolsBefore: job.tools.length }] }

@@ -1,4 +1,4 @@
-/** The transport: one job's events, over as many connections as it takes. */
+/** Receives one job's events, over as many connections as it takes. */
 
 import { send } from './access.ts'
 import { ApiError } from './api-error.ts'
@@ -7,7 +7,7 @@ import { DEFAULT_RETRY_MS, DOUBTFUL_MS, MOST_FAILURES, SIGN_IN_TRIES, STALL_MS, 
 import { Alarm, onWake, pause } from './timing.ts'
 import { FINAL_EVENTS, type JobEvent } from './types.gen.ts'
 
-/** How the connection is doing: `waiting` is between two tries; `isFull` where the user has too many streams open. */
+/** Is the state of the connection: `waiting` is between two tries; `isFull` means that the user has too many streams open. */
 export type Connection =
   | { state: 'connecting' }
   | { state: 'open' }
@@ -21,7 +21,7 @@ export interface Watch {
   onConnection: (connection: Connection) => void
 }
 
-/** No answer has come for some ten minutes. */
+/** Is thrown when no answer has come for some ten minutes. */
 export class GaveUp extends Error {
   override name = 'GaveUp'
 }
@@ -91,7 +91,7 @@ class Watcher {
     }
   }
 
-  /** Throws when that was one failure too many. */
+  /** Counts a failure. Throws when it was one too many. */
   #count(refusal: ApiError | null): void {
     this.#unauthorized = refusal?.status === 401 ? this.#unauthorized + 1 : 0
     if (refusal !== null && this.#unauthorized >= SIGN_IN_TRIES) {
@@ -103,12 +103,12 @@ class Watcher {
     }
   }
 
-  /** One connection, from its request to its end; the server's refusal, if that is what it was. */
+  /** Opens one connection and reads it to its end. Returns the server's refusal, if it was refused. */
   async #connect(): Promise<ApiError | null> {
     const connection = new AbortController()
     const abort = (): void => connection.abort()
     const stall = new Alarm(abort)
-    // By hand: AbortSignal.any is missing in browsers of 2023.
+    // The signals are joined by hand: AbortSignal.any is missing in browsers of 2023.
     this.#options.signal.addEventListener('abort', abort)
     this.#connection = connection
     this.#isWoken = false
@@ -166,7 +166,7 @@ class Watcher {
   }
 }
 
-/** The body of a stream; null when the server says that there is nothing more. Throws ApiError. */
+/** Returns the body of a stream; null when the server says that there is nothing more. Throws ApiError. */
 const streamOf = async (response: Response): Promise<ReadableStream<Uint8Array> | null> => {
   if (response.status === 204) {
     return null
@@ -175,7 +175,7 @@ const streamOf = async (response: Response): Promise<ReadableStream<Uint8Array> 
     throw await ApiError.from(response)
   }
   if (!response.headers.get('Content-Type')?.startsWith('text/event-stream') || response.body === null) {
-    throw new TypeError('not an event stream') // somebody between us and the server answered in its place
+    throw new TypeError('not an event stream') // a proxy has answered in place of the server
   }
   return response.body
 }

@@ -7,7 +7,7 @@ import { Conditional } from './conditional.tsx'
 
 interface ActivityProps {
   job: Job
-  /** Before the first word of the answer this list is all there is to see. */
+  /** Whether the list is open: before the first word of the answer it is all there is to see. */
   isOpen: boolean
 }
 

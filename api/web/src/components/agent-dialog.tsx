@@ -14,7 +14,7 @@ import { SignInLink } from './sign-in-link.tsx'
 
 interface AgentDialogProps {
   onClose: () => void
-  /** Called with what to say about it. */
+  /** Is called after a change, with a sentence about it. */
   onDone: (notice: string) => void
 }
 

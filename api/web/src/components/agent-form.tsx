@@ -16,19 +16,19 @@ import { ConfirmButton } from './confirm-button.tsx'
 import { Field } from './field.tsx'
 
 interface AgentFormProps {
-  /** The agent there is; null where there is none. */
+  /** The stored agent; null where there is none. */
   agent: SuggestionAgent | null
-  /** What stands in the form at first. */
+  /** The content of the form at first. */
   start: AgentDraft
   isBusy: boolean
-  /** What the server found wrong. */
+  /** The errors that the server found. */
   problems: readonly FieldProblem[]
   onSave: (body: SuggestionAgentBody) => void
   onDelete: () => void
   onCancel: () => void
 }
 
-/** Under this name what was typed and not saved is remembered, whatever closes the dialog. */
+/** The name under which unsaved input is kept when the dialog is closed. */
 export const AGENT_DRAFT = 'agent-draft'
 const FORM = 'agent'
 const LABELS = {

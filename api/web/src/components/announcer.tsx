@@ -5,7 +5,7 @@ interface AnnouncerProps {
   session: Session
 }
 
-/** Says aloud what has changed, for those who do not see it; never a number that counts. */
+/** Tells screen readers what has changed, but not each step of a counter. */
 export const Announcer = ({ session }: AnnouncerProps) => (
   <p role="status" className="sr-only">
     {announcementOf(session)}

@@ -13,7 +13,7 @@ const KINDS = {
   quiet: 'border-transparent text-accent hover:bg-accent-soft',
 }
 
-/** For links that look like buttons as well. */
+/** Returns the classes of a button, also for links that look like buttons. */
 export const buttonClass = (kind: ButtonKind, className?: string): string =>
   cn(
     'inline-flex min-h-9 items-center justify-center gap-1.5 rounded-md border px-3 py-1 font-medium transition-colors',

@@ -12,7 +12,7 @@ interface CompareDialogProps {
   onClose: () => void
 }
 
-/** Two answers side by side; one below the other on a phone. */
+/** Shows two answers side by side, on a phone one below the other. */
 export const CompareDialog = ({ requests, repositoryUrl, onClose }: CompareDialogProps) => {
   const dialog = useRef<HTMLDialogElement>(null)
 

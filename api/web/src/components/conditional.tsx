@@ -3,7 +3,7 @@ import type { ReactNode } from 'react'
 interface ConditionalProps<Value> {
   /** The children are shown unless this is null, undefined or false. */
   when: Value
-  /** A function gets the value, and its type without what hides it. */
+  /** A function gets the value, typed without null, undefined and false. */
   children: ReactNode | ((value: Exclude<Value, null | undefined | false>) => ReactNode)
 }
 

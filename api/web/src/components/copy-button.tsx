@@ -4,7 +4,7 @@ import { Button } from './button.tsx'
 
 interface CopyButtonProps {
   label: ReactNode
-  /** What exactly, for those who cannot see what the button stands beside. */
+  /** What is copied, for people who cannot see the button's surroundings. */
   accessibleLabel: string
   text: () => string
   className?: string

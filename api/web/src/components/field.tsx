@@ -3,7 +3,7 @@ import { cn } from '../cn.ts'
 import { lengthOf } from '../words.ts'
 import { Conditional } from './conditional.tsx'
 
-/** What a control needs to belong to its label, its hint and its error. */
+/** Has the attributes that connect a control with its label, its hint and its error. */
 interface ControlAttributes {
   id: string
   name: string
@@ -14,7 +14,7 @@ interface ControlAttributes {
 interface FieldProps {
   /** The field's name on the wire. */
   name: string
-  /** Of the form, so that two forms may have a field of the same name. */
+  /** The name of the form, since two forms may have fields with the same name. */
   form: string
   label: string
   isOptional?: boolean

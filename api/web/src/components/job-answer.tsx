@@ -15,7 +15,7 @@ interface JobAnswerProps {
   actions: CardActions
 }
 
-/** What the model reads and writes: its activity, and a card for each suggestion that fills as it is written. */
+/** Shows what the model reads and writes: its activity, and for each suggestion a card that fills as it is written. */
 export const JobAnswer = ({ feature: { job, isBusy, phase }, repositoryUrl, actions }: JobAnswerProps) => {
   const _whole = job.suggestions ?? []
   const _text = job.text ?? ''

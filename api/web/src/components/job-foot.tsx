@@ -4,11 +4,11 @@ import { Conditional } from './conditional.tsx'
 
 interface JobFootProps {
   answer: Complete
-  /** Who answered; null for the built-in agent. */
+  /** The agent that answered; null for the built-in one. */
   agent: string | null
 }
 
-/** The line below an answer: who answered, how long it took and how many tokens it used. */
+/** Shows the line below an answer: which agent answered, how long it took and how many tokens it used. */
 export const JobFoot = ({ answer, agent }: JobFootProps) => {
   const _facts = [
     ['Model', answer.model],

@@ -8,7 +8,7 @@ interface JobHeaderProps {
   onStartOver: () => void
 }
 
-/** The request of the job on the screen, and the buttons for it. */
+/** Shows the request of the job on the screen, and the buttons for it. */
 export const JobHeader = ({ feature, onStartOver }: JobHeaderProps) => {
   const { phase, request, isBusy, isFromKept } = feature
 

@@ -7,7 +7,7 @@ interface LiveTextProps {
   isWriting: boolean
 }
 
-/** This near to the end counts as being there, in CSS pixels. */
+/** A scroll position this near to the end, in CSS pixels, counts as the end. */
 const END_TOLERANCE = 24
 
 export const LiveText = ({ text, isWriting }: LiveTextProps) => {

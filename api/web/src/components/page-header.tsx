@@ -5,7 +5,7 @@ interface PageHeaderProps {
   isSandbox: boolean
   /** The name of the caller's own agent, where it is in use. */
   agent: string | null
-  /** Said for a moment, after something was saved. */
+  /** A message that is shown for a moment after something was saved. */
   notice: string | null
   onOpenAgent: () => void
 }

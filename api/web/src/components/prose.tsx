@@ -2,11 +2,11 @@ interface ProseProps {
   text: string
 }
 
-/** `code` in backticks, the one bit of Markdown that suggestions are full of. */
+/** Matches `code` in backticks, the Markdown that suggestions contain most. */
 const CODE = /`([^`\n]+)`/u
 
 export const Prose = ({ text }: ProseProps) =>
-  // Every second piece is what stood between backticks.
+  // Every second piece was between backticks.
   text.split(CODE).map((piece, index) =>
     index % 2 === 0 ? (
       piece

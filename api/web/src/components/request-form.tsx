@@ -17,9 +17,9 @@ interface RequestFormProps {
   options: Options | null
   draft: Draft
   isBusy: boolean
-  /** Whether it is there to be filled in at once. */
+  /** Whether the form gets the focus when it appears. */
   isFirst: boolean
-  /** What the server found wrong with the last request. */
+  /** The errors that the server found in the last request. */
   problems: readonly FieldProblem[]
   onChange: (changes: Partial<Draft>) => void
   onSubmit: () => void

@@ -19,7 +19,7 @@ interface RequestPaneProps {
 
 const NO_PROBLEMS: readonly FieldProblem[] = []
 
-/** The part of the page that holds the request form. */
+/** Is the part of the page with the request form. */
 export const RequestPane = ({ options, draft, feature, isFolded, onUnfold, onChange, onSubmit }: RequestPaneProps) => {
   const { phase, isBusy, trouble } = feature
 

@@ -10,7 +10,7 @@ import { Welcome } from './welcome.tsx'
 interface ResultPaneProps {
   server: OptionsState
   feature: SuggestFeature
-  /** There is no job to show. */
+  /** Whether there is no job to show. */
   isWelcoming: boolean
   usualMs: number
   onExample: (example: Draft) => void
@@ -18,7 +18,7 @@ interface ResultPaneProps {
   onStartOver: () => void
 }
 
-/** The part of the page that shows the job. */
+/** Is the part of the page that shows the job. */
 export const ResultPane = ({ server, feature, isWelcoming, usualMs, onExample, onRefine, onStartOver }: ResultPaneProps) => {
   const { options, signedOut } = server
 

@@ -13,7 +13,7 @@ interface StatusLineProps {
   session: Session
   /** How long an answer usually takes. */
   usualMs: number
-  /** Shown at the end of the line once the answer is whole. */
+  /** Is shown at the end of the line once the answer is complete. */
   children: ReactNode
 }
 
@@ -66,7 +66,7 @@ export const StatusLine = ({ session, usualMs, children }: StatusLineProps) => {
   )
 }
 
-/** Models may think for a minute without a word. */
+/** After this long without an event the page says that the connection stands: models may think for a minute. */
 const SILENCE_MS = 10_000
 
 interface SilenceNoteProps {
@@ -74,7 +74,7 @@ interface SilenceNoteProps {
   name: string
 }
 
-/** Where nothing has come for a while: that it is no fault. */
+/** Explains that it is no error when nothing has come for a while. */
 const SilenceNote = ({ since, name }: SilenceNoteProps) => {
   const now = useNow(true)
 
@@ -124,7 +124,7 @@ const Cause = ({ job: { started, answer } }: { job: Job }) => (
   </Conditional>
 )
 
-/** What an attempt after the first begins with. */
+/** Says how an attempt after the first begins: from what was read before, or from the start. */
 const goesOn = (started: Job['started'], isOver: boolean): string => {
   if (started !== null && started.turnsKept > 0) {
     return isOver ? 'it went on from what it had already read' : 'it goes on from what it has already read'

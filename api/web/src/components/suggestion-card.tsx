@@ -12,9 +12,9 @@ interface SuggestionCardProps {
   number: number
   /** Whether the model still writes it. */
   isWriting: boolean
-  /** Where its files are linked to; null where there is no such place. */
+  /** The repository that its files are linked to; null where there is none. */
   repositoryUrl: string | null
-  /** Null where nothing can be done with it, as in a comparison. */
+  /** The actions of the card; null where there are none, as in a comparison. */
   actions: CardActions | null
 }
 
@@ -79,7 +79,7 @@ export const SuggestionCard = memo(({ suggestion, number, isWriting, repositoryU
 })
 SuggestionCard.displayName = 'SuggestionCard'
 
-/** Where the model writes at present. */
+/** Returns the part of the suggestion that the model is writing. */
 const lastPartOf = (suggestion: Suggestion): string => {
   if (suggestion.implementationConsiderations.length > 0) {
     return 'considerations'

@@ -7,7 +7,7 @@ import { Button, buttonClass } from './button.tsx'
 import { Conditional } from './conditional.tsx'
 import { CopyButton } from './copy-button.tsx'
 
-/** The actions of a suggestion card, and what they need. */
+/** Holds the actions of a suggestion card, and what they need. */
 export interface CardActions {
   /** The page or component that was asked about. */
   page: string | null

@@ -7,9 +7,9 @@ import { SignInLink } from './sign-in-link.tsx'
 
 interface TroubleNoticeProps {
   trouble: Trouble
-  /** Said after the detail. */
+  /** Is shown after the detail. */
   footnote?: string | undefined
-  /** Null where there is nothing to ask again with. */
+  /** Repeats the request; null where that is not possible. */
   onRetry: (() => void) | null
   onLookAgain: () => void
   onStartOver: () => void

@@ -5,11 +5,11 @@ import { LiveText } from './live-text.tsx'
 interface WrittenTextProps {
   text: string
   isWriting: boolean
-  /** Another attempt's text starts at its end again. */
+  /** The number of the attempt: with another attempt the text is scrolled to its end again. */
   attempt: number | null
 }
 
-/** The text as the model wrote it, one click away. */
+/** Shows the text as the model wrote it, after a click. */
 export const WrittenText = ({ text, isWriting, attempt }: WrittenTextProps) => {
   const [isOpen, setIsOpen] = useState(false)
 

@@ -1,4 +1,4 @@
-/** A request and what became of it, as this browser keeps it. Pure. */
+/** Describes a request and its outcome, as this browser keeps them. Pure. */
 
 import type { Job } from '../client/transcript.ts'
 import { EMPTY_JOB } from '../client/transcript.ts'
@@ -14,7 +14,7 @@ export interface KeptRequest {
   job: Job
 }
 
-/** This many; the oldest go first. */
+/** The most requests that are kept; the oldest are removed first. */
 export const MOST_KEPT = 200
 
 export const asked = (jobId: string, input: SuggestFeatureRequest, createdAt: number): KeptRequest => ({
@@ -42,7 +42,7 @@ export const outcomeWords = ({ job }: KeptRequest): string => {
 
 const LEAST_SAMPLES = 3
 
-/** How long answers have usually taken here: the middle one of those kept, in milliseconds. */
+/** Returns how long answers usually take: the median of those kept, in milliseconds. */
 export const usualMs = (kept: readonly KeptRequest[]): number => {
   const times = kept.flatMap(({ job }) => (job.answer === null ? [] : [job.answer.executionTimeMs])).toSorted((a, b) => a - b)
   return times.length < LEAST_SAMPLES ? USUAL_MS : (times[Math.floor(times.length / 2)] ?? USUAL_MS)
@@ -50,7 +50,7 @@ export const usualMs = (kept: readonly KeptRequest[]): number => {
 
 const DAY_MS = 86_400_000
 
-/** "14:05" for today, else the day. */
+/** Returns the time as "14:05" for today, else the day. */
 export const timeWords = (at: number, now: number): string => {
   const date = new Date(at)
   const isToday = date.toDateString() === new Date(now).toDateString()

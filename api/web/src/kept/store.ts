@@ -1,18 +1,18 @@
-/** Requests and answers, kept in this browser (IndexedDB); in memory alone where the browser allows nothing else. */
+/** Keeps requests and answers in this browser (IndexedDB), or only in memory where the browser does not allow that. */
 
 import { type KeptRequest, MOST_KEPT } from './record.ts'
 
 const DATABASE = 'feature-planner'
 const STORE = 'requests'
 const BY_TIME = 'createdAt'
-/** Another tab, or a damaged profile, may block a database: the page does not wait for it. */
+/** The page waits no longer than this for the database, which another tab or a damaged profile may block. */
 const PATIENCE_MS = 2_000
 
 const memory = new Map<string, KeptRequest>()
 let opening: Promise<IDBDatabase | null> | undefined
 
 export const keep = async (record: KeptRequest): Promise<void> => {
-  // The first time stands, by whichever clock: it is what the list is sorted by.
+  // The first time is kept, since the list is sorted by it.
   const createdAt = (await findKept(record.jobId))?.createdAt ?? record.createdAt
   memory.set(record.jobId, { ...record, createdAt })
   await within('readwrite', (store) => store.put({ ...record, createdAt }))
@@ -23,7 +23,7 @@ export const keep = async (record: KeptRequest): Promise<void> => {
 export const findKept = async (jobId: string): Promise<KeptRequest | null> =>
   ((await within('readonly', (store) => store.get(jobId))) as KeptRequest | undefined) ?? memory.get(jobId) ?? null
 
-/** The newest first. */
+/** Returns the kept requests, the newest first. */
 export const listKept = async (): Promise<KeptRequest[]> => {
   const found = (await within('readonly', (store) => store.index(BY_TIME).getAll())) as KeptRequest[] | undefined
   return (found ?? [...memory.values()]).toSorted((a, b) => b.createdAt - a.createdAt)
@@ -39,7 +39,7 @@ export const forgetAll = async (): Promise<void> => {
   await within('readwrite', (store) => store.clear())
 }
 
-/** One transaction; undefined where there is no database, or it fails. */
+/** Runs one transaction. Returns undefined where there is no database, or it fails. */
 const within = async (mode: IDBTransactionMode, action: (store: IDBObjectStore) => IDBRequest): Promise<unknown> => {
   opening ??= open()
   const database = await opening

@@ -1,4 +1,4 @@
-/** The list of kept requests, the same in all parts of the page. */
+/** Provides the list of kept requests, the same in all parts of the page. */
 
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useCallback, useMemo } from 'react'
@@ -17,7 +17,7 @@ export interface Kept {
 
 export const useKept = (): Kept => {
   const queries = useQueryClient()
-  // Another tab may have added to it.
+  // Another tab may have added requests.
   const { data = NONE } = useQuery({ queryKey: KEY, queryFn: listKept, refetchOnWindowFocus: 'always' })
 
   const after = useCallback(
