@@ -33,6 +33,7 @@ CHANNEL_CONNECTIONS = 1
 
 
 def build(settings: ApiSettings, redis: Redis | None, static: Path | None) -> OpenAPI:
+    """Builds the app of the web process; see `create_app`."""
     keys.use_prefix(settings.redis_prefix)
     app = OpenAPI(
         "api",

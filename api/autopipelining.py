@@ -19,6 +19,8 @@ _SERIALIZER = HiredisRespSerializer()
 
 
 class _Command(NamedTuple):
+    """Holds a command that waits for its answer."""
+
     packed: bytes
     name: str
     options: dict[str, Any]

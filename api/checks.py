@@ -19,6 +19,7 @@ LEAST_TEMP_BYTES = 16 * 2**20
 
 
 def check_auth(settings: ApiSettings) -> Iterable[Finding]:
+    """Yields how users are authenticated, and whether the key server can be used."""
     if settings.auth_mode == "demo":
         yield Finding(
             "warn",
@@ -46,6 +47,7 @@ def _key_server(url: str) -> Finding:
 
 
 def check_origins(settings: ApiSettings) -> Iterable[Finding]:
+    """Yields whether the origins of CORS_ORIGINS are safe for tokens."""
     for origin in settings.cors_origins:
         is_open = origin.startswith("http://") and not origin.startswith(("http://localhost", "http://127."))
         yield Finding(

@@ -22,6 +22,8 @@ from shared.telemetry.metrics import api_metrics
 
 @dataclass(frozen=True)
 class Services:
+    """Holds the parts of the app that its views and the server use."""
+
     settings: ApiSettings
     redis: Redis
     probe: Redis

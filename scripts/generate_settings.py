@@ -71,6 +71,7 @@ def _described(name: str, field: FieldInfo) -> Described:
 
 
 def table() -> str:
+    """Returns the text of docs/settings.md."""
     files = " and ".join(", ".join(f"`{name}`" for name in NAMES_WITH_FILES).rsplit(", ", 1))
     parts = [TABLE_HEAD.format(files=files)]
     for title, kind in GROUPS:
@@ -82,6 +83,7 @@ def table() -> str:
 
 
 def example() -> str:
+    """Returns the text of .env.example."""
     parts = [EXAMPLE_HEAD]
     for title, kind in GROUPS:
         parts.append(f"\n# --- {title}\n")
@@ -93,6 +95,7 @@ def example() -> str:
 
 
 def main() -> int:
+    """Writes the files, or compares them where `--check` is given. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.generate_settings", description=__doc__)
     parser.add_argument("--check", action="store_true", help="only fail when a file is stale")
     is_check = parser.parse_args().check

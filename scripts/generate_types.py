@@ -34,6 +34,7 @@ class Page:
         self._schemas: dict[str, Any] = {name: document["$defs"][name] for name in sorted(document["$defs"])}
 
     def write(self) -> str:
+        """Returns the text of the whole file."""
         parts = ["// Made by scripts/generate_types.py from the Python models; do not edit."]
         parts += [f"export type {name} = {_alternatives(values)}" for name, values in self.NAMED.items()]
         parts += [self._declaration(name, schema) for name, schema in self._schemas.items()]
@@ -112,6 +113,7 @@ def _strings(values: list[Any]) -> str:
 
 
 def main() -> int:
+    """Writes the file, or compares it where `--check` is given. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--check", action="store_true", help="only say whether the file is up to date")
     is_check = parser.parse_args().check

@@ -51,6 +51,7 @@ class Processes:
         self.drain_seconds = 0.0
 
     def start(self, name: str, command: list[str]) -> None:
+        """Starts a process, whose output is shown with its name before each line."""
         process = subprocess.Popen(  # noqa: S603
             command,
             cwd=ROOT,
@@ -177,6 +178,7 @@ def _refusal(worker: WorkerSettings) -> int | None:
 
 
 def main() -> int:
+    """Runs the system until it is stopped. Returns the exit code."""
     environment = _environment()
     try:
         api, worker = _check(environment)

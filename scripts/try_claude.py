@@ -73,6 +73,7 @@ async def run_job(agent: FeatureAgent, model: str, page: str, *, is_loud: bool =
 
 
 def main() -> int:
+    """Runs the job that the command line describes. Returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", default="Start page")
     parser.add_argument("--project", default=".", help="the directory the agent may read")

@@ -28,6 +28,8 @@ Verdict = Literal["ok", "warn", "FAIL"]
 
 
 class Finding(NamedTuple):
+    """Holds the result of one check: its verdict, its name and a sentence."""
+
     verdict: Verdict
     name: str
     text: str

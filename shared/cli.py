@@ -30,6 +30,7 @@ def _check_web_concurrency() -> None:
 
 
 def main() -> None:
+    """Starts the process that the command line names, in place of this one."""
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
     parser.add_argument("process", choices=("web", "worker"))
     parser.add_argument("--check", action="store_true", help="only report whether it could work in this environment")

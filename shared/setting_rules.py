@@ -128,6 +128,7 @@ def host(value: str) -> str:
 
 
 def directory(value: str) -> str:
+    """Accepts a directory that this process may read."""
     if not Path(value).is_dir():
         raise ValueError("is not a directory")
     if not os.access(value, os.R_OK | os.X_OK):

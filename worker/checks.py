@@ -62,6 +62,7 @@ def _model(name: str, known: "Mapping[str, ModelInfo]", *, is_needed: bool) -> F
 
 
 def check_project(settings: WorkerSettings) -> Iterable[Finding]:
+    """Yields whether ripgrep is there, and whether the project has files to read."""
     if settings.project_root is None:
         yield Finding("ok", "project", "PROJECT_ROOT is not set: the agent has no tools")
         return
@@ -95,6 +96,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
 
 
 def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:
+    """Yields whether METRICS_PORT can be listened on, if it is set."""
     if settings.metrics_port is not None:
         yield check_port("METRICS_PORT", settings.metrics_host, settings.metrics_port)
 

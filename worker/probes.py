@@ -68,6 +68,8 @@ class _Server(BoundedThreads, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
+    """Answers one request, within CLIENT_SECONDS."""
+
     timeout = CLIENT_SECONDS
 
     def log_message(self, *args: object) -> None:

@@ -7,6 +7,8 @@ from api.http.problems import ApiProblem
 
 @dataclass(frozen=True)
 class Credential:
+    """Names the user of a request, and says how the user was identified."""
+
     user_id: str
     is_cookie: bool
     """Whether it came in a cookie. Browsers send cookies by themselves, so another site may have caused the request."""

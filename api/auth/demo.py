@@ -65,6 +65,7 @@ class DemoAuthenticator:
 
 
 def is_loopback(address: str) -> bool:
+    """Returns whether the address of a client is on this machine."""
     try:
         ip = ip_address(address)
     except ValueError:

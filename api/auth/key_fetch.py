@@ -89,6 +89,8 @@ class _Connections:
 
 
 class _Http(HTTPHandler):
+    """Opens http URLs over connections that can be closed from outside."""
+
     def __init__(self, connections: _Connections) -> None:
         super().__init__()
         self._connections = connections
@@ -103,6 +105,8 @@ class _Http(HTTPHandler):
 
 
 class _Https(HTTPSHandler):
+    """Opens https URLs over connections that can be closed from outside."""
+
     def __init__(self, connections: _Connections) -> None:
         super().__init__()
         self._connections = connections
@@ -117,6 +121,8 @@ class _Https(HTTPSHandler):
 
 
 class _SameScheme(HTTPRedirectHandler):
+    """Refuses redirects that change the scheme."""
+
     def redirect_request(
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> Request | None:

@@ -22,6 +22,8 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 class Authenticator(Protocol):
+    """Decides who sends a request."""
+
     def guard(self, request: Request) -> None:
         """Raises ApiProblem 403 when this client is not served at all, whatever the path."""
 
@@ -30,6 +32,7 @@ class Authenticator(Protocol):
 
 
 def authenticator(settings: ApiSettings, redis: Redis) -> Authenticator:
+    """Returns the authenticator for AUTH_MODE."""
     if settings.auth_mode == "demo":
         return DemoAuthenticator(redis)
     return TokenAuthenticator(settings)

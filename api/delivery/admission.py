@@ -112,6 +112,7 @@ class Admission:
             log_failure("releasing a stream's slot", error, "so the slot stays taken until it expires")
 
     def stop(self) -> None:
+        """Stops the timers that renew the slots."""
         gevent.killall(self._timers)
 
     def _beat(self) -> None:

@@ -36,6 +36,8 @@ RECONNECT_SECONDS = 0.5
 
 
 class _Subscription(Generic[T]):
+    """Holds a subscription and whether Redis has acknowledged it."""
+
     __slots__ = ("is_there", "listener")
 
     def __init__(self, listener: T) -> None:
@@ -79,11 +81,13 @@ class Channel(Generic[T]):
             ]
 
     def stop(self) -> None:
+        """Closes the connection for good."""
         gevent.killall(self._greenlets)
         self._greenlets = []
         self._disconnect()
 
     def subscribe(self, name: str, listener: T) -> None:
+        """Subscribes to a channel for the listener, without waiting for Redis."""
         self._wanted[name.encode()] = _Subscription(listener)
         self._send_soon("SUBSCRIBE", name)
 
@@ -92,6 +96,7 @@ class Channel(Generic[T]):
         return bool(self._wanted[name.encode()].is_there.wait(timeout_seconds))
 
     def unsubscribe(self, name: str) -> None:
+        """Ends the subscription to a channel."""
         if self._wanted.pop(name.encode(), None):
             self._send_soon("UNSUBSCRIBE", name)
 

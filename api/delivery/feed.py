@@ -73,6 +73,7 @@ class Feed:
 
     @property
     def last_id(self) -> EventId | None:
+        """Returns the id of the last event that was accepted; None where there is none."""
         return self.history.last_id
 
     @property
@@ -103,6 +104,7 @@ class Feed:
         self._targets = None
 
     def leave(self, viewer: Viewer) -> None:
+        """Removes a viewer."""
         self.viewers.discard(viewer)
         self._targets = None
 
@@ -187,9 +189,11 @@ class Feed:
             self._broadcast(sse.chunk(sse.encode_event(_queued(queue_position))), time.monotonic())
 
     def keep_alive(self) -> None:
+        """Sends the viewers a comment, so that proxies and clients see that the stream is alive."""
         self._broadcast(sse.KEEP_ALIVE, time.monotonic())
 
     def end(self) -> None:
+        """Ends the streams of all viewers."""
         self.is_over = True
         self._next_id = _NO_ID
         viewers, self.viewers, self._targets = self.viewers, set(), ()

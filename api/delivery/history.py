@@ -49,6 +49,7 @@ class DeltaRun:
         return [Entry(last, Delta.event, self._latest[:begin] + text + self._latest[end:])]
 
     def join(self) -> None:
+        """Joins the pending deltas to the text."""
         for data in self.pending:
             begin, end = _bounds(data)
             if end < begin:  # written by another version, in another form
@@ -90,6 +91,7 @@ class History:
 
     @property
     def last_id(self) -> EventId | None:
+        """Returns the id of the latest event; None where there is none."""
         return EventId(self.attempt, self.last) if self.last else None
 
     @property

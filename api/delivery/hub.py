@@ -46,6 +46,8 @@ NO_EVENT = EventId(0, 0)
 
 
 class Hub:
+    """Keeps the feeds of all jobs that are watched over this process."""
+
     def __init__(self, store: JobStore, channel: Channel[Feed], keepalive_seconds: float) -> None:
         self._store = store
         self._keepalive_seconds = keepalive_seconds
@@ -70,6 +72,7 @@ class Hub:
         viewer.end()
 
     def stop(self) -> None:
+        """Stops the background work of the hub."""
         gevent.killall(self._timers)
         self._timers = []
         self._channel.stop()

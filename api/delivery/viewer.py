@@ -30,7 +30,8 @@ connection serves no more requests."""
 class Viewer(Protocol):
     """Receives the chunks of a feed. Its methods never wait."""
 
-    def send(self, chunk: bytes) -> None: ...
+    def send(self, chunk: bytes) -> None:
+        """Sends a chunk. What the client does not take at once is kept for it."""
 
     def end(self) -> None:
         """Ends the stream once all bytes are written. No more bytes may be sent."""
@@ -52,6 +53,7 @@ class StreamState(Enum):
 
     @property
     def is_over(self) -> bool:
+        """Returns whether the stream has ended in any way."""
         return self not in (StreamState.OPEN, StreamState.ENDING)
 
 

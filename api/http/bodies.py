@@ -31,6 +31,7 @@ class JsonRequest(Request):
 
 
 def install(app: Flask) -> None:
+    """Installs the check of JSON bodies."""
     # The limit is one byte more than allowed: werkzeug cuts a chunked body at its limit without an error, so
     # only its length tells a body that is too long from one that just fits.
     app.config["MAX_CONTENT_LENGTH"] = BODY_MAX_BYTES + 1

@@ -27,6 +27,7 @@ _HEADERS, _DOCS_HEADERS = _under(_POLICY), _under(_DOCS_POLICY)
 
 
 def install(app: Flask) -> None:
+    """Installs the hook that adds the headers."""
     app.after_request(lambda response: add_headers(response, request.path, request_id()))
 
 
@@ -37,6 +38,7 @@ def shared_headers(path: str, request_id: str) -> dict[str, str]:
 
 
 def add_headers(response: Response, path: str, request_id: str) -> Response:
+    """Adds the shared headers to the response."""
     for name, value in shared_headers(path, request_id).items():
         response.headers.setdefault(name, value)
     if response.mimetype in ("application/json", "application/problem+json"):

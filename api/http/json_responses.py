@@ -10,6 +10,7 @@ from api.http.documented_headers import header_references
 
 
 def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns the model as a JSON response."""
     return Response(model.model_dump_json(), status, dict(headers or {}), content_type="application/json")
 
 

@@ -110,10 +110,12 @@ def problem_of(error: Exception) -> ApiProblem:
 
 
 def internal_error() -> ApiProblem:
+    """Returns the 500 problem, which says nothing about the error."""
     return ApiProblem(500, _DETAILS[500])
 
 
 def install(app: Flask) -> None:
+    """Installs the handlers that answer exceptions with problems."""
     # With an `Exception` handler Flask would neither log the traceback nor tell Sentry; without one it
     # does both, then hands an InternalServerError to the handler for HTTPException.
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -123,6 +125,7 @@ def install(app: Flask) -> None:
 
 
 def render(problem: ApiProblem) -> Response:
+    """Returns the problem as a response."""
     body = Problem(
         title=HTTPStatus(problem.status).phrase,
         status=problem.status,

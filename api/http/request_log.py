@@ -17,6 +17,7 @@ PROBES = ("/healthz", "/readyz", "/metrics")
 
 
 def install(app: Flask) -> None:
+    """Installs the hooks that log each request."""
     app.before_request(_begin)
     app.after_request(_log_at_the_end)
 

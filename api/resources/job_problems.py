@@ -13,8 +13,10 @@ def checked_id(text: str) -> str:
 
 
 def gone() -> ApiProblem:
+    """Returns the 404 problem for a job that is unknown or has expired."""
     return ApiProblem(404, "There is no such job, or it has expired.")
 
 
 def foreign() -> ApiProblem:
+    """Returns the 403 problem for the job of another user."""
     return ApiProblem(403, "This job belongs to somebody else.")

@@ -42,6 +42,8 @@ new ones; with one or two, few commands would be sent to Redis together."""
 
 
 class DrainingWorker(GeventWorker):  # type: ignore[misc]
+    """Serves connections with limits on each, and ends the open streams before it stops."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._open: set[ClientSocket | ServedStream] = set()

@@ -5,6 +5,8 @@ from typing import Any, Protocol
 
 
 class ServerSettings(Protocol):
+    """Has the settings that the server reads."""
+
     @property
     def request_seconds(self) -> float: ...
 
@@ -17,7 +19,8 @@ class ServedStream(Protocol):
 
     when_over: list[Callable[[], object]]
 
-    def start(self, sock: Any) -> None: ...
+    def start(self, sock: Any) -> None:
+        """Takes over the socket; None where it is closed already."""
 
 
 class ServedApp(Protocol):
@@ -38,4 +41,5 @@ class ServedApp(Protocol):
     def end_stream(self, stream: ServedStream) -> None:
         """Ends a stream whose job goes on, and tells its client when to reconnect."""
 
-    def count_refused_connection(self) -> None: ...
+    def count_refused_connection(self) -> None:
+        """Counts a connection that was refused because too many were open."""

@@ -117,6 +117,7 @@ class Failed(Event):
 
     @classmethod
     def of(cls, code: ErrorCode, timestamp: int, *, is_retryable: bool | None = None) -> "Failed":
+        """Returns the event for an error code, with the code's message."""
         retryable = code.is_retryable if is_retryable is None else is_retryable
         return cls(message=code.message, code=code, retryable=retryable, timestamp=timestamp)
 

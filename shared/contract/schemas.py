@@ -91,6 +91,7 @@ class TokenUsage(Wire):
     total_tokens: Count = Field(default=0, description="The sum of the others.")
 
     def plus(self, other: "TokenUsage") -> "TokenUsage":
+        """Returns the sum of both usages."""
         return TokenUsage(**{name: getattr(self, name) + getattr(other, name) for name in TokenUsage.model_fields})
 
 

@@ -33,6 +33,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Returns whether the job has ended."""
         return self in (JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED)
 
 

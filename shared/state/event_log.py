@@ -54,6 +54,7 @@ class Entry(NamedTuple):
 
     @property
     def is_final(self) -> bool:
+        """Returns whether the event ends its job."""
         return self.name in FINAL
 
     @property

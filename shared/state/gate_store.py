@@ -56,6 +56,7 @@ class GateStore:
         return self._scripts.call(script("gate_report"), keys.gate(model), args)
 
     async def close(self) -> None:
+        """Sends the calls that are waiting, and closes the connection."""
         await self._scripts.close()
 
 

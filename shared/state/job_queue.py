@@ -24,6 +24,8 @@ NO_TIMEOUT = -1
 
 
 class JobQueue:
+    """Prepares the commands of RQ that change the queue."""
+
     def __init__(self, redis: Redis, failure_ttl_seconds: int) -> None:
         self._redis = redis
         self._failure_ttl_seconds = failure_ttl_seconds

@@ -48,6 +48,8 @@ RATE_WINDOW_MS = 60_000
 
 @dataclass(frozen=True)
 class CreateLimits:
+    """Holds the limits that a new job must not exceed."""
+
     jobs_per_minute: int
     max_queued_jobs: int
 
@@ -65,6 +67,7 @@ class JobStore:
 
     @property
     def ttl_ms(self) -> int:
+        """Returns for how many milliseconds a job is kept after each of its events."""
         return self._settings.job_ttl_seconds * 1000
 
     @property
@@ -269,6 +272,7 @@ class JobStore:
 
     @staticmethod
     def job_keys(job_id: str) -> tuple[str, str, str, str]:
+        """Returns the keys of a job that most scripts take: record, log, channel, leases."""
         return keys.record(job_id), keys.log(job_id), keys.channel(job_id), keys.LEASES
 
 

@@ -65,6 +65,8 @@ class _PrimaryConnection:
 
 
 class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
+    """Checks the server when it connects, and each answer."""
+
     def connect(self) -> None:
         if self.is_connected and self.is_outdated:
             self.disconnect()
@@ -101,6 +103,8 @@ class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
 
 
 class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnection):
+    """Does the same for asyncio."""
+
     async def connect(self) -> None:
         if self.is_connected and self.is_outdated:
             await self.disconnect(nowait=True)

@@ -29,6 +29,7 @@ class RedisCollector(Collector):
         return []
 
     def collect(self) -> Iterator[Metric]:
+        """Yields the metrics. While Redis is away it yields only that."""
         try:
             seen = queue_size(self._redis, self._queue_key)
             gates = {model: gate_store.view(self._redis, model, now_ms()) for model in self._models}

@@ -77,6 +77,7 @@ def key_patterns() -> tuple[str, ...]:
 
 
 def channel_patterns() -> tuple[str, ...]:
+    """Returns patterns of the channels that the processes use."""
     return f"{keys.prefix}suggestion:*", "rq:pubsub:*"
 
 

@@ -21,6 +21,7 @@ class Script:
         self.sha = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
     def call(self, redis: Redis, keys: Sequence[str], args: Sequence[Argument]) -> Any:
+        """Runs the script and returns its answer. Raises redis.RedisError."""
         try:
             return redis.evalsha(self.sha, len(keys), *keys, *args)
         except NoScriptError:
@@ -29,4 +30,5 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
+    """Returns the script of this name, with common.lua in front of it."""
     return Script(name)

@@ -38,6 +38,8 @@ class _Located:
 
 
 class _SyncLocated(_Located):
+    """Finds the primary for a blocking connection."""
+
     def _connect(self) -> Any:
         with _ask(Sentinel, self._sentinel, self.socket_connect_timeout) as sentinels:
             self.host, self.port = sentinels.discover_master(self._sentinel.service)
@@ -46,6 +48,8 @@ class _SyncLocated(_Located):
 
 
 class _AsyncLocated(_Located):
+    """Finds the primary for a connection of asyncio."""
+
     async def _connect(self) -> None:
         async with _ask(AsyncSentinel, self._sentinel, self.socket_connect_timeout) as sentinels:
             self.host, self.port = await sentinels.discover_master(self._sentinel.service)

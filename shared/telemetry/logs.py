@@ -26,6 +26,8 @@ def rebind(**fields: object) -> None:
 
 
 class JsonFormatter(logging.Formatter):
+    """Writes a record as one JSON object on one line."""
+
     def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -40,6 +42,8 @@ class JsonFormatter(logging.Formatter):
 
 
 class ConsoleFormatter(logging.Formatter):
+    """Writes a record as a line for people."""
+
     def format(self, record: logging.LogRecord) -> str:
         extras = "".join(f" {name}={value}" for name, value in _extras(record).items())
         clock = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
@@ -52,6 +56,7 @@ def _extras(record: logging.LogRecord) -> dict[str, object]:
 
 
 def formatter(settings: Settings) -> logging.Formatter:
+    """Returns the formatter for LOG_FORMAT."""
     return JsonFormatter() if settings.log_format == "json" else ConsoleFormatter()
 
 

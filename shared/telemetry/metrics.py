@@ -32,6 +32,8 @@ class JobMetrics:
 
 
 class ApiMetrics:
+    """Holds the metrics of a web process."""
+
     def __init__(self) -> None:
         self.requests = Counter(
             "planner_requests", "Requests answered, by the template of their path and by status.", ("route", "status")
@@ -59,6 +61,8 @@ class ApiMetrics:
 
 
 class WorkerMetrics:
+    """Holds the metrics of a worker process."""
+
     def __init__(self) -> None:
         self.queue_wait_seconds = Histogram(
             "planner_queue_wait_seconds", "From a job's entry into the queue to its start.", buckets=_WAIT_BUCKETS
@@ -98,14 +102,17 @@ class WorkerMetrics:
 
 @cache
 def job_metrics() -> JobMetrics:
+    """Returns the metrics of jobs, which are made at the first call."""
     return JobMetrics()
 
 
 @cache
 def api_metrics() -> ApiMetrics:
+    """Returns the metrics of this web process, which are made at the first call."""
     return ApiMetrics()
 
 
 @cache
 def worker_metrics() -> WorkerMetrics:
+    """Returns the metrics of this worker process, which are made at the first call."""
     return WorkerMetrics()

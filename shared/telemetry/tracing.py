@@ -59,6 +59,7 @@ class Span:
             )
 
     def set(self, **attributes: Value) -> None:
+        """Adds attributes to the span."""
         if self._span is not None:
             self._span.set_attributes(_named(attributes))
 

@@ -23,6 +23,7 @@ class AnswerText:
 
     @property
     def is_found(self) -> bool:
+        """Returns whether the beginning of the object has been found."""
         return self._is_found
 
     def take(self, piece: str) -> str:

@@ -33,6 +33,8 @@ from worker.agent.turn_taker import TurnEvent, TurnTaker
 
 @dataclass(frozen=True)
 class Answered:
+    """Holds the answer, with which the run ends."""
+
     answer: Answer
 
 

@@ -108,6 +108,7 @@ class _Lines:
         self.is_full = False
 
     def read(self, opened: int, encoding: str) -> dict[str, object]:
+        """Returns the collected lines, and what there is to say about them."""
         until, is_late, is_whole, is_empty = time.monotonic() + READ_SECONDS, False, True, True
         for block in _blocks(opened, encoding):
             is_empty = False
@@ -204,6 +205,7 @@ def keep(root: str, paths: list[str]) -> list[str]:
 
 
 def main(command: str, root: str, *more: str) -> None:
+    """Runs the command and writes its result to standard output."""
     if command == "keep":
         paths = [os.fsdecode(path) for path in sys.stdin.buffer.read().split(b"\0") if path]
         sys.stdout.buffer.write(b"".join(os.fsencode(path) + b"\0" for path in keep(root, paths)))

@@ -16,6 +16,8 @@ MAX_COUNTED_FOLDERS = 10
 
 
 class GlobTool(Tool[GlobArguments]):
+    """Lists files by a glob pattern."""
+
     name = "Glob"
     description = "List the project's files whose path matches a glob pattern."
 

@@ -33,6 +33,8 @@ class _Hits:
 
 
 class GrepTool(Tool[GrepArguments]):
+    """Searches files with ripgrep."""
+
     name = "Grep"
     description = "Search the project's files for a regular expression (ripgrep)."
 

@@ -12,6 +12,8 @@ _ENCODINGS = {"latin-1": "Latin-1", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "
 
 
 class ReadTool(Tool[ReadArguments]):
+    """Reads lines of a file."""
+
     name = "Read"
     description = "Read a text file of the project, or some of its lines. Long files come in parts."
 

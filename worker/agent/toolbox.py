@@ -19,6 +19,8 @@ MAX_AT_ONCE = 4
 
 
 class CallableTool(Protocol):
+    """Is what a toolbox needs of a tool."""
+
     @property
     def name(self) -> str: ...
 
@@ -37,6 +39,7 @@ class Toolbox:
 
     @property
     def definitions(self) -> list[Any]:
+        """Returns the definitions of the tools for the request."""
         return [tool.to_dict() for tool in self._tools.values()]
 
     @property

@@ -33,6 +33,8 @@ class Said:
 
 @dataclass(frozen=True)
 class UsedTool:
+    """Holds a call of a tool."""
+
     name: ToolName
     input: JsonObject
 
@@ -69,6 +71,7 @@ class Turn:
 
     @property
     def spent(self) -> TokenUsage:
+        """Returns the tokens of this turn and of those before it."""
         return self._before.plus(self.usage)
 
     @property
@@ -81,6 +84,7 @@ class Turn:
 
     @property
     def text(self) -> str:
+        """Returns all text of the turn."""
         return "".join(block.get("text") or "" for block in self.content if block.get("type") == "text")
 
     @property

@@ -52,6 +52,7 @@ class AttemptTelemetry:
         breadcrumbs.tag(attempt=attempt.number)
 
     def started(self, model: str) -> None:
+        """Records that the attempt begins, with this model."""
         cause = self._attempt.cause
         self._began = time.monotonic()
         worker_metrics().attempts.labels(cause.value if cause else "first").inc()
@@ -59,6 +60,7 @@ class AttemptTelemetry:
         log.info("attempt started", extra={"cause": cause, "model": model})
 
     def used_tool(self, name: ToolName) -> None:
+        """Records a call of a tool."""
         breadcrumbs.add(Crumb.TOOL_USED, name=name)
 
     def spent(self, usage: TokenUsage) -> None:
@@ -85,6 +87,7 @@ class AttemptTelemetry:
         log.error("an unexpected error ended the attempt, and the job fails with INTERNAL", exc_info=error)
 
     def given_up(self, outcome: str) -> None:
+        """Records that this worker gave the attempt up, and why."""
         self._outcome, self._next = outcome, _NEXT[outcome]
 
     def ended(self, final: Event) -> None:
@@ -103,6 +106,7 @@ class AttemptTelemetry:
         breadcrumbs.add(_ENDS[status], code=code or None)
 
     def close(self) -> None:
+        """Writes the log line about the attempt, and counts its tokens."""
         for kind, field in _TOKEN_KINDS.items():
             worker_metrics().tokens.labels(kind, self._model_label).inc(getattr(self._usage, field))
         seconds = time.monotonic() - self._began

@@ -55,6 +55,8 @@ class PartDied(Exception):
 
 
 class Heartbeat(Protocol):
+    """Is what the worker needs of its heartbeat."""
+
     def start(self) -> None: ...
 
     def stop(self) -> None: ...

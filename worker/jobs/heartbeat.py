@@ -37,9 +37,11 @@ class Heartbeat:
         self._last_sweep = 0.0
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Ends the thread and waits for it."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()

@@ -36,6 +36,8 @@ class Outcome(Enum):
 
 
 class Agent(Protocol):
+    """Is what a running job needs of the agent."""
+
     def suggest(
         self,
         job: JobInput,

@@ -23,9 +23,11 @@ class LoopThread:
         self._is_stopped = False
 
     def start(self) -> None:
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
+        """Stops the loop, cancels its tasks and waits for the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 

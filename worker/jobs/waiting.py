@@ -31,6 +31,7 @@ class WaitingJob:
 
     @property
     def is_waiting(self) -> bool:
+        """Returns whether a wait has begun and not ended."""
         return self._began is not None
 
     def wait(self, waits: Waits) -> None:

@@ -43,6 +43,7 @@ class Append:
     run: str = ""
 
     def keys_and_args(self) -> tuple[Argument, ...]:
+        """Returns the arguments of EVALSHA after the hash of the script."""
         job = self.job_id
         where = (keys.record(job), keys.log(job), keys.channel(job), keys.LEASES)
         args = (
@@ -82,6 +83,7 @@ class LogWriter:
         self._batch_size = MAX_BATCH
 
     def start(self) -> None:
+        """Starts writing."""
         self._task = asyncio.create_task(self._write_until_stopped())
 
     async def stop(self) -> None:

@@ -38,6 +38,7 @@ class PartialAnswer:
         self._is_escaped = False
 
     def write(self, piece: str) -> None:
+        """Takes the next piece of the answer."""
         begin = len(self._rest)
         self._rest += piece
         self._scan(begin)
