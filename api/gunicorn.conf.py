@@ -117,10 +117,10 @@ def post_worker_init(worker: Worker) -> None:
     """
     if worker.age > worker.cfg.workers:  # this worker replaces one that died, so the settings were right at the start
         return
-    from shared.state.diagnosis import refuse_what_lasts
+    from shared.state.diagnosis import raise_if_lasting
 
     try:
-        problem = refuse_what_lasts(settings.redis_url)
+        problem = raise_if_lasting(settings.redis_url)
     except SettingsError as error:
         print(f"web: {error}", file=sys.stderr, flush=True)
         sys.exit(Arbiter.APP_LOAD_ERROR)

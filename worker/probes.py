@@ -50,7 +50,7 @@ def _app(health: Health) -> WSGIApplication:
             return metrics(environ, start_response)
         known: dict[str, Callable[[], list[str]]] = {
             "/healthz": health.problems,
-            "/readyz": health.reasons_not_to_count,
+            "/readyz": health.reasons_not_ready,
         }
         if path not in known:
             start_response("404 Not Found", [("Content-Type", "text/plain")])

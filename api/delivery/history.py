@@ -53,7 +53,7 @@ class DeltaRun:
         for data in self.pending:
             begin, end = _bounds(data)
             if end < begin:  # written by another version, in another form
-                data = _as_we_write_it(data)
+                data = _normalized(data)
                 begin, end = _bounds(data)
             self._text += data[begin:end]
             self._ends.append(len(self._text))
@@ -61,7 +61,7 @@ class DeltaRun:
         self.pending.clear()
 
 
-def _as_we_write_it(data: bytes) -> bytes:
+def _normalized(data: bytes) -> bytes:
     try:
         return escape_line_ends(Delta.model_validate_json(data).encode())
     except ValidationError:

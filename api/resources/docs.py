@@ -10,7 +10,7 @@ from flask_openapi3.models.license import License
 from flask_openapi3.openapi import OpenAPI
 
 from api.resources.document import completed
-from api.resources.pages import send_static, welcomed
+from api.resources.pages import send_static, with_demo_cookie
 from shared import __version__
 
 blueprint = Blueprint("docs", __name__)
@@ -74,7 +74,7 @@ def document() -> Response:
 
 @blueprint.get("/docs")
 def docs() -> Response:
-    return welcomed(Response(_PAGE, content_type="text/html; charset=utf-8"))
+    return with_demo_cookie(Response(_PAGE, content_type="text/html; charset=utf-8"))
 
 
 @blueprint.get("/docs/start.js")

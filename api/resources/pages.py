@@ -38,7 +38,7 @@ def index() -> Response:
     else:
         response = Response(_without_client(), content_type="text/html; charset=utf-8")
     response.headers["Cache-Control"] = "no-cache"
-    return welcomed(response)
+    return with_demo_cookie(response)
 
 
 @blueprint.get("/favicon.<any(ico, svg):ending>")
@@ -54,7 +54,7 @@ def asset(name: str) -> Response:
     return response
 
 
-def welcomed(response: Response) -> Response:
+def with_demo_cookie(response: Response) -> Response:
     """Returns the page; in demo mode it signs the browser in."""
     authenticator = services().authenticator
     if isinstance(authenticator, DemoAuthenticator):

@@ -129,7 +129,7 @@ def describe(url: str, diagnosis: Diagnosis) -> str:
     return f"REDIS_URL: {without_secrets(url)} {diagnosis.reason}"
 
 
-def refuse_what_lasts(url: str) -> str | None:
+def raise_if_lasting(url: str) -> str | None:
     """Raises SettingsError where only a change of settings can help. Returns a problem that may pass, or None."""
     diagnosis = probe(url)
     if diagnosis is None:

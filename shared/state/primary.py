@@ -28,7 +28,7 @@ class _Demotions:
     count = 0
 
 
-def is_elsewhere(error: Exception) -> bool:
+def is_not_primary(error: Exception) -> bool:
     """Returns whether the error says that another server is, or will become, the primary."""
     text = f"{getattr(error, 'status_code', None) or ''} {error}".lstrip()
     return _ELSEWHERE.search(text) is not None
@@ -43,7 +43,7 @@ def _is_replica(hello: Any) -> bool:
 def _checked(response: Any) -> Any:
     """Returns the response. Raises the first error among the answers of a transaction that says to ask elsewhere."""
     for part in response if type(response) is list else ():
-        if isinstance(part, ResponseError) and is_elsewhere(part):
+        if isinstance(part, ResponseError) and is_not_primary(part):
             raise part
     return response
 
@@ -95,7 +95,7 @@ class _SyncPrimaryConnection(_PrimaryConnection, sync.AbstractConnection):
         try:
             return _checked(super().read_response(*args, **kwargs))
         except ResponseError as error:
-            if not is_elsewhere(error):
+            if not is_not_primary(error):
                 raise
             self._note_demotion()
             self.disconnect()
@@ -126,7 +126,7 @@ class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnectio
         try:
             return _checked(await super().read_response(*args, **kwargs))
         except ResponseError as error:
-            if not is_elsewhere(error):
+            if not is_not_primary(error):
                 raise
             self._note_demotion()
             await self.disconnect(nowait=True)

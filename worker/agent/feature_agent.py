@@ -105,7 +105,7 @@ class FeatureAgent:
             known = frozenset(conversation.seen)
             results = await toolbox.results(turn.tool_calls, turn.malformed_calls)
             urgency = limits.before_turn(number, spent, calls_are_used_up=toolbox.is_used_up)
-            _go_on(request, turn, results, urgency)
+            _extend(request, turn, results, urgency)
             if can_keep := can_keep and bool(results):
                 kept = _kept(key, request, used, conversation.seen - known, is_first=not conversation.turns)
                 conversation.add(kept)
@@ -160,7 +160,7 @@ class FeatureAgent:
         return Toolbox(make_tools(conversation.project, names), conversation)
 
 
-def _go_on(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgency: Urgency) -> None:
+def _extend(request: dict[str, Any], turn: Turn, results: list[JsonObject], urgency: Urgency) -> None:
     """Changes the request of this turn into that of the next one."""
     messages = request["messages"]
     messages.append({"role": "assistant", "content": turn.content})

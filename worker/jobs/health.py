@@ -36,7 +36,7 @@ class Health:
         }
         return next((name for name, is_alive in parts.items() if not is_alive), None)
 
-    def reasons_not_to_count(self) -> list[str]:
+    def reasons_not_ready(self) -> list[str]:
         """Returns the reasons why the process takes no jobs now; empty where it does."""
         found = self.problems()
         if outages.is_away:

@@ -72,7 +72,7 @@ class JobRunner:
         """
         attempt = self._store.start(job_id, self._name, slot.execution)
         if isinstance(attempt, UnreadAttempt):
-            return self._leave_to_newer(attempt, slot)
+            return self._return_unread(attempt, slot)
         if not isinstance(attempt, Attempt):
             # RQ's data of a job that is gone or has ended is deleted; of one that runs on another worker it is kept.
             slot.is_lost = attempt is NotStarted.TAKEN
@@ -94,7 +94,7 @@ class JobRunner:
         slot.is_lost = outcome is Outcome.LOST
         return None
 
-    def _leave_to_newer(self, unread: UnreadAttempt, slot: Slot) -> Retry | None:
+    def _return_unread(self, unread: UnreadAttempt, slot: Slot) -> Retry | None:
         """Gives back a job with a value that this version does not know, so that a newer worker can run it.
 
         Each try takes a slot for a moment and does not count as an attempt. If no newer worker takes the job before its

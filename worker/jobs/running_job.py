@@ -98,7 +98,7 @@ class RunningJob:
                 final = await self._attempt(publisher, began)
                 if isinstance(final, AttemptFailed):
                     telemetry.failed(final)
-                    if (after := await self._after(final)) is None:
+                    if (after := await self._start_over(final)) is None:
                         continue
                     final = after
                 if isinstance(final, Outcome):
@@ -125,11 +125,11 @@ class RunningJob:
         the job up.
         """
         # `started` is published even if the attempt ends at once: it tells viewers to discard the attempt before.
-        self._say_started(publisher)
-        step = await self._done(asyncio.create_task(self._ask(publisher)))
+        self._publish_started(publisher)
+        step = await self._wait_for(asyncio.create_task(self._ask(publisher)))
         await publisher.stop()
         if step.cancelled() or self._stop in (Stop.LOST, Stop.REFUSED):
-            return self._stopped()
+            return self._result_of_stop()
         error = step.exception()
         match error:
             case None:
@@ -141,14 +141,14 @@ class RunningJob:
             case AttemptLost():
                 return Outcome.LOST
             case AttemptFailed(worth_retrying=True):
-                return self._stopped() if self._stop is not None else error
+                return self._result_of_stop() if self._stop is not None else error
             case AttemptFailed():
                 self._telemetry.failed(error)
                 return self._failed(error)
         self._telemetry.raised(error)
         return Failed.of(ErrorCode.INTERNAL, now_ms())
 
-    async def _done(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
+    async def _wait_for(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
         """Waits for a step, which `stop` may cancel, and returns it."""
         self._step = step
         if self._stop is not None:
@@ -157,7 +157,7 @@ class RunningJob:
         self._step = None
         return step
 
-    def _say_started(self, publisher: Publisher) -> None:
+    def _publish_started(self, publisher: Publisher) -> None:
         context, agent = self._context, self._context.user_agent
         turns_kept = context.agent.turns_kept(context.model, agent, self._conversation)
         publisher.publish(
@@ -178,7 +178,7 @@ class RunningJob:
         try:
             async with asyncio.timeout(self._context.timeout_seconds) as limit:
                 self._waiting = WaitingJob(publisher.publish, limit)
-                return await self._listen(publisher)
+                return await self._run_agent(publisher)
         except TimeoutError:
             if not limit.expired():
                 raise
@@ -186,7 +186,7 @@ class RunningJob:
                 ErrorCode.TIMEOUT, "the attempt took longer than JOB_TIMEOUT_SECONDS", is_cut=True
             ) from None
 
-    async def _listen(self, publisher: Publisher) -> Answer:
+    async def _run_agent(self, publisher: Publisher) -> Answer:
         context = self._context
         self._conversation.spent_before = self.attempt.usage
         asked = context.agent.suggest(
@@ -198,12 +198,12 @@ class RunningJob:
                 async for event in events:
                     if isinstance(event, Answered):
                         return event.answer
-                    self._take(event, publisher, notes)
+                    self._handle(event, publisher, notes)
         finally:
             notes.stop()
         raise AttemptFailed(ErrorCode.INTERNAL, "the agent ended without an answer")
 
-    def _take(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
+    def _handle(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
         match event:
             case Wrote(piece):
                 notes.stop()  # a note about what came before the answer would be out of date
@@ -232,7 +232,7 @@ class RunningJob:
         else:
             self.stop(Stop.DRAIN)
 
-    async def _after(self, failure: AttemptFailed) -> Event | Outcome | None:
+    async def _start_over(self, failure: AttemptFailed) -> Event | Outcome | None:
         """Pauses after a failure, then starts the next attempt.
 
         Returns None when it is started, else the final event of the job, or why this worker gave it up. A stop during
@@ -240,9 +240,9 @@ class RunningJob:
         """
         if self.attempt.failures + 1 >= self._context.max_attempts:
             return self._failed(failure)
-        await self._done(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
+        await self._wait_for(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
         if self._stop is not None:
-            return self._stopped()
+            return self._result_of_stop()
         return None if await self._next_attempt() else self._failed(failure)
 
     async def _next_attempt(self) -> bool:
@@ -274,7 +274,7 @@ class RunningJob:
         elif status is AttemptStatus.REFUSED:
             self.stop(Stop.REFUSED)
 
-    def _stopped(self) -> Event | Outcome:
+    def _result_of_stop(self) -> Event | Outcome:
         match self._stop:
             case Stop.CANCEL:
                 return Cancelled(token_usage=self._usage(), timestamp=now_ms())

@@ -41,7 +41,7 @@ def wrong(url: str) -> tuple[str, bool]:
 
 def test_a_redis_that_serves_has_nothing_wrong(locked: RedisServer) -> None:
     assert diagnosis.probe(f"redis://:{QUOTED}@127.0.0.1:{locked.port}/0") is None
-    assert diagnosis.refuse_what_lasts(f"redis://:{QUOTED}@127.0.0.1:{locked.port}/15") is None
+    assert diagnosis.raise_if_lasting(f"redis://:{QUOTED}@127.0.0.1:{locked.port}/15") is None
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_what_redis_will_always_refuse_stops_a_process(locked: RedisServer, url:
     said, is_lasting = wrong(url)
     assert said.startswith(reason) and is_lasting
     with pytest.raises(SettingsError, match=f"^REDIS_URL: redis://127.0.0.1:{locked.port}.* {reason}"):
-        diagnosis.refuse_what_lasts(url)
+        diagnosis.raise_if_lasting(url)
 
 
 def test_what_may_pass_is_said_and_waited_for(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_what_may_pass_is_said_and_waited_for(tmp_path: Path) -> None:
         ]:
             said, is_lasting = wrong(url)
             assert said.startswith(reason) and not is_lasting
-            assert (diagnosis.refuse_what_lasts(url) or "").endswith(said)
+            assert (diagnosis.raise_if_lasting(url) or "").endswith(said)
 
 
 def test_a_server_that_is_no_redis_is_recognised() -> None:
