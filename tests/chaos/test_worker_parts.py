@@ -22,6 +22,43 @@ def with_a_change(system: Stack, change: str, **settings: str) -> Process:
     return system.start("worker", [sys.executable, "-c", code], **settings)
 
 
+HELD_UP = """
+import time
+from pathlib import Path
+from worker import process
+loaded_parts = process._loaded_parts
+def held_up():
+    print("Redis has answered", flush=True)
+    while not Path({file!r}).exists():
+        time.sleep(0.01)
+    return loaded_parts()
+process._loaded_parts = held_up
+"""
+"""Keeps a worker that has seen Redis from building its parts until there is a file."""
+
+
+def test_a_redis_that_goes_away_while_a_worker_starts_is_waited_for(
+    system: Stack, alice: Person, tmp_path: Path
+) -> None:
+    file, relay = tmp_path / "gone", Relay(system.redis_server.port)
+    try:
+        url = f"redis://127.0.0.1:{relay.port}/0"
+        worker = with_a_change(system, HELD_UP.format(file=str(file)), REDIS_URL=url)
+        wait_until(lambda: worker.has_said("Redis has answered"))
+        relay.point_to(free_port())
+        relay.cut()
+        file.touch()
+        wait_until(lambda: worker.has_said("Redis is away") or worker.popen.poll() is not None)
+        relay.point_to(system.redis_server.port)
+        wait_until(lambda: worker.has_said("ready") or worker.popen.poll() is not None)
+        assert worker.popen.poll() is None, worker.lines
+        assert Watcher(system, alice.ask("after a late Redis fast")).join().status == "completed"
+        (found,) = (system.redis.hget(key, "ip_address") for key in system.redis.smembers("rq:workers"))
+        assert found and found != b"unknown"
+    finally:
+        relay.close()
+
+
 def job(alice: Person, job_id: str) -> dict[str, Any]:
     answer = alice.http.get(f"{JOBS}/{job_id}", headers={"Accept": "application/json"})
     return dict(answer.json())

@@ -82,8 +82,13 @@ class RqBookkeeping(BaseWorker):
         """Returns RQ's record of this worker, with the hash of its settings added."""
         return {**super().serialize(), SETTINGS_FIELD: self._settings_hash}
 
+    def _set_ip_address(self, connection: Redis) -> None:
+        """Leaves this to `register_birth`, which is tried again: RQ would ask Redis while the worker is built."""
+        self.ip_address = "unknown"
+
     def register_birth(self) -> None:
         """Registers the worker. Its name is unique, so no earlier registration has to be checked."""
+        super()._set_ip_address(self.connection)
         self.birth_date = self.last_heartbeat = now()
         self.show_presence()
 

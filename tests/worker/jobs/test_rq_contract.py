@@ -313,6 +313,7 @@ def test_rq_calls_what_the_worker_overrides() -> None:
     body = inspect.getsource(BaseWorker.perform_job)
     assert "self._finalize_success(job, queue, execution, return_value)" in body
     assert "self._finalize_failure(job, queue, execution, sys.exc_info())" in body
+    assert "self._set_ip_address(connection)" in inspect.getsource(BaseWorker.__init__)
     assert "self._pubsub_exception_handler" in inspect.getsource(BaseWorker.subscribe)
 
 
