@@ -21,7 +21,10 @@ JITTER_OF_RETRY_AFTER = 0.05
 
 @dataclass(frozen=True)
 class GateView:
-    """Holds a gate as the metrics show it. `pace` is in requests a second; 0 where nothing holds requests back."""
+    """Holds a gate as the metrics show it. `pace` is in requests a second; 0 where nothing holds requests back.
+
+    `is_open` stays False while single requests try whether the provider takes any again, until one was taken.
+    """
 
     is_open: bool
     waiting: int
@@ -73,11 +76,13 @@ def view(redis: Redis, model: str, now_ms: float) -> GateView:
     """Returns the current state of the gate. Raises redis.RedisError."""
     gate, waiting, _, flight, _ = keys.gate(model)
     with redis.pipeline(transaction=False) as pipeline:
-        pipeline.hmget(gate, "closedUntil", "requestsPerMs", "interval")
+        pipeline.hmget(gate, "closedUntil", "requestsPerMs", "interval", "refusals")
         pipeline.zcard(waiting)
         pipeline.zcard(flight)
-        (closed_until, per_ms, interval), waits, flying = pipeline.execute()
+        (closed_until, per_ms, interval, refusals), waits, flying = pipeline.execute()
     pace = float(per_ms or 0) * 1000
     if not pace and float(interval or 0):
         pace = 1000 / float(interval)
-    return GateView(float(closed_until or 0) <= now_ms, waits, flying, pace)
+    # Without a job that could try, nothing is known any more.
+    is_trying = bool(float(refusals or 0) and (waits or flying))
+    return GateView(float(closed_until or 0) <= now_ms and not is_trying, waits, flying, pace)

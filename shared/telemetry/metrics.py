@@ -1,7 +1,10 @@
 """Defines every metric. None is labelled by a user or a job: a label has few values, known beforehand.
 
-Each process makes only its own metrics, at the first use. Several API processes on one host share files
-(prometheus-client's multiprocess mode, set up in `api/gunicorn.conf.py`), so each of them answers `/metrics` for all.
+Each process makes only its own metrics, at the first use. A counter that an alert watches has all its series from the
+start, at zero: Prometheus cannot see the increase of a series that begins at one.
+
+Several API processes on one host share files (prometheus-client's multiprocess mode, set up in
+`api/gunicorn.conf.py`), so each of them answers `/metrics` for all.
 """
 
 from functools import cache
@@ -9,6 +12,7 @@ from functools import cache
 from prometheus_client import Counter, Gauge, Histogram
 
 from shared import __version__
+from shared.contract.values import Cause, ErrorCode, JobStatus
 
 _REQUEST_BUCKETS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
@@ -24,6 +28,10 @@ class JobMetrics:
         self.ended = Counter(
             "planner_jobs_ended", "Jobs that have ended, by final status and error code.", _OUTCOME_LABELS
         )
+        self.ended.labels(JobStatus.COMPLETED, "")
+        self.ended.labels(JobStatus.CANCELLED, "")
+        for code in ErrorCode:
+            self.ended.labels(JobStatus.FAILED, code)
         build = Gauge("planner_build_info", "1 for the version that runs.", ("version",), multiprocess_mode="livemax")
         build.labels(__version__).set(1)
         self.rewound = Counter(
@@ -77,6 +85,8 @@ class WorkerMetrics:
         self.attempts = Counter(
             "planner_attempts", "Attempts started; `cause` is why it was not the first, else `first`.", ("cause",)
         )
+        for cause in ("first", *Cause):
+            self.attempts.labels(cause)
         self.files_dropped = Counter(
             "planner_files_dropped",
             "Files that the model named for a suggestion and that were left out, by reason.",

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -26,6 +28,7 @@ PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 MANIFESTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "kubernetes.yaml").read_text()))
 SCALER: dict[str, Any] = yaml.safe_load((DEPLOY / "keda.yaml").read_text())
+ALERTS_TEST = DEPLOY / "alerts.test.yaml"
 RULES: list[dict[str, Any]] = yaml.safe_load((DEPLOY / "alerts.yaml").read_text())["groups"][0]["rules"]
 BOARD: dict[str, Any] = json.loads((DEPLOY / "dashboard.json").read_text())
 UNIT = (DEPLOY / "feature-planner@.service").read_text()
@@ -257,6 +260,37 @@ def test_the_values_of_labels_that_a_rule_names_exist() -> None:
 def test_every_alert_is_explained_and_no_other() -> None:
     explained = re.findall(r"^\| (Planner\w+) \|", (DEPLOY / "alerts.md").read_text(), flags=re.MULTILINE)
     assert explained == [rule["alert"] for rule in RULES]
+
+
+def test_the_fault_of_every_alert_is_among_the_series_that_promtool_tries_the_rules_on() -> None:
+    faults = yaml.safe_load(ALERTS_TEST.read_text())["tests"]
+    fired = re.findall(r'alertname="(\w+)"', json.dumps(faults).replace("\\", ""))
+    assert set(fired) == {rule["alert"] for rule in RULES}
+    for fault in faults:
+        assert {line["series"].partition("{")[0] for line in fault["input_series"]} <= set(
+            re.findall(r"planner_\w+", " ".join(expressions()))
+        )
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
+def test_every_alert_fires_at_its_fault_and_at_no_other() -> None:
+    tried = subprocess.run(["promtool", "test", "rules", ALERTS_TEST], capture_output=True, text=True, timeout=60)
+    assert tried.returncode == 0, tried.stdout + tried.stderr
+
+
+def test_what_a_rule_counts_is_served_at_zero_before_it_happens_the_first_time(known: set[str]) -> None:
+    """Prometheus sees no increase where a series begins with one."""
+    served = {
+        (sample.name, frozenset(sample.labels.items())) for metric in REGISTRY.collect() for sample in metric.samples
+    }
+    selectors = [each for rule in RULES for each in re.findall(r"(planner_\w+_total)(?:\{([^}]*)\})?\[", rule["expr"])]
+    assert len(selectors) >= 6
+    for name, matchers in selectors:
+        wanted = set(re.findall(r'(\w+)="([^"]*)"', matchers))
+        found = [dict(labels) for counter, labels in served if counter == name and wanted <= set(labels)]
+        assert found, f"{name}{{{matchers}}}"
+        if "code" in found[0] and not any(key == "code" for key, _ in wanted):
+            assert {labels["code"] for labels in found} >= set(ErrorCode), name
 
 
 def test_what_is_seen_leads_to_alerts_that_there_are() -> None:

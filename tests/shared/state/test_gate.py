@@ -235,6 +235,26 @@ def test_the_metrics_show_whether_it_is_closed_how_many_wait_and_the_pace(clock:
     assert gate_store.view(redis, "another", START_MS).is_open
 
 
+def test_it_is_shown_as_closed_until_a_request_was_taken_or_none_tries(clock: Clock, redis: Redis) -> None:
+    def is_open(at: float) -> bool:
+        return gate_store.view(redis, MODEL, START_MS + round(at * 1000)).is_open
+
+    async def use(gate: Gate) -> None:
+        await gate.report(0, await gate.ask(0), Report("refused", 1))
+        assert not is_open(0.5)
+        second = await gate.ask(10)
+        assert not is_open(10.1)
+        await gate.report(10.2, second, Report("refused", 1))
+        assert is_open(20)
+        third = await gate.ask(20)
+        assert not is_open(20.1)
+        await gate.report(20.2, third, OK)
+        await gate.ask(20.3)
+        assert is_open(20.3)
+
+    clock.run(use)
+
+
 @dataclass
 class Bucket:
     per_minute: float
