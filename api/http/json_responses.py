@@ -10,8 +10,8 @@ from api.http.documented_headers import header_references
 
 
 def json_response(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """Returns the model as a JSON response."""
-    return Response(model.model_dump_json(), status, dict(headers or {}), content_type="application/json")
+    """Returns the model as a JSON response, without a warning about a value that only a newer version knows."""
+    return Response(model.model_dump_json(warnings=False), status, dict(headers or {}), content_type="application/json")
 
 
 def documented(model: type[BaseModel], description: str, *headers: str) -> dict[str, Any]:

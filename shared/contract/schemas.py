@@ -1,8 +1,18 @@
 """Defines the bodies and answers of the API as pydantic models, from which the OpenAPI document is made too."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.alias_generators import to_camel
 
 from shared.contract.values import ErrorCode, FeatureType, JobStatus, PriorityLevel, WaitReason
@@ -110,12 +120,30 @@ class Wait(Wire):
     until: Time = Field(description="When the provider is asked again, in milliseconds since the Unix epoch.")
 
 
+AS_STORED: Mapping[str, Any] = {"is_stored": True}
+"""The context in which a record is validated that is only shown: see `OrNewer`."""
+
+
+def _or_newer(value: object, known: ValidatorFunctionWrapHandler, info: ValidationInfo) -> object:
+    try:
+        return known(value)
+    except ValidationError:
+        if info.context is AS_STORED and isinstance(value, str):
+            return value
+        raise
+
+
+Known = TypeVar("Known")
+OrNewer = Annotated[Known, WrapValidator(_or_newer)]
+"""In the context AS_STORED a text that is none of the known values is kept as it is: a newer version has stored it."""
+
+
 class JobInput(Wire):
     """Holds the request as it was stored."""
 
     page_or_component: str
-    feature_type: FeatureType
-    priority_level: PriorityLevel
+    feature_type: OrNewer[FeatureType]
+    priority_level: OrNewer[PriorityLevel]
     additional_context: str | None = None
     custom_model: str | None = None
 
@@ -151,8 +179,8 @@ class JobSummary(Wire):
     status: JobStatus
     created_at: Time
     page_or_component: str
-    feature_type: FeatureType
-    priority_level: PriorityLevel
+    feature_type: OrNewer[FeatureType]
+    priority_level: OrNewer[PriorityLevel]
 
 
 class JobList(Wire):

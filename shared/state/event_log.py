@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis import Redis
 
 from shared.contract.events import FINAL
-from shared.contract.schemas import JobInput
+from shared.contract.schemas import AS_STORED, JobInput
 from shared.contract.values import JobStatus
 from shared.state import keys
 from shared.state.scripts import script
@@ -123,7 +123,7 @@ def _snapshot(head: Sequence[bytes], entries: Iterable[tuple[bytes, list[bytes] 
         attempt=int(attempt),
         user_id=user.decode(),
         created_at=int(created_at),
-        input=JobInput.model_validate_json(job_input),
+        input=JobInput.model_validate_json(job_input, context=AS_STORED),
         is_running=holder != b"",
         last_id=EventId.parse(last_id.decode()),
         run=run.decode(),

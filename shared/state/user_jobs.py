@@ -4,7 +4,7 @@ import logging
 
 from redis import Redis
 
-from shared.contract.schemas import JobInput, JobSummary
+from shared.contract.schemas import AS_STORED, JobInput, JobSummary
 from shared.contract.values import JobStatus
 from shared.state import keys
 from shared.state.scripts import script
@@ -28,15 +28,16 @@ def jobs_of(redis: Redis, user_id: str) -> list[JobSummary]:
 
 def _summary(job_id: bytes, status: bytes, created_at: bytes, job_input: bytes) -> JobSummary | None:
     try:
-        asked = JobInput.model_validate_json(job_input)
-        return JobSummary(
-            job_id=job_id.decode(),
-            status=JobStatus(status.decode()),
-            created_at=int(created_at),
-            page_or_component=asked.page_or_component,
-            feature_type=asked.feature_type,
-            priority_level=asked.priority_level,
-        )
+        asked = JobInput.model_validate_json(job_input, context=AS_STORED)
+        fields = {
+            "job_id": job_id.decode(),
+            "status": JobStatus(status.decode()),
+            "created_at": int(created_at),
+            "page_or_component": asked.page_or_component,
+            "feature_type": asked.feature_type,
+            "priority_level": asked.priority_level,
+        }
+        return JobSummary.model_validate(fields, context=AS_STORED)
     except ValueError as error:
         log.error(
             "the record of job %s cannot be read, so it is left out of its user's list: %s",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from shared import __version__
@@ -12,7 +13,7 @@ from shared.contract.events import decode
 from shared.state import keys
 from tests.conftest import wait_until
 from tests.document import check_event
-from tests.stack import Person, Stack, Watcher, stack
+from tests.stack import JOBS, Person, Stack, Watcher, stack
 from tests.system.record_state import USER, fill
 
 RECORDED = sorted((Path(__file__).parent.parent / "recorded").glob("*.json"))
@@ -66,6 +67,25 @@ def test_the_agent_of_before_is_there(upgraded: Stack, older: dict[str, Any]) ->
     person.close()
 
 
+def test_a_web_process_shows_a_value_that_only_a_newer_version_knows(upgraded: Stack) -> None:
+    person = Person(upgraded, "of-the-next-version")
+    job_id = person.ask()
+    record = keys.record(job_id)
+    asked = json.loads(upgraded.redis.hget(record, "input") or b"")
+    newer = {"featureType": "of_the_next_version", "priorityLevel": "urgent"}
+    upgraded.redis.hset(record, "input", json.dumps({**asked, **newer}))
+    # Not as the document of this version has it, which the person would hold it against.
+    with httpx.Client(base_url=person.http.base_url, headers=person.http.headers) as http:
+        job = http.get(f"{JOBS}/{job_id}", headers={"Accept": "application/json"})
+        assert job.status_code == 200 and newer.items() <= job.json()["input"].items()
+        [listed] = http.get(JOBS).json()["jobs"]
+        assert listed["jobId"] == job_id and newer.items() <= listed.items()
+        cancelled = http.delete(f"{JOBS}/{job_id}")
+        assert cancelled.status_code == 200 and cancelled.json()["status"] == "cancelled"
+    assert [event.name for event in person.watch(job_id)] == ["connected", "cancelled"]
+    person.close()
+
+
 def test_what_ran_and_what_waited_is_brought_to_its_end_with_its_viewers_there(
     upgraded: Stack, older: dict[str, Any]
 ) -> None:
@@ -94,6 +114,8 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         asked = system.redis.hget(record, "input") or b""
         newer = {**json.loads(asked), "featureType": "of_the_next_version"}
         system.redis.hset(record, mapping={"input": json.dumps(newer), "version": "9.0.0"})
+        watcher = Watcher(system, job_id)
+        wait_until(lambda: watcher.saw("queued"))
         worker = system.start_worker(WORKER_CONCURRENCY="4")
         wait_until(lambda: worker.has_said("put back for a newer worker"))
         others = [person.ask(f"page {number}") for number in range(3)]
@@ -105,7 +127,7 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         assert int(system.redis.hget(record, "starts") or 0) <= 1
         # The newer worker comes, for which this one stands in.
         system.redis.hset(record, "input", asked)
-        job = Watcher(system, job_id).join()
+        job = watcher.join()
         assert job.status == "completed" and len(system.requests_for("Checkout page")) == 1
         said = [line for line in worker.lines if "put back for a newer worker" in line]
         assert len(said) == 1 and "written_by=9.0.0" in said[0] and job_id in said[0]

@@ -33,9 +33,9 @@ const WAIT_WORDS: Record<WaitReason, string> = {
 
 export const waitWords = (reason: WaitReason): string => WAIT_WORDS[reason] ?? WAIT_WORDS.overloaded
 
-/** Returns a phrase such as "Enhancement, high priority". */
+/** Returns a phrase such as "Enhancement, high priority". A value that only a newer version knows is used as it is. */
 export const kindWords = ({ featureType, priorityLevel }: SuggestFeatureRequest | JobInput): string =>
-  `${FEATURE_TYPE_WORDS[featureType]}, ${PRIORITY_WORDS[priorityLevel].toLowerCase()} priority`
+  `${FEATURE_TYPE_WORDS[featureType] ?? featureType}, ${(PRIORITY_WORDS[priorityLevel] ?? priorityLevel).toLowerCase()} priority`
 
 /** Describes the position of a waiting job. */
 export const queueWords = ({ queuePosition, workers }: Job): string | null => {

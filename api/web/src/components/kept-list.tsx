@@ -130,7 +130,7 @@ const KeptItem = ({ request, isCurrent, isChosen, onChoose, onOpen, onForget }: 
           </time>
         </span>
         <span className="block truncate text-sm text-quiet">
-          {FEATURE_TYPE_WORDS[input.featureType]} · {outcomeWords(request)}
+          {FEATURE_TYPE_WORDS[input.featureType] ?? input.featureType} · {outcomeWords(request)}
         </span>
       </button>
       <button
