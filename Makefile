@@ -40,7 +40,7 @@ $(PAGE): $(WEB_INSTALLED) $(shell find $(WEB) -name node_modules -prune -o -name
 run: $(INSTALLED) $(PAGE) ## Start everything on this machine: Redis, the sandbox, web, worker
 	@exec $(BIN)/python scripts/run.py
 
-test: check browser $(PAGE) ## Everything that has to pass
+test: check browser $(PAGE) ## Run all checks and tests
 	$(BIN)/python -m pytest
 
 check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, types and tests of the page
@@ -66,25 +66,25 @@ lock: $(INSTALLED) ## Pin all packages anew: make lock UPGRADE=--upgrade
 	$(LOCK) --extra sandbox -c .venv/pins.txt -o requirements-sandbox.lock
 	$(BIN)/uv $(LOCKED_AS) --group build -c .venv/pins.txt -o requirements-build.lock
 
-bench: $(INSTALLED) ## Measure, beside what else there is: make bench ONLY=delivery,storm ROUNDS=3
+bench: $(INSTALLED) ## Measure this system beside alternatives: make bench ONLY=delivery,storm ROUNDS=3
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/requirements.lock
 	$(BIN)/python -m tests.bench --rounds $(or $(ROUNDS),3) --only "$(ONLY)"
 
-try-claude: $(INSTALLED) ## One real job, for whoever has a key: make try-claude PAGE="Checkout page" PROJECT=/path
+try-claude: $(INSTALLED) ## Run one real job with your API key: make try-claude PAGE="Checkout page" PROJECT=/path
 	@$(BIN)/python -m scripts.try_claude --page "$(or $(PAGE),Start page)" --project "$(or $(PROJECT),.)"
 
-soak: $(INSTALLED) ## Everything going wrong at once, for long: make soak RUNS=1000 SEED=1
+soak: $(INSTALLED) ## Run jobs for long while parts of the system fail: make soak RUNS=1000 SEED=1
 	$(BIN)/python -m tests.chaos.soak --runs $(or $(RUNS),1000) --seed $(or $(SEED),1)
 
-engines: $(INSTALLED) ## The core of the tests on other servers: make engines SERVERS="/usr/bin/redis-server ..."
+engines: $(INSTALLED) ## Run the main tests on other servers than Redis 6.2: make engines SERVERS="/usr/bin/redis-server ..."
 	@for server in $(SERVERS); do \
 		$$server --version && TEST_REDIS_EXECUTABLE=$$server $(BIN)/python -m pytest -q --numprocesses=2 \
 			tests/shared/state tests/api/delivery tests/chaos/test_races.py tests/chaos/test_rewound_logs.py \
 			tests/chaos/test_full_memory.py tests/system/test_upgrades.py tests/system/test_delivery.py || exit 1; \
 	done
 
-screenshots: browser $(PAGE) ## Pictures of every state of the page, in tests/screenshots
+screenshots: browser $(PAGE) ## Save pictures of every state of the page in tests/screenshots
 	$(BIN)/python -m tests.e2e.screenshots
 
-clean: ## Remove what was made
+clean: ## Remove all that was built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist $(WEB)/node_modules api/static

@@ -22,12 +22,12 @@ TABLE_HEAD = """# Settings
 
 <!-- Made by scripts/generate_settings.py from shared/settings.py; do not edit. -->
 
-Every setting is an environment variable. Spaces and line ends around a value are removed, and a blank value is as
-good as none. A setting that is unknown to a process is ignored; one that is missing or malformed stops it, by name.
+Every setting is an environment variable. Spaces and line ends around a value are removed, and a blank value counts
+as not set. A setting that is unknown to a process is ignored; one that is missing or malformed stops it, by name.
 `feature-planner web --check` and `feature-planner worker --check` say what is wrong with an environment.
 
-Secrets may come from files, as Docker and Kubernetes give them: `NAME_FILE` names the file that holds the value, for
-{files}. The value and the file together are refused.
+Secrets may be read from files, as Docker and Kubernetes provide them: `NAME_FILE` names the file that holds the
+value, for {files}. Setting both is an error.
 """
 EXAMPLE_HEAD = """\
 # Every setting; made by scripts/generate_settings.py from shared/settings.py.
