@@ -20,6 +20,7 @@ MAX_REQUEST_BYTES = 256 * 1024
 """The most bytes of a request on the wire: the head, a body of 16 KiB and the framing of its chunks."""
 QUICK_READS, READ_PAUSE_SECONDS = 16, 0.01
 """After this many reads of a request each further one pauses, so that a client that sends single bytes costs little."""
+PEEK_BYTES = 32
 LINGER_SECONDS, LINGER_BYTES = 1.0, 256 * 1024
 """A client that still sends has this long to read why it was refused, and may send this many bytes meanwhile."""
 
@@ -80,6 +81,17 @@ class ClientSocket(gevent.socket.socket):
             self.is_too_large = True
             return b""
         return received
+
+    def peek(self, seconds: float) -> bytes:
+        """Returns the beginning of what has arrived, which stays to be read; no bytes where nothing comes in time."""
+        self.settimeout(seconds)
+        try:
+            begun: bytes = super().recv(PEEK_BYTES, socket.MSG_PEEK)
+        except OSError:
+            return b""
+        finally:
+            self.settimeout(SEND_SECONDS)
+        return begun
 
     def _yield_to_others(self) -> None:
         """Lets other greenlets run: otherwise a client that sends without a pause would occupy the whole process."""

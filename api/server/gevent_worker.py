@@ -8,6 +8,7 @@ import _socket
 import gc
 import logging
 import random
+import re
 import socket
 import time
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -36,6 +37,12 @@ SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
 SAME_SIGNAL_SECONDS = 1.0
 """Signals this close together count as one."""
 
+PROBES = re.compile(rb"GET /(?:healthz|metrics)[ ?]")
+MOST_PROBES, PROBE_SECONDS = 16, 1.0
+"""A process that has as many connections as it takes still answers /healthz and /metrics: this many at once, whose
+request begins to arrive within this time. Otherwise its platform would restart it, which would end all its streams, and
+no alert could show why. /readyz gets the 503 of all others: new clients should go to another process."""
+
 ACCEPTS_AT_ONCE = 8
 """Connections accepted in one turn of the event loop. With gevent's default of 100, requests under way would wait for
 new ones; with one or two, few commands would be sent to Redis together."""
@@ -50,6 +57,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         """The open connections: each has a request under way, a stream, or is idle."""
         self._idle: dict[ClientSocket, None] = {}
         """Connections without a request, the one that has been idle for longest first."""
+        self._probes: set[ClientSocket] = set()
+        """The connections beyond MAX_CONNECTIONS, each of which is closed after one request of a probe."""
         self._drain_began: float | None = None
         self._has_drained = False
 
@@ -108,7 +117,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         settings = self._planner.settings
         sock = self._client_socket(client)
         if len(self._open) >= settings.max_connections and not self._evict():
-            self._refuse(sock)
+            self._handle_probe(listener, sock, addr)
             return
         self._open.add(sock)
         self._idle[sock] = None
@@ -117,6 +126,20 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         finally:
             self._idle.pop(sock, None)
             self._open.discard(sock)
+
+    def _handle_probe(self, listener: Any, sock: ClientSocket, addr: Any) -> None:
+        """Serves one request if it is a probe's, although the process is full; else answers 503."""
+        if len(self._probes) >= MOST_PROBES:
+            self._refuse(sock)
+            return
+        self._probes.add(sock)
+        try:
+            if PROBES.match(sock.peek(PROBE_SECONDS)):
+                super().handle(listener, sock, addr)
+            else:
+                self._refuse(sock)
+        finally:
+            self._probes.discard(sock)
 
     def _client_socket(self, sock: gevent.socket.socket) -> ClientSocket:
         request_seconds = self._planner.settings.request_seconds
@@ -154,6 +177,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> Any:
         self._idle.pop(sock, None)
+        if sock in self._probes:
+            req.force_close()
         try:
             answer = super().handle_request(listener_name, req, sock, addr)
         finally:
@@ -161,7 +186,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
                 self._hijack(sock, sock.viewer, is_read=req.is_read)
             else:
                 sock.may_still_send = not req.is_read
-                self._idle[sock] = None
+                if sock not in self._probes:
+                    self._idle[sock] = None
                 sock.clear_deadline()
             if not self.alive:  # gunicorn itself ends this way (--max-requests), and closes the connection
                 self._start_draining()

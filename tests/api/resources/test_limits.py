@@ -133,7 +133,7 @@ def test_requests_that_are_sent_together_are_all_answered(impatient: Stack) -> N
 def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impatient: Stack) -> None:
     def is_free() -> bool:
         with connect(impatient) as sock:
-            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            sock.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             return rest_of(sock).startswith(b"HTTP/1.1 200")
 
     wait_until(is_free)
@@ -142,15 +142,43 @@ def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impat
     person.close()
     taken = [open_stream(impatient, "busy", job_id) for _ in range(3)]
     with pytest.raises(httpx.HTTPStatusError) as refused:
-        httpx.get(f"http://127.0.0.1:{impatient.web_port}/healthz").raise_for_status()
+        httpx.get(f"http://127.0.0.1:{impatient.web_port}/openapi.json").raise_for_status()
     answer = refused.value.response
     assert answer.status_code == 503 and answer.headers["Retry-After"] == "5"
     assert answer.headers["Content-Type"] == "application/problem+json" and answer.json()["status"] == 503
     for sock in taken:
         sock.close()
     wait_until(is_free)
-    metrics = httpx.get(f"http://127.0.0.1:{impatient.web_port}/metrics").text
-    assert re.search(r"^planner_connections_refused_total [1-9]", metrics, re.MULTILINE)
+
+
+def test_a_full_process_is_alive_and_measured_but_not_ready_and_serves_nothing_after_a_probe(impatient: Stack) -> None:
+    person = Person(impatient, "probing")
+    job_id = person.ask()
+    person.close()
+    taken: list[socket.socket] = []
+
+    def is_full() -> bool:
+        with connect(impatient) as sock:
+            sock.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            return rest_of(sock).startswith(b"HTTP/1.1 503")
+
+    while not is_full():
+        taken.append(open_stream(impatient, "probing", job_id))
+    with httpx.Client(base_url=f"http://127.0.0.1:{impatient.web_port}") as http:
+        assert http.get("/readyz").status_code == 503
+    for path in ("healthz", "metrics"):
+        with connect(impatient) as sock:
+            sock.sendall(f"GET /{path} HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            answer = rest_of(sock)
+        assert answer.startswith(b"HTTP/1.1 200") and answer.count(b"HTTP/1.1 ") == 1
+        assert b"connection: close" in answer.lower()
+    assert re.search(rb"^planner_connections_refused_total [1-9]", answer, re.MULTILINE)
+    assert is_full()
+    silent = [connect(impatient) for _ in range(20)]
+    refused = rest_of(silent[-1])
+    assert refused.startswith(b"HTTP/1.1 503")
+    for sock in (*taken, *silent):
+        sock.close()
 
 
 @pytest.mark.parametrize(
