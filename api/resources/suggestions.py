@@ -130,7 +130,7 @@ def read_job(path: JobPath) -> Response:
     """Watch a job, or read it as it stands
 
     An event stream unless `Accept` names application/json and does not like text/event-stream as well. Every watcher of
-    a job sees the same numbered events in the same order, whenever it joins and however often it comes back.
+    a job sees the same numbered events in the same order, whenever it joins and however often it reconnects.
     """
     job_id, jobs = _job_id(path), services().jobs
     return json_response(job_view(jobs, job_id, _owned(jobs.read(job_id))))

@@ -161,7 +161,7 @@ def fold(job: Transcript, event: Event, event_id: str | None = None) -> Transcri
     job = replace(_apply(job, event), last_event_id=event_id or job.last_event_id)
     if not isinstance(event, Queued):
         job = replace(job, queue_position=None)
-    # A client that comes back in a wait is greeted by `connected`, and the wait goes on.
+    # A client that reconnects during a wait gets `connected` first, and the wait goes on.
     return job if isinstance(event, Waiting | Connected) else replace(job, waiting=None)
 
 

@@ -33,7 +33,7 @@ class GateView:
 
 
 class GateStore:
-    """Asks and reports in one round trip each. In simulations `now_ms` stands in for the server's clock."""
+    """Asks gates and reports to them, in one round trip each. In simulations `now_ms` replaces the server's clock."""
 
     def __init__(self, redis: AsyncRedis, choice: random.Random | None = None) -> None:
         self._scripts = ScriptPipeline(redis)
