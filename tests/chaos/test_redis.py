@@ -96,7 +96,7 @@ def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, 
         "1-1",
     )
     if lost == "a delta":
-        wait_until(lambda: watcher.saw("started"), seconds=6)
+        wait_until(lambda: watcher.saw("started"), seconds=20)
     redis.xadd(log, {"e": "delta", "d": '{"timestamp":1,"text":"x","totalLength":1}'}, "1-2")
     usage = '{"inputTokens":0,"outputTokens":0,"cacheReadTokens":0,"cacheCreationTokens":0,"totalTokens":0}'
     redis.xadd(log, {"e": "cancelled", "d": f'{{"timestamp":1,"tokenUsage":{usage}}}'}, "1-3")
@@ -144,7 +144,7 @@ def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_t
     server = system.redis_server.process
     server.send_signal(signal.SIGSTOP)
     answers: list[httpx.Response] = []
-    assert measured(lambda: answers.append(alice.http.post(JOBS, json=BODY))) < 6
+    assert measured(lambda: answers.append(alice.http.post(JOBS, json=BODY))) < 15
     assert answers[0].status_code == 503
     assert answers[0].headers["retry-after"]
     assert alice.http.get("/healthz").status_code == 200

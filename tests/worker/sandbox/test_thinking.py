@@ -158,5 +158,5 @@ def test_its_pace_can_be_that_of_a_model() -> None:
         message = streamed(client, ask("Paced"))
     noted = running.requests("Paced")[0]
     seconds = (noted["endedAt"] - noted["receivedAt"]) / 1000
-    assert 0.3 + 0.8 * message.usage.output_tokens / 2000 < seconds < 5
+    assert 0.3 + 0.8 * message.usage.output_tokens / 2000 < seconds < 20
     assert running.stop() == 0
