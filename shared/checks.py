@@ -42,6 +42,7 @@ def run(kind: type[S], checks: Iterable[Check[S]]) -> int:
     """Prints what the checks find. Returns the process's exit code. A check that raises counts as failed."""
     # What is wrong is said in a check's own line.
     logging.disable(logging.CRITICAL)
+    sys.unraisablehook = lambda _: None
     try:
         settings = load(kind)
     except SettingsError as error:
@@ -167,8 +168,8 @@ def _connections(info: dict[str, object], redis: Redis, needed: int) -> Iterable
         yield Finding("warn" if used + needed > most else "ok", "redis connections", said)
 
 
-def check_port(name: str, host: str, port: int) -> Finding:
-    """Returns whether that port can be listened on."""
+def check_port(name: str, host: str, port: int, host_name: str | None = None) -> Finding:
+    """Returns whether that port can be listened on. `host_name` is the setting of `host`, where there is one."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family) as probe:
@@ -176,6 +177,13 @@ def check_port(name: str, host: str, port: int) -> Finding:
             probe.bind((host, port))
             probe.listen()
     except OSError as error:
-        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
-        return Finding("FAIL", "port", f"{name} {port} {reason}")
+        return Finding("FAIL", "port", port_problem(error, f"{name} {port}", f"{host_name or 'the host'} {host}"))
     return Finding("ok", "port", f"{name} {port} is free")
+
+
+def port_problem(error: OSError, port: str, host: str) -> str:
+    """Returns why an address cannot be listened on, with the setting that is wrong: that of its port or of its host."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{port} is taken"
+    is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+    return f"{host if is_host else port} cannot be used: {error.strerror}"

@@ -4,9 +4,11 @@ The process runs the command of the Procfile. It replaces this one, so signals r
 """
 
 import argparse
+import io
 import os
 import re
 import sys
+from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -32,6 +34,25 @@ def _check_web_concurrency() -> None:
         os.environ["WEB_CONCURRENCY"] = number
 
 
+def _check_gunicorn_arguments() -> None:
+    """Ends the process with one line where GUNICORN_CMD_ARGS is malformed; gunicorn's own error does not name it."""
+    if not os.environ.get("GUNICORN_CMD_ARGS", "").strip():
+        return
+    from gunicorn.config import Config
+
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            config = Config()
+            config.parser().parse_args(config.get_cmd_args_from_env())
+    except ValueError as error:
+        sys.exit(f"web: GUNICORN_CMD_ARGS: {error}")
+    except SystemExit as end:
+        if end.code:  # and not --help or --version
+            sys.exit(f"web: GUNICORN_CMD_ARGS: {said.getvalue().strip().rpartition('error: ')[2]}")
+        raise
+
+
 def main() -> None:
     """Starts the process that the command line names, in place of this one."""
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
@@ -47,6 +68,7 @@ def main() -> None:
     require_half(half)
     if arguments.process == "web" and not arguments.check:
         _check_web_concurrency()
+        _check_gunicorn_arguments()
         # The current directory is not used, since it may have a package `api` of its own.
         root = Path(__file__).resolve().parent.parent
         options = ["gunicorn", "--chdir", str(root), "-c", str(root / "api/gunicorn.conf.py"), "api.wsgi:app"]

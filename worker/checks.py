@@ -7,7 +7,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from shared.certificates import check_certificates
 from shared.checks import Finding, Verdict, check_port, check_redis, run, shown_url
+from shared.errors import SettingsError
 from shared.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -19,6 +21,11 @@ SAMPLED_FILES = 100
 
 def check_key(settings: WorkerSettings) -> Iterable[Finding]:
     """Yields whether the key and the models can be used, by a call that costs nothing."""
+    try:
+        check_certificates()
+    except SettingsError as error:
+        yield Finding("FAIL", "certificates", str(error))
+        return
     import anthropic  # this import takes seconds, and a wrong setting can be reported without it
 
     client = anthropic.Anthropic(
@@ -98,7 +105,7 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
 def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:
     """Yields whether METRICS_PORT can be listened on, if it is set."""
     if settings.metrics_port is not None:
-        yield check_port("METRICS_PORT", settings.metrics_host, settings.metrics_port)
+        yield check_port("METRICS_PORT", settings.metrics_host, settings.metrics_port, "METRICS_HOST")
 
 
 def main() -> int:

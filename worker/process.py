@@ -6,6 +6,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING
 
+from shared.certificates import check_certificates
+from shared.checks import port_problem
 from shared.errors import SettingsError
 from shared.file_limit import raise_file_limit
 from shared.settings import WorkerSettings, load
@@ -29,6 +31,7 @@ def main() -> int:
     """Runs a worker until it is asked to stop. The exit code is 2 for a wrong setting and 1 for a part that fails."""
     try:
         settings = load(WorkerSettings)
+        check_certificates()
         keys.use_prefix(settings.redis_prefix)
         set_up_logging(settings)
         sentry.start(settings, trusts_parent_sampling=True)
@@ -46,7 +49,8 @@ def main() -> int:
     try:
         process.serve_probes()
     except OSError as error:
-        print(f"worker: METRICS_PORT {settings.metrics_port} cannot be used: {error.strerror}", file=sys.stderr)
+        port, host = f"METRICS_PORT {settings.metrics_port}", f"METRICS_HOST {settings.metrics_host}"
+        print(f"worker: {port_problem(error, port, host)}", file=sys.stderr)
         return 1
     process.run()
     return 0

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -95,6 +96,37 @@ def test_an_option_of_gunicorn_that_would_break_streams_is_refused_by_name(
 ) -> None:
     line = line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=arguments))
     assert arguments.split()[0] in line
+
+
+@pytest.mark.parametrize("arguments", ["--bogus 1", "--bind '127.0.0.1"])
+def test_malformed_options_of_gunicorn_are_refused_by_the_name_of_their_variable(
+    redis_server: RedisServer, arguments: str
+) -> None:
+    line = line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=arguments))
+    assert line.startswith("web: GUNICORN_CMD_ARGS: ")
+
+
+def test_a_host_that_cannot_be_listened_on_is_named_by_its_own_setting(redis_server: RedisServer) -> None:
+    host = "203.0.113.7"  # an address for documents, which no machine has
+    port = str(free_port())
+    line = line_of(start("worker", REDIS_URL=redis_server.url, METRICS_PORT=port, METRICS_HOST=host))
+    assert line.startswith(f"worker: METRICS_HOST {host} cannot be used: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "reason"),
+    [
+        ("SSL_CERT_FILE", "/is/not/there", "cannot be read: No such file or directory"),
+        ("SSL_CERT_FILE", str(ROOT / "README.md"), "holds no certificates"),
+        ("SSL_CERT_DIR", "/is/not/there", "is not a directory"),
+    ],
+)
+def test_certificates_that_cannot_be_used_end_a_worker_by_name(
+    redis_server: RedisServer, name: str, path: str, reason: str
+) -> None:
+    other = "SSL_CERT_DIR" if name == "SSL_CERT_FILE" else "SSL_CERT_FILE"
+    environment: dict[str, Any] = {name: path, other: ""}
+    assert line_of(start("worker", REDIS_URL=redis_server.url, **environment)) == f"worker: {name} {path} {reason}"
 
 
 @pytest.mark.parametrize("number", ["two", "0", "-1", "1.5"])
