@@ -36,6 +36,19 @@ def test_the_answer_comes_into_view_on_a_small_screen(visit: Visit, screen: dict
     expect(page.get_by_label("Page or component")).to_be_in_viewport()
 
 
+def test_the_answer_comes_into_view_in_a_wide_and_low_window(visit: Visit) -> None:
+    visitor = visit(viewport={"width": 1100, "height": 400})
+    page = visitor.page
+    # The form is never folded here, and its button stands below the window's edge.
+    visitor.ask("Low page fast")
+    expect(page.get_by_role("heading", level=2, name="Low page fast")).to_be_in_viewport()
+    visitor.waits_for_the_answer()
+    page.get_by_role("button", name="New request").click()
+    expect(page.get_by_label("Page or component")).to_be_in_viewport()
+    page.get_by_role("region", name="Your requests").get_by_role("button", name=re.compile("^Low page fast")).click()
+    expect(page.get_by_role("heading", level=2, name="Low page fast")).to_be_in_viewport()
+
+
 def test_an_earlier_request_that_is_opened_comes_into_view_on_a_phone(visit: Visit) -> None:
     visitor = visit(viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
@@ -238,6 +251,9 @@ def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> 
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+    # The first one was cancelled by asking again; its end was seen by nobody.
+    items = page.get_by_role("region", name="Your requests").get_by_role("listitem")
+    expect(items).to_contain_text(["Cancelled", "Cancelled"])
 
 
 def test_browsers_without_the_newer_abort_signals_show_the_answer_too(visit: Visit) -> None:

@@ -7,8 +7,10 @@ import { PageHeader } from './components/page-header.tsx'
 import { RequestPane } from './components/request-pane.tsx'
 import { ResultPane } from './components/result-pane.tsx'
 import { usualMs } from './kept/record.ts'
+import { useEnds } from './kept/use-ends.ts'
 import { useKept } from './kept/use-kept.ts'
 import { useAsking } from './use-asking.ts'
+import { useLostFocus } from './use-lost-focus.ts'
 import { useNotice } from './use-notice.ts'
 import { useOptions } from './use-options.ts'
 import { useOutside } from './use-outside.ts'
@@ -26,6 +28,8 @@ export const App = () => {
   const asking = useAsking(feature, _isWelcoming)
   const _usualMs = useMemo(() => usualMs(kept.requests), [kept.requests])
 
+  useEnds(kept, feature.trouble?.kind === 'missing' ? null : feature.jobId)
+  useLostFocus()
   useOutside(feature)
   useSignInAgain(server, feature)
 
@@ -38,7 +42,7 @@ export const App = () => {
         onOpenAgent={() => setIsAgentOpen(true)}
       />
       <Announcer session={feature} />
-      <main className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] items-start gap-6 px-4 py-5 sm:px-6 lg:grid-cols-[21rem_minmax(0,1fr)] lg:grid-rows-[auto_1fr] lg:gap-x-8">
+      <main tabIndex={-1} className="mx-auto grid max-w-6xl grid-cols-[minmax(0,1fr)] items-start gap-6 px-4 py-5 sm:px-6 lg:grid-cols-[21rem_minmax(0,1fr)] lg:grid-rows-[auto_1fr] lg:gap-x-8">
         <RequestPane
           options={server.options}
           draft={asking.draft}

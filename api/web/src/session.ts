@@ -3,7 +3,7 @@
 import { EMPTY_JOB, fold, type Job } from './client/transcript.ts'
 import type { SuggestFeatureRequest, JobEvent } from './client/types.gen.ts'
 import type { Connection } from './client/watch.ts'
-import { CANCELLED, type Trouble, troubleOfJob } from './trouble.ts'
+import { CANCELLED, type Trouble, troubleOfJob, UNSEEN } from './trouble.ts'
 
 /** idle → creating → connecting → streaming → complete | error; a new attempt goes back to connecting. */
 export type Phase = 'idle' | 'creating' | 'connecting' | 'streaming' | 'complete' | 'error'
@@ -81,7 +81,7 @@ export const step = (session: Session, action: Action): Session => {
     case 'event':
       return isUnderWay(session) ? afterEvent(session, action) : session
     case 'failed':
-      return { ...session, phase: 'error', trouble: action.trouble, countedFrom: null }
+      return { ...session, phase: 'error', trouble: troubleFor(session, action.trouble), countedFrom: null }
     case 'left':
       return IDLE
   }
@@ -153,6 +153,10 @@ const phaseAfter = ({ event }: JobEvent, { started, queuePosition }: Job): Phase
   }
   return started !== null && queuePosition === null ? 'streaming' : 'connecting'
 }
+
+/** Where this browser knows what was asked for, it says more than that there is nothing. */
+const troubleFor = ({ jobId, input }: Session, trouble: Trouble): Trouble =>
+  trouble.kind === 'missing' && jobId !== null && input !== null ? UNSEEN : trouble
 
 const troubleIn = (job: Job): Trouble | null => {
   if (job.error !== null) {

@@ -74,6 +74,13 @@ const NETWORK = trouble(
   'This looks like trouble with the network, not with your request. What you have typed is kept.',
 )
 
+/** The server has let go of a request that this browser has kept, but not to its end. */
+export const UNSEEN = trouble(
+  'missing',
+  'This request has expired',
+  'The server keeps requests for a few minutes only, and this browser was not there when this one ended. You can ask again.',
+)
+
 /** Returns the description of anything that was thrown. */
 export const troubleOf = (error: unknown, now: number = Date.now()): Trouble => {
   if (error instanceof GaveUp) {

@@ -81,7 +81,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     }
     void findKept(jobId).then((kept) =>
       dispatch(
-        kept !== null && isOver(kept)
+        kept !== null && isOver(kept.job)
           ? { type: 'kept', jobId, input: kept.input, job: kept.job }
           : { type: 'not-kept', jobId, input: kept?.input ?? null },
       ),

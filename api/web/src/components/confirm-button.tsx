@@ -13,6 +13,13 @@ interface ConfirmButtonProps {
 /** For what cannot be undone: asks once, in place. */
 export const ConfirmButton = ({ label, question, isDisabled = false, className, onConfirm }: ConfirmButtonProps) => {
   const [isAsking, setIsAsking] = useState(false)
+  /** Whether the question has been answered with no: then the focus comes back to the button. */
+  const [isKept, setIsKept] = useState(false)
+
+  const handleKeep = () => {
+    setIsAsking(false)
+    setIsKept(true)
+  }
 
   const handleConfirm = () => {
     setIsAsking(false)
@@ -21,7 +28,14 @@ export const ConfirmButton = ({ label, question, isDisabled = false, className, 
 
   if (!isAsking) {
     return (
-      <Button kind="quiet" className={`text-alarm ${className ?? ''}`} disabled={isDisabled} onClick={() => setIsAsking(true)}>
+      <Button
+        kind="quiet"
+        className={`text-alarm ${className ?? ''}`}
+        // oxlint-disable-next-line jsx-a11y/no-autofocus -- it stands where the button was that had the focus
+        autoFocus={isKept}
+        disabled={isDisabled}
+        onClick={() => setIsAsking(true)}
+      >
         {label}
       </Button>
     )
@@ -30,7 +44,7 @@ export const ConfirmButton = ({ label, question, isDisabled = false, className, 
     <span role="group" aria-label={question} className="flex flex-wrap items-center gap-2">
       <span className="text-sm">{question}</span>
       {/* oxlint-disable-next-line jsx-a11y/no-autofocus -- it stands where the button was that had the focus */}
-      <Button autoFocus onClick={() => setIsAsking(false)}>
+      <Button autoFocus onClick={handleKeep}>
         Keep
       </Button>
       <Button className="text-alarm" disabled={isDisabled} onClick={handleConfirm}>

@@ -19,6 +19,7 @@ export const Dialog = ({ dialog, title, className, onClose, children }: DialogPr
   return (
     <dialog
       ref={dialog}
+      tabIndex={-1}
       aria-labelledby="dialog-title"
       className={cn(
         'm-auto max-h-[calc(100dvh-1.5rem)] overflow-y-auto rounded-xl border border-line bg-surface p-4 text-ink shadow-xl backdrop:bg-black/50 sm:p-6',

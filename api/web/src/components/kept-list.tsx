@@ -1,4 +1,4 @@
-import { memo, useState } from 'react'
+import { memo, type MouseEvent, useState } from 'react'
 import { type KeptRequest, MOST_KEPT, outcomeWords, timeWords } from '../kept/record.ts'
 import type { Kept } from '../kept/use-kept.ts'
 import { cn } from '../cn.ts'
@@ -33,7 +33,7 @@ export const KeptList = memo(({ kept, jobId, repositoryUrl, onOpen }: KeptListPr
     setChosen((before) => (before?.includes(id) ? before.filter((each) => each !== id) : [...(before ?? []).slice(-1), id]))
 
   return (
-    <section aria-labelledby="kept" className="print:hidden">
+    <section tabIndex={-1} aria-labelledby="kept" className="print:hidden">
       {/* What this is */}
       <div className="flex items-center justify-between gap-2">
         <h2 id="kept" className="font-semibold">
@@ -106,6 +106,14 @@ const KeptItem = ({ request, isCurrent, isChosen, onChoose, onOpen, onForget }: 
 
   const { input, createdAt, job } = request
 
+  /** The item goes; the focus goes on to the next one, or back to the one before. */
+  const handleForget = ({ currentTarget }: MouseEvent) => {
+    const item = currentTarget.closest('li')
+    const neighbour = item?.nextElementSibling ?? item?.previousElementSibling
+    neighbour?.querySelector('button')?.focus()
+    onForget()
+  }
+
   return (
     <li className={cn('flex items-center rounded-md hover:bg-sunken', isCurrent && 'choice bg-accent-soft')}>
       <Conditional when={isChosen !== null && job.answer !== null}>
@@ -138,7 +146,7 @@ const KeptItem = ({ request, isCurrent, isChosen, onChoose, onOpen, onForget }: 
         aria-label={`Delete ${input.pageOrComponent} from this browser`}
         title="Delete from this browser"
         className="mr-1 size-8 shrink-0 rounded-md text-quiet hover:bg-alarm-soft hover:text-alarm"
-        onClick={onForget}
+        onClick={handleForget}
       >
         ×
       </button>

@@ -2,7 +2,7 @@
 
 import type { Job } from '../client/transcript.ts'
 import { EMPTY_JOB } from '../client/transcript.ts'
-import type { SuggestFeatureRequest } from '../client/types.gen.ts'
+import type { JobStatus, SuggestFeatureRequest } from '../client/types.gen.ts'
 import { USUAL_MS } from '../progress.ts'
 
 export interface KeptRequest {
@@ -12,6 +12,8 @@ export interface KeptRequest {
   input: SuggestFeatureRequest
   /** As it ended; as it was last seen where the end has not come. */
   job: Job
+  /** The server has let go of it, and this browser has not seen how it ended. */
+  isEndUnknown?: boolean
 }
 
 /** The most requests that are kept; the oldest are removed first. */
@@ -24,10 +26,10 @@ export const asked = (jobId: string, input: SuggestFeatureRequest, createdAt: nu
   job: EMPTY_JOB,
 })
 
-export const isOver = ({ job }: KeptRequest): boolean =>
-  job.status === 'completed' || job.status === 'failed' || job.status === 'cancelled'
+export const isOver = ({ status }: { status: JobStatus }): boolean =>
+  status === 'completed' || status === 'failed' || status === 'cancelled'
 
-export const outcomeWords = ({ job }: KeptRequest): string => {
+export const outcomeWords = ({ job, isEndUnknown = false }: KeptRequest): string => {
   switch (job.status) {
     case 'completed':
       return `${job.suggestions?.length ?? 0} suggestions`
@@ -36,7 +38,7 @@ export const outcomeWords = ({ job }: KeptRequest): string => {
     case 'cancelled':
       return 'Cancelled'
     default:
-      return 'Not finished yet'
+      return isEndUnknown ? 'End not seen' : 'Not finished yet'
   }
 }
 
