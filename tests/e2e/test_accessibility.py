@@ -1,5 +1,6 @@
 """For everybody: what axe finds, motion, narrow screens; and the settings of the agent."""
 
+import re
 from typing import Any, Literal
 
 import pytest
@@ -53,6 +54,33 @@ def test_nothing_is_wider_than_a_narrow_phone(visit: Visit) -> None:
     expect(visitor.page.get_by_role("heading", level=2).first).to_be_in_viewport()
     visitor.waits_for_the_answer()
     assert not visitor.page.evaluate(is_too_wide)
+
+
+def test_the_focus_stays_on_the_page_when_the_control_that_has_it_goes_away(visit: Visit) -> None:
+    visitor = visit()
+    page, keys = visitor.page, visitor.page.keyboard
+    kept = page.get_by_role("region", name="Your requests")
+    for name in ("First focused page fast", "Second focused page"):
+        visitor.ask(name)
+        page.get_by_role("button", name=re.compile("^(Cancel|Ask again)$")).focus()
+        visitor.waits_for_the_answer()
+    # Its button to cancel has gone with the end of the job.
+    expect(page.get_by_role("region", name="Second focused page")).to_be_focused()
+
+    # One of the list, then none of it, then all of it.
+    kept.get_by_role("button", name="Delete Second focused page from this browser").focus()
+    keys.press("Enter")
+    expect(kept.get_by_role("listitem")).to_have_count(1)
+    expect(kept.get_by_role("button", name=re.compile("^First focused page"))).to_be_focused()
+    kept.get_by_role("button", name="Delete all").focus()
+    keys.press("Enter")
+    expect(kept.get_by_role("button", name="Keep")).to_be_focused()
+    keys.press("Enter")
+    expect(kept.get_by_role("button", name="Delete all")).to_be_focused()
+    for key in ("Enter", "Tab", "Enter"):
+        keys.press(key)
+    expect(kept).to_have_count(0)
+    expect(page.get_by_role("main")).to_be_focused()
 
 
 def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: Visit) -> None:

@@ -188,6 +188,8 @@ def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: Syst
     expect(visitor.page.get_by_role("alert")).to_contain_text("You may ask 10 times a minute")
     again = visitor.page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
     expect(again).to_be_disabled()
+    # The button counts them down; nothing beside it stands still.
+    expect(visitor.page.get_by_role("alert")).not_to_contain_text(re.compile(r"\d s"))
     shown = seconds_in(again.inner_text())
     visitor.waits(lambda: 0 < seconds_in(again.inner_text()) < shown)
     assert visitor.page.url.endswith("/")

@@ -58,7 +58,7 @@ def test_a_request_that_was_left_is_put_right_in_the_list_and_its_answer_is_kept
     item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     job_id = visitor.ask("Left page")
     visitor.open("/")
-    expect(item).to_contain_text("Not finished yet")
+    expect(item).to_contain_text("In progress")
     visitor.waits(lambda: visitor.read(job_id)["status"] == "completed")
     expect(item).to_contain_text("suggestions")
     system.stack.redis.delete(*system.stack.redis.keys("suggestion:*"))

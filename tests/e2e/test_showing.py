@@ -168,12 +168,21 @@ def test_a_failure_after_whole_suggestions_keeps_them_and_does_not_say_there_are
     visitor = visit()
     page = visitor.page
     error = {"message": "The model broke off.", "code": "MODEL_UNAVAILABLE", "retryable": True}
-    feed(visitor, ("started", STARTED), ("suggestion", {"index": 0, "suggestion": SUGGESTION}), ("error", error))
+    text = "1. Undo\nWhy: People err.\n\n2. Half an idea"
+    begun = ("delta", {"text": text, "totalLength": len(text)})
+    whole = ("suggestion", {"index": 0, "suggestion": SUGGESTION})
+    feed(visitor, ("started", STARTED), begun, whole, ("error", error))
     visitor.ask("Broken page")
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The answer broke off")
     expect(alert).to_contain_text("1 suggestion was whole")
-    expect(page.get_by_role("article")).to_have_count(1)
+    # What was cut in the middle is not taken for whole, and nothing can be done with it.
+    first, second = visitor.cards.nth(0), visitor.cards.nth(1)
+    expect(second).to_contain_text("Half an idea")
+    expect(second).to_contain_text("This suggestion was not finished.")
+    expect(second.get_by_role("button")).to_have_count(0)
+    expect(first.get_by_role("button", name="Copy suggestion 1")).to_be_visible()
+    expect(first).not_to_contain_text("not finished")
     expect(page.get_by_role("button", name="Try again")).to_be_enabled()
 
 

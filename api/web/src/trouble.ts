@@ -47,7 +47,7 @@ export const timedOut = (timeoutMs: number): Trouble =>
   trouble(
     'timeout',
     `Request timed out after ${spanWords(timeoutMs)}`,
-    'The server is still at work on it, but should have finished by now. You can go on waiting, or stop it and ask again.',
+    'The server is still at work on it, but should have finished by now. “Look again” goes on waiting; “Try again” stops it and asks anew.',
   )
 
 const signedOut = (signInUrl: string | null): Trouble =>
@@ -102,6 +102,9 @@ export const troubleOfJob = ({ message, code, retryable }: JobError, whole: numb
   return trouble('job', title, message, { isRetryable: retryable })
 }
 
+/** The button counts the seconds down; in the message they would stand still. */
+const withoutWait = (message: string): string => message.replace(/ Try again in \d+ s\.$/u, '')
+
 const ofAnswer = ({ status, message, errors, retryAfterMs, signInUrl }: ApiError, now: number): Trouble => {
   const retryAt = retryAfterMs === null ? null : now + retryAfterMs
   switch (status) {
@@ -125,7 +128,7 @@ const ofAnswer = ({ status, message, errors, retryAfterMs, signInUrl }: ApiError
         fields: errors,
       })
     case 429:
-      return trouble('limited', 'That was a lot of requests', message, { retryAt })
+      return trouble('limited', 'That was a lot of requests', withoutWait(message), { retryAt })
     case 503:
       return trouble('server', 'The service is busy', message, { retryAt })
     default:

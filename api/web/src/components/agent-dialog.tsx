@@ -49,7 +49,7 @@ export const AgentDialog = ({ onClose, onDone }: AgentDialogProps) => {
 
   return (
     <Dialog dialog={dialog} title="Your suggestion agent" className="w-[min(42rem,calc(100vw-1.5rem))]" onClose={onClose}>
-      <p className="mt-1 mb-4 text-quiet">
+      <p className="mb-4 text-quiet">
         It answers your requests in place of the built-in one, from the next request on.
       </p>
 

@@ -140,7 +140,7 @@ export const AgentForm = ({ agent, start, isBusy, problems, onSave, onDelete, on
         name="systemPrompt"
         form={FORM}
         label={LABELS.systemPrompt}
-        hint={`At least ${BOUNDS.systemPrompt.least} characters. The form of the answer stays as it is.`}
+        hint={`At least ${BOUNDS.systemPrompt.least} characters. Answers keep their form: three to five suggestions.`}
         error={_errors['systemPrompt']}
         counter={{ text: draft.systemPrompt, greatest: BOUNDS.systemPrompt.greatest }}
       >

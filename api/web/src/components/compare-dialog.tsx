@@ -18,7 +18,7 @@ export const CompareDialog = ({ requests, repositoryUrl, onClose }: CompareDialo
 
   return (
     <Dialog dialog={dialog} title="Two answers side by side" className="w-[min(84rem,calc(100vw-1.5rem))]" onClose={onClose}>
-      <div className="mt-4 grid items-start gap-6 md:grid-cols-2">
+      <div className="mt-2 grid items-start gap-6 md:grid-cols-2">
         {requests.map((request) => (
           <ComparedAnswer key={request.jobId} request={request} repositoryUrl={repositoryUrl} />
         ))}
@@ -65,7 +65,7 @@ const ComparedAnswer = ({ request: { jobId, input, job, createdAt }, repositoryU
           key={index}
           suggestion={suggestion}
           number={index + 1}
-          isWriting={false}
+          state="whole"
           repositoryUrl={repositoryUrl}
           actions={null}
         />

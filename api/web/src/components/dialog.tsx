@@ -22,12 +22,13 @@ export const Dialog = ({ dialog, title, className, onClose, children }: DialogPr
       tabIndex={-1}
       aria-labelledby="dialog-title"
       className={cn(
-        'm-auto max-h-[calc(100dvh-1.5rem)] overflow-y-auto rounded-xl border border-line bg-surface p-4 text-ink shadow-xl backdrop:bg-black/50 sm:p-6',
+        'm-auto max-h-[calc(100dvh-1.5rem)] scroll-pt-16 overflow-y-auto rounded-xl border border-line bg-surface px-4 pb-4 text-ink shadow-xl backdrop:bg-black/50 sm:px-6 sm:pb-6',
         className,
       )}
       onClose={onClose}
     >
-      <div className="flex items-start justify-between gap-3">
+      {/* Title and button, which stay while the rest scrolls below them */}
+      <div className="sticky top-0 z-10 -mx-4 flex items-start justify-between gap-3 bg-surface px-4 pt-4 pb-2 sm:-mx-6 sm:px-6 sm:pt-6">
         <h2 id="dialog-title" className="text-lg font-semibold">
           {title}
         </h2>

@@ -5,7 +5,7 @@ import { Activity } from './activity.tsx'
 import { Conditional } from './conditional.tsx'
 import { Cursor } from './cursor.tsx'
 import { Prose } from './prose.tsx'
-import { SuggestionCard } from './suggestion-card.tsx'
+import { type CardState, SuggestionCard } from './suggestion-card.tsx'
 import type { CardActions } from './suggestion-tools.tsx'
 import { WrittenText } from './written-text.tsx'
 
@@ -21,6 +21,7 @@ export const JobAnswer = ({ feature: { job, isBusy, phase }, repositoryUrl, acti
   const _text = job.text ?? ''
   const { context, draft } = useMemo(() => writtenIn(_text, _whole.length), [_text, _whole.length])
   const _isWriting = phase === 'streaming' && job.waiting === null
+  const _draftState: CardState = isBusy ? (_isWriting ? 'writing' : 'paused') : 'cut'
   const _draft = job.answer === null ? draft : null
   const _cards = _draft === null ? _whole : [..._whole, _draft]
   const _context = job.answer?.context ?? context
@@ -43,7 +44,7 @@ export const JobAnswer = ({ feature: { job, isBusy, phase }, repositoryUrl, acti
             key={index}
             suggestion={suggestion}
             number={index + 1}
-            isWriting={_isWriting && index === _whole.length}
+            state={index < _whole.length ? 'whole' : _draftState}
             repositoryUrl={repositoryUrl}
             actions={index < _whole.length ? actions : null}
           />

@@ -47,7 +47,7 @@ export const KeptList = memo(({ kept, jobId, repositoryUrl, onOpen }: KeptListPr
       </div>
       <Conditional when={chosen}>
         {(ids) => (
-          <div className="mt-1 flex items-center justify-between gap-2 text-sm">
+          <div className="mt-1 mb-2 flex items-center justify-between gap-2 text-sm">
             <p role="status" className="text-quiet">
               {ids.length < 2 ? `Choose two answers: ${ids.length} of 2.` : 'Two are chosen.'}
             </p>
@@ -59,7 +59,7 @@ export const KeptList = memo(({ kept, jobId, repositoryUrl, onOpen }: KeptListPr
       </Conditional>
 
       {/* The requests, the newest first */}
-      <ul className="-mx-2 mt-1 grid grid-cols-[minmax(0,1fr)] gap-0.5">
+      <ul className="-mx-2 mt-1 grid lg:mx-0 grid-cols-[minmax(0,1fr)] gap-0.5">
         {_shown.map((request) => (
           <KeptItem
             key={request.jobId}

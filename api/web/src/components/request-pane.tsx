@@ -21,13 +21,13 @@ const NO_PROBLEMS: readonly FieldProblem[] = []
 
 /** Is the part of the page with the request form. */
 export const RequestPane = ({ options, draft, feature, isFolded, onUnfold, onChange, onSubmit }: RequestPaneProps) => {
-  const { phase, isBusy, trouble } = feature
+  const { phase, isBusy, trouble, request } = feature
 
   return (
     <div className="print:hidden">
       <Conditional when={isFolded}>
-        <Button className="w-full lg:hidden" onClick={onUnfold}>
-          Change it, or ask something else
+        <Button className="w-full sm:w-auto lg:hidden" onClick={onUnfold}>
+          {request === null ? 'Ask something else' : 'Change it, or ask something else'}
         </Button>
       </Conditional>
       <div className={cn('rounded-lg border border-line bg-surface p-4', isFolded && 'hidden lg:block')}>

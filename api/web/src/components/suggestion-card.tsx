@@ -7,29 +7,31 @@ import { Prose } from './prose.tsx'
 import { SuggestionFiles } from './suggestion-files.tsx'
 import { type CardActions, SuggestionTools } from './suggestion-tools.tsx'
 
+export type CardState = 'whole' | 'writing' | 'paused' | 'cut'
+
 interface SuggestionCardProps {
   suggestion: Suggestion
   number: number
-  /** Whether the model still writes it. */
-  isWriting: boolean
+  /** `paused` while the model's provider has it wait; `cut` where the job ended in the middle of it. */
+  state: CardState
   /** The repository that its files are linked to; null where there is none. */
   repositoryUrl: string | null
   /** The actions of the card; null where there are none, as in a comparison. */
   actions: CardActions | null
 }
 
-export const SuggestionCard = memo(({ suggestion, number, isWriting, repositoryUrl, actions }: SuggestionCardProps) => {
+export const SuggestionCard = memo(({ suggestion, number, state, repositoryUrl, actions }: SuggestionCardProps) => {
   const { title, rationale, description, implementationConsiderations: considerations, files = [] } = suggestion
   const _lastPart = lastPartOf(suggestion)
-  const cursorAt = (part: string) => (isWriting && _lastPart === part ? <Cursor /> : null)
+  const cursorAt = (part: string) => (state === 'writing' && _lastPart === part ? <Cursor /> : null)
 
   return (
     <article
       aria-label={`Suggestion ${number}`}
-      aria-busy={isWriting}
+      aria-busy={state === 'writing' || state === 'paused'}
       className={cn(
         'rounded-lg border bg-surface px-4 py-3.5 sm:px-5 sm:py-4 print:break-inside-avoid',
-        isWriting ? 'border-dashed border-edge' : 'border-line',
+        state === 'whole' ? 'border-line' : 'border-dashed border-edge',
       )}
     >
       {/* Title */}
@@ -69,7 +71,10 @@ export const SuggestionCard = memo(({ suggestion, number, isWriting, repositoryU
       </Conditional>
       <SuggestionFiles files={files} repositoryUrl={repositoryUrl} />
 
-      <Conditional when={!isWriting && actions}>
+      <Conditional when={state === 'cut'}>
+        <p className="mt-2.5 text-sm text-quiet">This suggestion was not finished.</p>
+      </Conditional>
+      <Conditional when={state === 'whole' && actions}>
         {(given) => (
           <SuggestionTools suggestion={suggestion} number={number} repositoryUrl={repositoryUrl} actions={given} />
         )}

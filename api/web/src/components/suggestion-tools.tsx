@@ -91,7 +91,7 @@ const RefineForm = ({ number, onRefine }: RefineFormProps): ReactNode => {
           className="control min-w-48 flex-1"
           value={words}
           maxLength={300}
-          placeholder="Or say it yourself: “for people on phones”"
+          placeholder="Or in your own words"
           autoComplete="off"
           onChange={({ target }) => setWords(target.value)}
         />

@@ -8,7 +8,7 @@ interface WelcomeProps {
 }
 
 const STEPS = [
-  ['Looks around', 'It reads the parts of your project that matter, if it has been given one.'],
+  ['Looks around', 'It reads the files that matter, where your project has been set up for it.'],
   ['Writes', 'You watch the answer grow, and can stop it at any time.'],
   ['Suggests', 'Three to five features, each with its reasons and what to consider when building it.'],
 ] as const
@@ -37,7 +37,7 @@ const EXAMPLES: readonly Draft[] = [
 ]
 
 export const Welcome = ({ isSandbox, onExample }: WelcomeProps) => (
-  <section aria-labelledby="welcome" className="rounded-lg border border-dashed border-edge px-5 py-6 sm:px-7">
+  <section aria-labelledby="welcome" className="rounded-lg border border-line px-5 py-6 sm:px-7">
     {/* What this is */}
     <h2 id="welcome" className="text-lg font-semibold">
       What could be better?
@@ -49,7 +49,7 @@ export const Welcome = ({ isSandbox, onExample }: WelcomeProps) => (
 
     {/* Something to start from */}
     <h3 className="mt-5 text-sm font-semibold">Try one of these</h3>
-    <ul className="mt-2 grid gap-2 sm:grid-cols-3">
+    <ul className="mt-2 grid gap-2 sm:grid-cols-3 sm:gap-4">
       {EXAMPLES.map((example) => (
         <li key={example.pageOrComponent}>
           <button

@@ -38,7 +38,7 @@ export const outcomeWords = ({ job, isEndUnknown = false }: KeptRequest): string
     case 'cancelled':
       return 'Cancelled'
     default:
-      return isEndUnknown ? 'End not seen' : 'Not finished yet'
+      return isEndUnknown ? 'End not seen' : 'In progress'
   }
 }
 
