@@ -88,6 +88,7 @@ def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: Visit) -> None
     page = visitor.page
     dialog = page.get_by_role("dialog")
     page.get_by_role("button", name="Your agent").click()
+    expect(dialog).to_be_focused()
     dialog.get_by_label("Name").fill("Ada")
     dialog.get_by_label("Role").fill("x")
     axe_finds_nothing(visitor)

@@ -5,7 +5,7 @@ export const focusFirstInvalid = (form: HTMLFormElement | null): void => {
   form?.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus()
 }
 
-const TYPED_INTO = 'input:not([type="radio"], [type="checkbox"]), textarea, select, dialog[open] *'
+const TYPED_INTO = 'input:not([type="radio"], [type="checkbox"]), textarea, select, dialog[open], dialog[open] *'
 
 /** Returns whether the person may be typing, in which case the focus must stay where it is. */
 export const isTyping = (): boolean => {

@@ -10,7 +10,7 @@ interface ButtonProps extends ComponentProps<'button'> {
 const KINDS = {
   primary: 'border-accent bg-accent text-on-accent hover:border-accent-strong hover:bg-accent-strong',
   plain: 'border-edge bg-surface text-ink hover:bg-sunken',
-  quiet: 'border-transparent text-accent hover:bg-accent-soft',
+  quiet: 'border-transparent text-accent hover:bg-accent-soft forced-colors:border-0 forced-colors:underline',
 }
 
 /** Returns the classes of a button, also for links that look like buttons. */

@@ -14,6 +14,8 @@ interface DialogProps {
 export const Dialog = ({ dialog, title, className, onClose, children }: DialogProps) => {
   useEffect(() => {
     dialog.current?.showModal()
+    // Not on its first button: the title is read aloud, and the arrow keys scroll.
+    dialog.current?.focus()
   }, [dialog])
 
   return (
