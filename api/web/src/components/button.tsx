@@ -1,7 +1,7 @@
 import type { ComponentProps } from 'react'
 import { cn } from '../cn.ts'
 
-type ButtonKind = 'primary' | 'plain' | 'quiet'
+type ButtonKind = 'primary' | 'plain' | 'quiet' | 'danger'
 
 interface ButtonProps extends ComponentProps<'button'> {
   kind?: ButtonKind
@@ -10,6 +10,7 @@ interface ButtonProps extends ComponentProps<'button'> {
 const KINDS = {
   primary: 'border-accent bg-accent text-on-accent hover:border-accent-strong hover:bg-accent-strong',
   plain: 'border-edge bg-surface text-ink hover:bg-sunken',
+  danger: 'border-alarm bg-surface text-alarm hover:bg-alarm-soft',
   quiet: 'border-transparent text-accent hover:bg-accent-soft forced-colors:border-0 forced-colors:underline',
 }
 

@@ -41,13 +41,13 @@ export const ConfirmButton = ({ label, question, isDisabled = false, className, 
     )
   }
   return (
-    <span role="group" aria-label={question} className="flex flex-wrap items-center gap-2">
+    <span role="group" aria-label={question} className="mt-1 flex flex-wrap items-center gap-2">
       <span className="text-sm">{question}</span>
       {/* oxlint-disable-next-line jsx-a11y/no-autofocus -- it stands where the button was that had the focus */}
       <Button autoFocus onClick={handleKeep}>
         Keep
       </Button>
-      <Button className="text-alarm" disabled={isDisabled} onClick={handleConfirm}>
+      <Button kind="danger" disabled={isDisabled} onClick={handleConfirm}>
         Delete
       </Button>
     </span>

@@ -2,7 +2,7 @@ import { memo, type MouseEvent, useState } from 'react'
 import { type KeptRequest, MOST_KEPT, outcomeWords, timeWords } from '../kept/record.ts'
 import type { Kept } from '../kept/use-kept.ts'
 import { cn } from '../cn.ts'
-import { FEATURE_TYPE_WORDS } from '../words.ts'
+import { countWords, FEATURE_TYPE_WORDS } from '../words.ts'
 import { Button } from './button.tsx'
 import { CompareDialog } from './compare-dialog.tsx'
 import { Conditional } from './conditional.tsx'
@@ -82,7 +82,7 @@ export const KeptList = memo(({ kept, jobId, repositoryUrl, onOpen }: KeptListPr
       <p className="mt-2 text-sm text-quiet">
         The last {MOST_KEPT} are kept in this browser, and nowhere else. Whoever uses this browser can read them.
       </p>
-      <ConfirmButton label="Delete all" question={`Delete all ${requests.length}?`} className="-ml-3 text-sm" onConfirm={kept.forgetAll} />
+      <ConfirmButton label="Delete all" question={`Delete ${countWords(requests.length, 'request')}?`} className="-ml-3 text-sm" onConfirm={kept.forgetAll} />
       <Conditional when={isComparing && _compared.length === 2}>
         <CompareDialog requests={_compared} repositoryUrl={repositoryUrl} onClose={() => setIsComparing(false)} />
       </Conditional>
