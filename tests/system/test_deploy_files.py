@@ -164,10 +164,14 @@ def test_no_process_runs_as_root_or_writes_anywhere_but_in_tmp() -> None:
         assert COMPOSE["services"][process]["tmpfs"][0].startswith("/tmp:")
 
 
-def test_the_image_and_the_manifests_name_the_version() -> None:
+def test_the_image_the_manifests_and_the_changelog_name_the_version() -> None:
     assert f'org.opencontainers.image.version="{__version__}"' in DOCKERFILE
     for process in ("web", "worker"):
         assert pod(process)["containers"][0]["image"].endswith(f":{__version__}")
+    released = re.findall(
+        r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+    assert released[0] == __version__
 
 
 def test_all_that_the_image_is_built_from_is_given_to_the_build() -> None:
