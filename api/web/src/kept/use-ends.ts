@@ -6,7 +6,7 @@ import { isOver } from './record.ts'
 import type { Kept } from './use-kept.ts'
 
 /** How often the server is asked while such a request is under way and the page is visible. */
-const AGAIN_MS = 10_000
+const AGAIN_MS = 5_000
 
 /** `watchedId` is the job on the screen, whose end comes by itself. */
 export const useEnds = ({ requests, keep }: Kept, watchedId: string | null): void => {
