@@ -5,10 +5,13 @@ A pattern without a slash matches a name at any depth; `*` and `?` stop at slash
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 
 MAX_PATTERN_CHARACTERS = 500
 MAX_ALTERNATIVES = 64
+_FOLDERS, _ANYTHING, _STAR = "(?:[^/]++/)*?", ".*?", "[^/]*"
+"""The expressions of `**/`, of another `**` and of `*`; the first two try the shortest text first."""
 
 
 class BadGlob(ValueError):
@@ -73,18 +76,57 @@ def _without_braces(pattern: str) -> list[str]:
 
 
 def _translated(pattern: str, *, has_classes: bool) -> str:
-    # Several stars in a row would make the regular expression try every way of splitting a text between them.
+    """Returns a regular expression that takes no more than a quadratic number of steps, however many wildcards.
+
+    Each part between wildcards matches at the first position where it can, and no other one is tried later (`(?>...)`):
+    a later position would leave the next wildcard fewer choices. Trying all would hold up all jobs of the process.
+    """
+    sections: list[list[str]] = [[]]
+    for piece in _pieces(pattern, has_classes=has_classes):
+        if piece in (_FOLDERS, _ANYTHING):
+            sections.append([])
+        sections[-1].append(piece)
+    *inner, last = sections
+    return "".join(f"(?>{_section(each, is_last=False)})" for each in inner) + _section(last, is_last=True)
+
+
+def _section(pieces: list[str], *, is_last: bool) -> str:
+    """Returns the expression of what follows `**`, up to the next `**` or to the end of the pattern."""
+    begun, *stars = _split(pieces)
+    expression = "".join(begun)
+    for number, run in enumerate(stars):
+        if is_last and number == len(stars) - 1 and "/" not in run:
+            expression += "[^/]*" + "".join(run)
+            continue
+        end = run.index("/") + 1 if "/" in run else len(run)
+        expression += f"(?>[^/]*?{''.join(run[:end])})" + "".join(run[end:])
+    return expression
+
+
+def _split(pieces: list[str]) -> list[list[str]]:
+    """Returns the pieces before the first star, and those after each star."""
+    runs: list[list[str]] = [[]]
+    for piece in pieces:
+        if piece == _STAR:
+            runs.append([])
+        else:
+            runs[-1].append(piece)
+    return runs
+
+
+def _pieces(pattern: str, *, has_classes: bool) -> Iterator[str]:
+    """Yields an expression for each wildcard, class and character of the pattern."""
     pattern = re.sub(r"\*{3,}", "**", pattern)
     pattern = re.sub(r"(\*\*/)+", "**/", pattern)
-    expression, position = "", 0
+    position, piece = 0, "/"
     while position < len(pattern):
         rest = pattern[position:]
-        if rest.startswith("**/"):
-            piece, length = "(?:[^/]+/)*", 3
+        if rest.startswith("**/") and piece == "/":
+            piece, length = _FOLDERS, 3
         elif rest.startswith("**"):
-            piece, length = ".*", 2
+            piece, length = _ANYTHING, 2
         elif rest[0] == "*":
-            piece, length = "[^/]*", 1
+            piece, length = _STAR, 1
         elif rest[0] == "?":
             piece, length = "[^/]", 1
         elif has_classes and (found := re.match(r"\[([!^]?)(\]?[^\]/]*)\]", rest)):
@@ -94,8 +136,8 @@ def _translated(pattern: str, *, has_classes: bool) -> str:
             piece, length = re.escape(rest[1]), 2
         else:
             piece, length = re.escape(rest[0]), 1
-        expression, position = expression + piece, position + length
-    return expression
+        yield piece
+        position += length
 
 
 def _class(members: str) -> str:
