@@ -28,14 +28,17 @@ MAX_READ_BYTES = 12 * file_access.MAX_CHARACTERS
 """The most bytes that `file_access` writes about a file: its literals may take ten bytes for one character."""
 MAX_PATH_CHARACTERS = 1_000
 MAX_NEIGHBOURS = 5
+MAX_NARROWED_FOLDERS = 50
+"""A deeper path is searched for from this depth on: ripgrep takes seconds to read a rule of hundreds of folders."""
 
 RULE = (
     "--no-config",
     "--no-messages",
     "--color=never",
     "--no-require-git",
-    # This takes precedence over all ignore files.
+    # These take precedence over all ignore files. A name with a line break would be read as another file's.
     "--glob=!.*",
+    "--glob=!*[\x01-\x1f\x7f]*",
 )
 _SPECIAL = re.compile(r"([\\*?\[\]{}!# ])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
@@ -173,9 +176,12 @@ def _listed(data: bytes, inside: str) -> list[str]:
 
 
 def _way_to(path: str) -> str:
-    """Returns the lines of an ignore file that excludes all but this path and what is in it."""
+    """Returns the lines of an ignore file that excludes all but this path and what is in it.
+
+    Of a very deep path only the first folders count, so the caller has to check what is found.
+    """
     lines, passed = [], ""
-    for part in path.split("/") if path else []:
+    for part in path.split("/")[:MAX_NARROWED_FOLDERS] if path else []:
         escaped = _SPECIAL.sub(r"\\\1", part)
         lines += [f"{passed}/*", f"!{passed}/{escaped}"]
         passed = lines[-1][1:]

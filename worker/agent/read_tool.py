@@ -35,6 +35,8 @@ def _notes(found: dict[str, Any]) -> list[str]:
         notes.append("the file is empty")
     elif found["last"] < found["first"] and not found["has_more"]:
         notes.append(f"the file has only {found['line_count']} lines")
+    elif found["last"] < found["first"]:
+        notes.append("the range ends before it begins")
     if found["encoding"] in _ENCODINGS:
         notes.append(f"this file is {_ENCODINGS[found['encoding']]}, not UTF-8")
     if found["is_late"]:

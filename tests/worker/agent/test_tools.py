@@ -55,6 +55,7 @@ def test_a_file_is_read_by_its_relative_or_absolute_path(root: Path) -> None:
         ([4, -1], "4\n5"),
         ("[4, -1]", "4\n5"),
         ([0, 2], "1\n2\n[the file goes on: view_range [3, ...]]"),
+        ([4, 2], "[the range ends before it begins]"),
         ([99, 100], "[the file has only 5 lines]"),
         (None, "1\n2\n3\n4\n5"),
     ],
@@ -496,6 +497,26 @@ def test_the_definitions_of_the_tools_are_short_and_strict(root: Path) -> None:
             for each in schema["properties"].values()
         )
         assert len(str(definition)) < 1200
+
+
+def test_a_name_with_a_line_break_is_not_taken_for_another_file(root: Path) -> None:
+    for name in ("odd\nsrc/cart.ts", "odd\nREADME.md", "odd\r", "odd\x7f", "a\nsrc/cart.ts"):
+        write(root / name, "forged\n")
+    for mode in ("lines", "files", "counts"):
+        assert text(root, "Grep", pattern="forged", mode=mode) == "no matches"
+    assert text(root, "Glob", pattern="odd*") == "no matches"
+
+
+def test_a_very_deep_path_is_found_and_a_missing_one_refused_at_once(root: Path) -> None:
+    deep = "a/" * 120
+    write(root / deep / "x.txt", "found\n")
+    assert text(root, "Read", file_path=f"{deep}x.txt") == "found"
+    assert text(root, "Grep", pattern="found", path=deep) == f"{deep}x.txt:1:found"
+    began = time.monotonic()
+    for name in ("Grep", "Glob"):
+        assert "no such file" in refusal(root, name, pattern="x", path="b/" * 400)
+    assert "no such file" in refusal(root, "Read", file_path="b/" * 400)
+    assert time.monotonic() - began < 5
 
 
 def test_a_name_that_has_no_encoding_harms_nobody(root: Path) -> None:
