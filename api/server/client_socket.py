@@ -20,7 +20,7 @@ MAX_REQUEST_BYTES = 256 * 1024
 """The most bytes of a request on the wire: the head, a body of 16 KiB and the framing of its chunks."""
 QUICK_READS, READ_PAUSE_SECONDS = 16, 0.01
 """After this many reads of a request each further one pauses, so that a client that sends single bytes costs little."""
-PEEK_BYTES = 32
+PEEK_BYTES, PEEK_PAUSE_SECONDS = 32, 0.02
 LINGER_SECONDS, LINGER_BYTES = 1.0, 256 * 1024
 """A client that still sends has this long to read why it was refused, and may send this many bytes meanwhile."""
 
@@ -34,6 +34,7 @@ class ClientSocket(gevent.socket.socket):
         "_reads",
         "_received",
         "_request_seconds",
+        "is_probe",
         "is_too_large",
         "may_still_send",
         "timed_out",
@@ -50,6 +51,8 @@ class ClientSocket(gevent.socket.socket):
         """The request did not arrive in time: the connection cannot be used again."""
         self.is_too_large = False
         """The request has more bytes than are read of any: the connection cannot be used again."""
+        self.is_probe = False
+        """The connection is beyond the limit and serves one request only, that of a probe."""
         self.may_still_send = False
         """The client has sent more than was read: closing has to wait until it has our answer."""
         self.viewer: ServedStream | None = None
@@ -83,10 +86,16 @@ class ClientSocket(gevent.socket.socket):
         return received
 
     def peek(self, seconds: float) -> bytes:
-        """Returns the beginning of what has arrived, which stays to be read; no bytes where nothing comes in time."""
-        self.settimeout(seconds)
+        """Returns the beginning of the request line, which stays to be read; what has come of it when time is up."""
+        deadline, begun = time.monotonic() + seconds, b""
         try:
-            begun: bytes = super().recv(PEEK_BYTES, socket.MSG_PEEK)
+            while (left := deadline - time.monotonic()) > 0:
+                self.settimeout(left)
+                begun = super().recv(PEEK_BYTES, socket.MSG_PEEK)
+                # A client may send the line in pieces.
+                if not begun or len(begun) == PEEK_BYTES or begun.count(b" ") > 1 or b"\n" in begun:
+                    break
+                gevent.sleep(PEEK_PAUSE_SECONDS)
         except OSError:
             return b""
         finally:

@@ -37,11 +37,12 @@ SPREAD_SECONDS, SPREAD_STEPS = 2.5, 250
 SAME_SIGNAL_SECONDS = 1.0
 """Signals this close together count as one."""
 
-PROBES = re.compile(rb"GET /(?:healthz|metrics)[ ?]")
+PROBES = re.compile(rb"(?:GET|HEAD) /(?:healthz|metrics)[ ?]")
 MOST_PROBES, PROBE_SECONDS = 16, 1.0
-"""A process that has as many connections as it takes still answers /healthz and /metrics: this many at once, whose
-request begins to arrive within this time. Otherwise its platform would restart it, which would end all its streams, and
-no alert could show why. /readyz gets the 503 of all others: new clients should go to another process."""
+"""A process that has as many connections as it takes still answers /healthz and /metrics: the latest of this many
+connections, whose request line arrives within this time. Otherwise its platform would restart it, which would end all
+its streams, and no alert could show why. /readyz gets the 503 of all others: new clients should go to another process.
+"""
 
 ACCEPTS_AT_ONCE = 8
 """Connections accepted in one turn of the event loop. With gevent's default of 100, requests under way would wait for
@@ -57,8 +58,8 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
         """The open connections: each has a request under way, a stream, or is idle."""
         self._idle: dict[ClientSocket, None] = {}
         """Connections without a request, the one that has been idle for longest first."""
-        self._probes: set[ClientSocket] = set()
-        """The connections beyond MAX_CONNECTIONS, each of which is closed after one request of a probe."""
+        self._probes: dict[ClientSocket, None] = {}
+        """The connections beyond MAX_CONNECTIONS, the oldest first; each is closed after one request of a probe."""
         self._drain_began: float | None = None
         self._has_drained = False
 
@@ -130,16 +131,20 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
     def _handle_probe(self, listener: Any, sock: ClientSocket, addr: Any) -> None:
         """Serves one request if it is a probe's, although the process is full; else answers 503."""
         if len(self._probes) >= MOST_PROBES:
-            self._refuse(sock)
-            return
-        self._probes.add(sock)
+            # The oldest one sends slowly or nothing: it must not take the place of a probe.
+            oldest = next(iter(self._probes))
+            del self._probes[oldest]
+            _hang_up(oldest)
+        sock.is_probe = True
+        self._probes[sock] = None
         try:
-            if PROBES.match(sock.peek(PROBE_SECONDS)):
+            is_probe = PROBES.match(sock.peek(PROBE_SECONDS))
+            if is_probe:
                 super().handle(listener, sock, addr)
-            else:
-                self._refuse(sock)
         finally:
-            self._probes.discard(sock)
+            self._probes.pop(sock, None)
+        if not is_probe:
+            self._refuse(sock)
 
     def _client_socket(self, sock: gevent.socket.socket) -> ClientSocket:
         request_seconds = self._planner.settings.request_seconds
@@ -177,7 +182,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: ClientSocket, addr: Any) -> Any:
         self._idle.pop(sock, None)
-        if sock in self._probes:
+        if sock.is_probe:
             req.force_close()
         try:
             answer = super().handle_request(listener_name, req, sock, addr)
@@ -186,7 +191,7 @@ class DrainingWorker(GeventWorker):  # type: ignore[misc]
                 self._hijack(sock, sock.viewer, is_read=req.is_read)
             else:
                 sock.may_still_send = not req.is_read
-                if sock not in self._probes:
+                if not sock.is_probe:
                     self._idle[sock] = None
                 sock.clear_deadline()
             if not self.alive:  # gunicorn itself ends this way (--max-requests), and closes the connection

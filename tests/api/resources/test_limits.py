@@ -175,8 +175,12 @@ def test_a_full_process_is_alive_and_measured_but_not_ready_and_serves_nothing_a
     assert re.search(rb"^planner_connections_refused_total [1-9]", answer, re.MULTILINE)
     assert is_full()
     silent = [connect(impatient) for _ in range(20)]
-    refused = rest_of(silent[-1])
-    assert refused.startswith(b"HTTP/1.1 503")
+    for sock in silent[:18]:
+        sock.sendall(b"GET /healthz ")
+    with connect(impatient) as sock:
+        sock.sendall(b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert rest_of(sock).startswith(b"HTTP/1.1 200")
+    assert rest_of(silent[-1]).startswith(b"HTTP/1.1 503")
     for sock in (*taken, *silent):
         sock.close()
 

@@ -44,6 +44,21 @@ def test_a_client_that_still_sends_is_not_reset_before_it_has_read_the_answer() 
         assert leaving.ready()
 
 
+def test_the_beginning_of_a_request_that_comes_in_pieces_is_seen_and_stays_to_be_read() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
+        assert client.peek(0.01) == b""
+        peeking = gevent.spawn(client.peek, 60)
+        for piece in (b"HE", b"AD /hea", b"lthz", b" HTTP/1.1\r\n"):
+            assert not peeking.ready()
+            theirs.sendall(piece)
+            gevent.sleep(0.03)
+        assert peeking.get(timeout=60).startswith(b"HEAD /healthz ")
+        assert client.recv(100) == b"HEAD /healthz HTTP/1.1\r\n"
+        theirs.close()
+        assert client.peek(60) == b""
+
+
 def test_what_the_server_would_still_write_is_discarded_once_a_viewer_has_the_connection() -> None:
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
