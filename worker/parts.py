@@ -83,8 +83,9 @@ class WorkerProcess:
 
     def run(self) -> None:
         """Takes jobs until a stop is asked for. Ends the whole process with exit code 1 where a part does not stop."""
-        self._loop.run(self._agent.prepare((self._settings.claude_model,)))
-        warm_up(self._rq_pool, self._lease_pool)
+        if not self._worker.is_stopping:
+            self._loop.run(self._agent.prepare((self._settings.claude_model,)))
+            warm_up(self._rq_pool, self._lease_pool)
         try:
             self._worker.run(self._heartbeat, self._health.find_dead_part)
         except PartDied as part:

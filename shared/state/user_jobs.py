@@ -41,7 +41,7 @@ def _summary(job_id: bytes, status: bytes, created_at: bytes, job_input: bytes) 
     except ValueError as error:
         log.error(
             "the record of job %s cannot be read, so it is left out of its user's list: %s",
-            job_id,
+            job_id.decode(errors="replace"),
             type(error).__name__,
         )
         return None

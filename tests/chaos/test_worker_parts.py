@@ -1,6 +1,7 @@
 """Parts of a worker that break, and a Redis that goes away at the worst moment: no job hangs, a stop ends in time."""
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,27 @@ def test_a_redis_that_goes_away_while_a_worker_starts_is_waited_for(
         assert Watcher(system, alice.ask("after a late Redis fast")).join().status == "completed"
         (found,) = (system.redis.hget(key, "ip_address") for key in system.redis.smembers("rq:workers"))
         assert found and found != b"unknown"
+    finally:
+        relay.close()
+
+
+def test_a_stop_that_comes_while_redis_is_silent_at_the_start_ends_the_worker_at_its_next_step(
+    system: Stack, tmp_path: Path
+) -> None:
+    file, relay = tmp_path / "silent", Relay(system.redis_server.port)
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"redis://127.0.0.1:{relay.port}/0"
+            worker = with_a_change(system, HELD_UP.format(file=str(file)), REDIS_URL=url)
+            wait_until(lambda: worker.has_said("Redis has answered"))
+            relay.point_to(silent.getsockname()[1])
+            relay.cut()
+            worker.send(signal.SIGTERM)
+            file.touch()
+            assert worker.wait(60) == 0
+        wait_until(lambda: worker.has_said("stopped"))
+        # Each of these steps would have waited 5 s for Redis.
+        assert not any(worker.has_said(text) for text in ("ready", "registering", "opening connections")), worker.lines
     finally:
         relay.close()
 

@@ -98,7 +98,8 @@ class ConcurrentWorker(RqBookkeeping):
         The heartbeat runs from the worker's registration until its last job is released; a later one would register it
         anew. Raises PartDied when `find_dead_part` returns a name.
         """
-        self._register()
+        if not self._register():
+            return
         heartbeat.start()
         log.info("ready", extra={"worker": self.name, "version": __version__, "slots": self._concurrency})
         while not self._shutdown_request.is_asked:
@@ -119,16 +120,22 @@ class ConcurrentWorker(RqBookkeeping):
         """Returns whether jobs are still running."""
         return bool(self._taken)
 
-    def _register(self) -> None:
-        """Registers the worker and listens for commands. It retries for as long as Redis is away."""
+    def _register(self) -> bool:
+        """Registers the worker and listens for commands. It retries for as long as Redis is away.
+
+        Returns False if a stop is asked for first; a registration that was begun is left to expire.
+        """
         for step in (self.register_birth, self.subscribe):
-            while not self._shutdown_request.is_asked:
+            while True:
+                if self._shutdown_request.is_asked:
+                    return False
                 try:
                     step()
                     break
                 except RedisError as error:
                     log_failure("registering the worker", error, "and is tried again")
                     self._shutdown_request.wait(AWAY_SECONDS)
+        return True
 
     def _take_turn(self, find_dead_part: Callable[[], str | None]) -> None:
         self.last_turn = time.monotonic()

@@ -55,6 +55,8 @@ class Heartbeat:
         while not self._stopping.is_set():
             began = time.monotonic()
             for what, duty in (("renewing the leases", self._renew), ("looking for abandoned jobs", self._sweep)):
+                if self._stopping.is_set():  # while Redis is silent, each duty waits for its time-out
+                    return
                 try:
                     duty()
                 except RedisError as error:
