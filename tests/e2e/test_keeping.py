@@ -123,6 +123,8 @@ def test_what_is_typed_is_not_overwritten_by_a_job_that_is_read_meanwhile(visit:
     for route in held:
         route.continue_()
     visitor.waits_for_the_answer()
+    # The request is read after the answer: its name says that it has come.
+    expect(page.get_by_role("heading", level=2, name="Earlier page fast")).to_be_visible()
     expect(page.get_by_label("Page or component")).to_have_value("Typed before it was read")
 
 
