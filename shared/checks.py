@@ -177,13 +177,13 @@ def check_port(name: str, host: str, port: int, host_name: str | None = None) ->
             probe.bind((host, port))
             probe.listen()
     except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return Finding("FAIL", "port", f"{name} {port} is taken")
         return Finding("FAIL", "port", port_problem(error, f"{name} {port}", f"{host_name or 'the host'} {host}"))
     return Finding("ok", "port", f"{name} {port} is free")
 
 
 def port_problem(error: OSError, port: str, host: str) -> str:
     """Returns why an address cannot be listened on, with the setting that is wrong: that of its port or of its host."""
-    if error.errno == errno.EADDRINUSE:
-        return f"{port} is taken"
     is_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
     return f"{host if is_host else port} cannot be used: {error.strerror}"
