@@ -49,8 +49,8 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
   const isSubmitting = useRef(false)
   /** Is increased when the page shows another job, so that an answer that comes too late changes nothing. */
   const turn = useRef(0)
-  /** The turn whose creation was cancelled before the server had answered. */
-  const unwanted = useRef(-1)
+  /** The turns whose creations were cancelled before the server had answered; there may be several at once. */
+  const unwanted = useRef(new Set<number>())
 
   const { mutateAsync: create } = useMutation({
     mutationFn: createJob,
@@ -154,7 +154,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     dispatch({ type: 'submitted', input: wanted, at: Date.now() })
     try {
       const created = await create({ input: wanted, idempotencyKey: newKey() })
-      if (ours === unwanted.current) {
+      if (unwanted.current.has(ours)) {
         cancelJob(created.jobId).catch(() => undefined)
         return
       }
@@ -198,7 +198,7 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     cancel: () => {
       if (jobId === null) {
         // The server has not answered yet: whatever it makes of it is cancelled when it does.
-        unwanted.current = turn.current
+        unwanted.current.add(turn.current)
         turn.current += 1
         visit(null)
         dispatch({ type: 'failed', trouble: WITHDRAWN })

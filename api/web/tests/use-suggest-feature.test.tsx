@@ -94,6 +94,22 @@ describe('useSuggestFeature', () => {
     expect(hook.current.jobId).toBeNull()
   })
 
+  it('cancels what comes of each of several requests that were cancelled before the server had answered', async () => {
+    const answers: ((response: Response) => void)[] = []
+    refusals = Array.from({ length: 2 }, () => () => new Promise((resolve) => answers.push(resolve)))
+    const hook = render()
+    for (const number of [1, 2]) {
+      act(() => hook.current.submit(INPUT))
+      await waitFor(() => expect(creations()).toHaveLength(number))
+      act(() => hook.current.cancel())
+    }
+    answers.forEach((resolve, index) => resolve(Response.json({ jobId: `late-${index}`, createdAt: 1 }, { status: 202 })))
+    for (const id of ['late-0', 'late-1']) {
+      await waitFor(() => expect(requests).toContainEqual({ method: 'DELETE', path: `${JOB}/${id}`, key: null }))
+    }
+    expect(kept).toEqual([])
+  })
+
   it('makes one job of two quick submits', async () => {
     const hook = render()
     act(() => {
