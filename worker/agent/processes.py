@@ -2,13 +2,21 @@
 
 All access to the project's files runs in such a process: then a slow disk or a huge file delays only the job that
 asked, and neither the event loop that all jobs share nor the worker's stop at SIGTERM.
+
+Each process has a thread that starts it and stays with it to its end. asyncio's own processes are not used: where one
+is cancelled while it starts, asyncio waits for it without end (seen with Python 3.11), and so would a worker's stop.
 """
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import IO
 from weakref import WeakKeyDictionary
 
 MAX_PROCESSES = 16
@@ -44,66 +52,144 @@ async def run(
     Cancelling kills the process.
     """
     async with _permit():
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            cwd=folder,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        data, is_late = bytearray(), False
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+
+        def on_end() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(ended.set)
+
+        process = _Process(command, folder, given, max_bytes, seconds)
+        threading.Thread(target=process.run, args=(on_end,), name="process", daemon=True).start()
         try:
-            async with asyncio.timeout(seconds):
-                problem, _ = await asyncio.gather(_collect(process, data, max_bytes), _feed(process, given))
-        except TimeoutError:
-            problem, is_late = "", True
+            await ended.wait()
+        except asyncio.CancelledError:
+            process.stop()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(KILL_SECONDS):
+                    await ended.wait()
+            raise
+        return process.result()
+
+
+class _Process:
+    """Represents one process. `run` is called in a thread of its own; `stop` may be called from any other."""
+
+    def __init__(
+        self, command: Sequence[str | bytes], folder: str, given: bytes, max_bytes: int, seconds: float
+    ) -> None:
+        self._command = command
+        self._folder = folder
+        self._given = given
+        self._max_bytes = max_bytes
+        self._deadline = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._is_unwanted = False
+        self._output: Output | None = None
+        self._error: Exception | None = None
+
+    def result(self) -> Output:
+        """Returns the output of a process that has ended. Raises OSError where it could not be started."""
+        if self._error is not None:
+            raise self._error
+        assert self._output is not None
+        return self._output
+
+    def stop(self) -> None:
+        """Kills the process, or has it killed as soon as it has started."""
+        with self._lock:
+            self._is_unwanted = True
+            if self._popen is not None:
+                self._popen.kill()
+
+    def run(self, on_end: Callable[[], None]) -> None:
+        """Starts the process and returns when it has ended, or has not died when it was killed."""
+        try:
+            self._output = self._run()
+        except Exception as error:
+            self._error = error
         finally:
-            code = process.returncode
-            if code is None:
-                await _kill(process)
-        is_cut = len(data) > max_bytes
-        return Output(bytes(data[:max_bytes]), problem, None if is_cut or is_late else code, is_cut, is_late)
+            on_end()
+
+    def _run(self) -> Output:
+        popen = subprocess.Popen(  # noqa: S603 -- no shell, and the callers bound the arguments
+            self._command,
+            cwd=self._folder,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        with self._lock:
+            self._popen = popen
+            if self._is_unwanted:
+                popen.kill()
+        data, problem = bytearray(), bytearray()
+        try:
+            self._converse(popen, data, problem)
+            is_cut = len(data) > self._max_bytes
+            code = None if is_cut else self._exit_code(popen)
+        finally:
+            _end(popen)
+        is_late = code is None and not is_cut
+        text = "" if is_late or is_cut else problem[:_MAX_PROBLEM_BYTES].decode(errors="replace")
+        return Output(bytes(data[: self._max_bytes]), text, code, is_cut, is_late)
+
+    def _converse(self, popen: "subprocess.Popen[bytes]", data: bytearray, problem: bytearray) -> None:
+        """Feeds the process and collects what it writes: to the end, to the limit of bytes, or until its time is up."""
+        assert popen.stdin is not None and popen.stdout is not None and popen.stderr is not None
+        rest = memoryview(self._given)
+        with selectors.DefaultSelector() as selector:
+            selector.register(popen.stdout, selectors.EVENT_READ, data)
+            selector.register(popen.stderr, selectors.EVENT_READ, problem)
+            os.set_blocking(popen.stdin.fileno(), False)
+            selector.register(popen.stdin, selectors.EVENT_WRITE)
+            while selector.get_map() and len(data) <= self._max_bytes and (left := self._left()) > 0:
+                for key, _ in selector.select(left):
+                    if key.data is None:
+                        rest = rest[_written(key.fd, rest) :]
+                        is_over = not rest
+                    else:
+                        piece = os.read(key.fd, _PIECE_BYTES)
+                        if key.data is data or len(problem) < _MAX_PROBLEM_BYTES:
+                            key.data.extend(piece)
+                        is_over = not piece
+                    if is_over:
+                        _close(selector, key.fileobj)
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+    def _exit_code(self, popen: "subprocess.Popen[bytes]") -> int | None:
+        """Returns the exit code of a process that has closed its pipes; None where its time is up first."""
+        with suppress(subprocess.TimeoutExpired):
+            return popen.wait(max(0.0, self._left()))
+        return None
 
 
-async def _feed(process: asyncio.subprocess.Process, given: bytes) -> None:
-    assert process.stdin is not None
-    with suppress(BrokenPipeError, ConnectionResetError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
+def _written(number: int, rest: memoryview) -> int:
+    """Writes to the descriptor. Returns how many bytes it took; all of them where nobody reads them any more."""
+    try:
+        return os.write(number, rest[:_PIECE_BYTES]) if rest else 0
+    except BrokenPipeError:
+        return len(rest)
 
 
-async def _collect(process: asyncio.subprocess.Process, data: bytearray, max_bytes: int) -> str:
-    """Fills `data` until the process has ended or the limit is reached. Returns its standard error."""
-    assert process.stdout is not None and process.stderr is not None
-    while len(data) <= max_bytes and (piece := await process.stdout.read(_PIECE_BYTES)):
-        data += piece
-    if len(data) > max_bytes:
-        return ""
-    problem = await process.stderr.read(_MAX_PROBLEM_BYTES)
-    await _read_to_the_end(process)
-    await process.wait()
-    return problem.decode(errors="replace")
+def _close(selector: selectors.BaseSelector, pipe: object) -> None:
+    selector.unregister(pipe)  # type: ignore[arg-type]
+    pipe.close()  # type: ignore[attr-defined]
 
 
-async def _kill(process: asyncio.subprocess.Process) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    with suppress(ProcessLookupError):
-        process.kill()
-    with suppress(TimeoutError):
-        async with asyncio.timeout(KILL_SECONDS):
-            await _read_to_the_end(process)
-            await process.wait()
-
-
-async def _read_to_the_end(process: asyncio.subprocess.Process) -> None:
-    """Discards the rest of the output: a pipe is closed only when its end has been read, not when the process ends."""
-    for pipe in (process.stdout, process.stderr):
-        assert pipe is not None
-        while await pipe.read(_PIECE_BYTES):
-            pass
+def _end(popen: "subprocess.Popen[bytes]") -> None:
+    """Closes the pipes, and kills the process if it still runs."""
+    pipes: tuple[IO[bytes] | None, ...] = (popen.stdin, popen.stdout, popen.stderr)
+    for pipe in pipes:
+        if pipe is not None:
+            pipe.close()
+    if popen.poll() is None:
+        popen.kill()
+        with suppress(subprocess.TimeoutExpired):
+            popen.wait(KILL_SECONDS)
 
 
 @asynccontextmanager

@@ -66,8 +66,7 @@ class LoopThread:
 async def _end_tasks() -> None:
     """Cancels all other tasks and waits for them, at most END_SECONDS.
 
-    A task that starts a process may never end: when asyncio's own task that connects the pipes is cancelled too, its
-    wait for the process has no end (Python 3.11).
+    Not every task ends when it is cancelled: one may ignore it, or asyncio itself may wait for something without end.
     """
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:

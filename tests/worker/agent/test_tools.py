@@ -444,6 +444,37 @@ def test_a_cancelled_call_leaves_no_process(root: Path, name: str) -> None:
     wait_until(lambda: children() <= before, seconds=10)
 
 
+@pytest.mark.parametrize("turns", range(6))
+def test_a_process_that_is_cancelled_with_all_else_while_it_starts_ends(root: Path, turns: int) -> None:
+    """As when a worker's loop ends: `asyncio.run` cancels all that is left, and waits for it."""
+    before = children()
+
+    async def leave() -> None:
+        command = ["/bin/sleep", "60"]
+        leaving = asyncio.create_task(processes.run(command, folder=str(root), max_bytes=100, seconds=60))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert not leaving.done()
+
+    asyncio.run(leave())
+    wait_until(lambda: children() <= before)
+
+
+def test_what_a_process_is_given_and_writes_may_be_larger_than_a_pipe(root: Path) -> None:
+    given = bytes(range(256)) * 4_000
+    output = run(processes.run(["/bin/cat"], folder=str(root), given=given, max_bytes=len(given), seconds=30))
+    assert output.data == given and (output.exit_code, output.is_cut) == (0, False)
+    command = ["/bin/sh", "-c", "head -c 300000 /dev/zero >&2; echo whole; exit 3"]
+    output = run(processes.run(command, folder=str(root), given=given, max_bytes=100, seconds=30))
+    assert (output.data, output.exit_code) == (b"whole\n", 3) and len(output.problem) == 4096
+
+
+def test_a_process_that_cannot_be_started_is_an_os_error(root: Path) -> None:
+    for command, folder in ((["/nonexistent"], str(root)), (["/bin/true"], f"{root}/nowhere")):
+        with pytest.raises(FileNotFoundError):
+            run(processes.run(command, folder=folder, max_bytes=100, seconds=30))
+
+
 def test_a_process_that_takes_too_long_is_ended(root: Path) -> None:
     async def late() -> processes.Output:
         command = ["/bin/sh", "-c", "echo some; exec sleep 60"]
