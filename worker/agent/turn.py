@@ -206,7 +206,7 @@ def _parsed(written: str) -> JsonObject | None:
     """Returns the input of a tool call; None where it is not a JSON object."""
     try:
         arguments = from_json(written or "{}")
-    except ValueError:
+    except (ValueError, TypeError):  # a TypeError for half a surrogate pair
         return None
     return arguments if isinstance(arguments, dict) else None
 

@@ -101,7 +101,7 @@ class PartialAnswer:
 def _parsed(raw: str) -> Any:
     try:
         return from_json(raw, allow_partial="trailing-strings")
-    except ValueError:
+    except (ValueError, TypeError):  # a TypeError for half a surrogate pair, which no UTF-8 can hold
         return None
 
 

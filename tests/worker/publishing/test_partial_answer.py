@@ -214,6 +214,12 @@ def test_garbage_never_raises_and_takes_no_text_back(data: st.DataObject, raw: s
     assert indexes == sorted(set(indexes))
 
 
+def test_half_a_surrogate_pair_does_not_raise() -> None:
+    whole = json.dumps({"context": "About it."})
+    texts, found = play([whole, "\ud800", "and more"])
+    assert (texts, found) == (["About it."] * 3, [])
+
+
 def test_brackets_without_end_do_not_raise() -> None:
     for raw in ("[" * 100_000, '{"a":' * 100_000, "}" * 100_000, '{"context": ' + "9" * 100_000):
         texts, found = play([raw])
