@@ -58,6 +58,8 @@ def test_a_request_that_was_left_is_put_right_in_the_list_and_its_answer_is_kept
     item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     job_id = visitor.ask("Left page")
     system.hold_model()
+    # The browser writes it down a moment after the address has changed.
+    expect(item).to_have_count(1)
     visitor.open("/")
     expect(item).to_contain_text("In progress")
     system.release_model()
@@ -168,7 +170,7 @@ def test_a_request_that_nobody_answers_can_be_cancelled(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     held: list[Route] = []
-    page.route(re.compile("/suggest-feature$"), lambda route: held.append(route))
+    page.route(re.compile("/suggest-feature$"), lambda route: held.append(route), times=1)
     visitor.fill("Hanging page slow")
     page.get_by_role("button", name="Suggest features").click()
     expect(page.get_by_test_id("status")).to_have_text("Sending your request…")
@@ -178,6 +180,28 @@ def test_a_request_that_nobody_answers_can_be_cancelled(visit: Visit) -> None:
     # What the server makes of it after all is cancelled, not paid for.
     with page.expect_request(lambda request: request.method == "DELETE"):
         held[0].continue_()
+    item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
+    expect(item).to_contain_text(["Cancelled"])
+
+
+def test_a_request_whose_early_cancellation_was_lost_stays_in_reach(visit: Visit, system: System) -> None:
+    visitor = visit().open()
+    page = visitor.page
+    visitor.expects_console("ERR_FAILED")
+    held: list[Route] = []
+    page.route(re.compile("/suggest-feature$"), lambda route: held.append(route), times=1)
+    page.route(re.compile("/suggest-feature/"), lambda route: route.abort(), times=1)
+    visitor.fill("Runaway page silent")
+    page.get_by_role("button", name="Suggest features").click()
+    visitor.waits(lambda: len(held) == 1)
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    held[0].continue_()
+    item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
+    expect(item).to_contain_text(["In progress"])
+    item.get_by_role("button").first.click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
+    expect(item).to_contain_text(["Cancelled"])
 
 
 def test_a_suggestion_can_be_taken_further(visit: Visit) -> None:

@@ -154,12 +154,11 @@ export const useSuggestFeature = ({ timeoutMs, onKeep }: SuggestFeatureOptions):
     dispatch({ type: 'submitted', input: wanted, at: Date.now() })
     try {
       const created = await create({ input: wanted, idempotencyKey: newKey() })
+      // Kept also when it is unwanted: the list shows how it ends, even if the request to cancel it is lost.
+      onKeep(asked(created.jobId, wanted, created.createdAt))
       if (unwanted.current.has(ours)) {
         cancelJob(created.jobId).catch(() => undefined)
-        return
-      }
-      onKeep(asked(created.jobId, wanted, created.createdAt))
-      if (ours === turn.current) {
+      } else if (ours === turn.current) {
         visit(created.jobId)
         dispatch({ type: 'created', jobId: created.jobId })
       }
