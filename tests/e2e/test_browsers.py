@@ -36,11 +36,12 @@ def add(machine: Machine, name: str, script: str) -> Path:
     return path
 
 
-def add_apt(machine: Machine, browser: Browser) -> Path:
-    """Puts an apt-get there that writes down how it was called, and whose chromium is the browser of these tests."""
+def add_apt(machine: Machine, browser: Browser, package: str = "chromium-headless-shell") -> Path:
+    """Puts an apt-get there that writes down how it was called, and that has the tests' browser as this one package."""
     calls = Path(machine["HOME"]) / "calls"
     real = add(machine, "kept-by-apt", starter(browser))
-    add(machine, "apt-get", f"echo $* >> {calls}; case $* in *chromium) cp {real} {real.with_name('chromium')} ;; esac")
+    install = f"cp {real} {real.with_name(package)}"
+    add(machine, "apt-get", f"echo $* >> {calls}; case $* in *update) ;; *{package}) {install} ;; *) exit 100 ;; esac")
     return calls
 
 
@@ -70,15 +71,24 @@ def test_a_browser_that_is_there_is_found_and_nothing_is_installed(machine: Mach
     assert not calls.exists()
 
 
-def test_root_without_a_browser_that_starts_gets_one_by_apt(machine: Machine, browser: Browser) -> None:
+@pytest.mark.parametrize(
+    ("package", "asked"),
+    [
+        ("chromium-headless-shell", ["update", "chromium-headless-shell"]),
+        ("chromium", ["update", "chromium-headless-shell", "chromium"]),
+    ],
+)
+def test_root_without_a_browser_that_starts_gets_one_by_apt(
+    machine: Machine, browser: Browser, package: str, asked: list[str]
+) -> None:
     add(machine, "google-chrome", "echo broken; exit 1")
-    calls = add_apt(machine, browser)
+    calls = add_apt(machine, browser, package)
     done, found = get_browser(machine, is_root=True)
     assert done.returncode == 0, done.stderr
-    assert found.read_text() == f"{machine['PATH']}/chromium\n"
-    assert [line.split()[-1] for line in calls.read_text().splitlines()] == ["update", "chromium"]
+    assert found.read_text() == f"{machine['PATH']}/{package}\n"
+    assert [line.split()[-1] for line in calls.read_text().splitlines()] == asked
     done, _ = get_browser(machine, is_root=True)
-    assert done.returncode == 0 and len(calls.read_text().splitlines()) == 2
+    assert done.returncode == 0 and len(calls.read_text().splitlines()) == len(asked)
 
 
 def test_where_no_browser_can_be_had_it_says_what_to_do_and_what_was_tried(machine: Machine, browser: Browser) -> None:
