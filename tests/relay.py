@@ -1,4 +1,4 @@
-"""A TCP relay: one address behind which a test puts one server, then another."""
+"""Provides a TCP relay with a fixed address, behind which a test can exchange the server."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class _Link:
-    """One connection of a client, and the one to the target that belongs to it."""
+    """Represents one connection of a client and the matching connection to the target."""
 
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self.writers = writers
@@ -30,7 +30,7 @@ class _Link:
 
 
 class Relay:
-    """Listens on a port of its own and passes connections on to a target, which may change for those that come."""
+    """Listens on a port of its own and forwards connections to a target, which may change for new connections."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -42,25 +42,25 @@ class Relay:
         self.port = int(self._server.sockets[0].getsockname()[1])
 
     def point_to(self, port: int) -> None:
-        """Sends connections that are made from now on to another server; those that are open stay where they are."""
+        """Forwards new connections to another server. Open connections keep the server that they have."""
         self._target_port = port
 
     def cut(self) -> None:
-        """Cuts all connections that are open."""
+        """Aborts all open connections."""
         self._call(self._abort_all)
 
     def silence(self) -> None:
-        """Drops what is sent over connections that are open, their ends too, as a firewall does that forgot them."""
+        """Drops all data on open connections, and also their ends, like a firewall that has lost their state."""
         self._call(self._silence_all)
 
     def forget(self) -> None:
-        """Cuts the connections that were silenced."""
+        """Aborts the connections that were silenced."""
         self._call(lambda: self._abort_all(are_silent=True))
 
     def close(self) -> None:
         self._call(self._server.close)
         self.cut()
-        # The tasks of connections end with these.
+        # The tasks of the aborted connections need a moment to end before the loop stops.
         self._run(asyncio.sleep(0.05))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()

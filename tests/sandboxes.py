@@ -1,4 +1,4 @@
-"""A running sandbox, and the ways in which tests ask it through the real SDK."""
+"""Runs a sandbox for the tests, and sends requests to it through the real SDK."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ JsonObject = dict[str, Any]
 
 
 class Sandbox:
-    """A running sandbox, and what it has noted."""
+    """Represents a running sandbox and the requests that it has recorded."""
 
     def __init__(self, *options: str) -> None:
         command = [sys.executable, "-m", "worker.sandbox", "--port", "0", *options]
@@ -31,12 +31,12 @@ class Sandbox:
         self.url = line.removeprefix("sandbox: listening on ").strip()
 
     def requests(self, page: str) -> list[JsonObject]:
-        """Returns what was asked about this page."""
+        """Returns the recorded requests about this page."""
         noted = cast(list[JsonObject], httpx.get(f"{self.url}/sandbox/requests").json())
         return [request for request in noted if request["page"] == page]
 
     def wait_for(self, page: str, is_so: Callable[[JsonObject], bool]) -> JsonObject:
-        """Returns the last request about this page, as soon as this is true of it."""
+        """Returns the last request about this page, as soon as `is_so` accepts it. Raises AssertionError after 5 s."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
             noted = self.requests(page)
@@ -45,7 +45,7 @@ class Sandbox:
         raise AssertionError(f"not within 5 s: {self.requests(page)}")
 
     def stop(self) -> int:
-        """Stops it as an operator would. Returns its exit code."""
+        """Stops the sandbox by SIGTERM, as an operator would, and returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
         try:
             return self.process.wait(5)
@@ -57,19 +57,19 @@ class Sandbox:
 
 @contextmanager
 def running_sandbox(*, chars: int) -> Iterator[Sandbox]:
-    """Runs a sandbox that writes pieces of so many characters, a millisecond apart. It must end with exit code 0."""
+    """Runs a sandbox that writes `chars` characters every millisecond. Fails unless the exit code is 0."""
     running = Sandbox("--chars", str(chars), "--interval-ms", "1")
     yield running
     assert running.stop() == 0
 
 
 def client_of(sandbox: Sandbox) -> Anthropic:
-    """Returns the SDK, pointed at the sandbox."""
+    """Returns an SDK client for the sandbox."""
     return Anthropic(api_key="any", base_url=sandbox.url, max_retries=0, timeout=5)
 
 
 def ask(page: str, feature_type: str = "enhancement", context: str | None = None, **more: Any) -> JsonObject:
-    """Returns the parameters of a request as the planner makes it."""
+    """Returns the parameters of a request as the planner sends it."""
     asked = {
         "pageOrComponent": page,
         "featureType": feature_type,
@@ -87,13 +87,13 @@ def text_of(message: Any) -> str:
 
 
 def streamed(client: Anthropic, params: JsonObject) -> Any:
-    """Returns the last message of a stream read to its end."""
+    """Reads a stream to its end and returns the final message."""
     with client.beta.messages.stream(**params) as stream:
         return stream.get_final_message()
 
 
 def file_tools(project: Path, *names: str) -> list[Any]:
-    """Returns the SDK's own tools under the names of ours."""
+    """Returns the SDK's own file tools under the names of the planner's tools."""
     context = agent_toolset.AgentToolContext(workdir=project)
     tools = {
         "Read": agent_toolset.beta_read_tool(context),
@@ -117,7 +117,7 @@ async def _turns(sandbox: Sandbox, tools: list[Any], params: JsonObject) -> Asyn
 
 
 def run_tools(sandbox: Sandbox, tools: list[Any], params: JsonObject) -> list[Any]:
-    """Yields every message of a run with tools."""
+    """Returns all messages of a run with tools."""
 
     async def collected() -> list[Any]:
         return [message async for message in _turns(sandbox, tools, params)]

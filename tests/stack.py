@@ -1,4 +1,4 @@
-"""The real system as processes, and the people who use it."""
+"""Runs the real system as processes, and provides HTTP clients that act as its users."""
 
 import json
 import os
@@ -31,15 +31,15 @@ ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
 JOBS = "/api/feature-planner/suggest-feature"
 BODY = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
-# Long enough for a person's token to outlive any test.
+# A user's token must outlive any test.
 LIFETIME_SECONDS = 3600
-# What makes a close a reset.
+# With this SO_LINGER value (on, 0 s), closing a socket sends a reset (RST).
 RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass
 class Process:
-    """A process under test, its output kept for when the test fails."""
+    """Represents a process under test, and keeps its output, which is printed when the test fails."""
 
     name: str
     popen: "subprocess.Popen[str] | Forked"
@@ -73,7 +73,7 @@ class Process:
 
     def cleanup(self) -> None:
         if self.popen.poll() is None:
-            # A stopped process would not hear anything else.
+            # A process that SIGSTOP has suspended would not react to anything else.
             self.popen.send_signal(signal.SIGCONT)
             self.popen.kill()
             self.popen.wait()
@@ -83,10 +83,10 @@ class Process:
 
 
 class Stack:
-    """Starts processes against one Redis of its own; `close` ends them all."""
+    """Starts processes that use a Redis server of their own. `close` ends all of them."""
 
     is_forking = False
-    """Whether workers are forked from a process that has loaded their packages: the tests do so, to take less time."""
+    """Whether workers are forked from a process that has loaded their packages, which saves the tests time."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -128,7 +128,7 @@ class Stack:
         answer_chars: int | None = None,
         port: int | None = None,
     ) -> Process:
-        """`more` are options of the sandbox, as on its command line."""
+        """Starts a sandbox and returns it once it listens. `more` are further options for its command line."""
         port = port or free_port()
         options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms), *more]
         if answer_chars is not None:
@@ -147,7 +147,7 @@ class Stack:
         return process
 
     def start_worker(self, *, until: str = "ready", **settings: str) -> Process:
-        """Returns as soon as it has said this."""
+        """Starts a worker and returns it once `until` appears in its output."""
         if self.is_forking:
             env = clean_environment(**{**self.settings, **settings})
             process = Process("worker", FORKS.start("worker", env=env))
@@ -182,9 +182,9 @@ def answers(url: str) -> bool:
 
 @contextmanager
 def stack(folder: Path, *, is_quiet: bool = False, **settings: str) -> Iterator[Stack]:
-    """Yields a stack with nothing but Redis running.
+    """Yields a stack in which only Redis is running.
 
-    Prints what its processes said, which pytest shows when a test fails.
+    Afterwards it prints the last output of the processes, which pytest shows when a test fails, unless `is_quiet`.
     """
     it = Stack(folder, **settings)
     try:
@@ -200,7 +200,7 @@ def stack(folder: Path, *, is_quiet: bool = False, **settings: str) -> Iterator[
 def running_stack(
     folder: Path, settings: Mapping[str, str] | None = None, *, chars: int = 20, has_worker: bool = True
 ) -> Iterator[Stack]:
-    """Yields a stack with a sandbox that writes that many characters at once, a web process and perhaps a worker."""
+    """Yields a stack with a web process, a sandbox that writes `chars` characters at once, and optionally a worker."""
     with stack(folder, is_quiet=False, **(settings or {})) as it:
         it.start_sandbox(chars=chars)
         it.start_web()
@@ -211,7 +211,7 @@ def running_stack(
 
 @dataclass(frozen=True)
 class Event:
-    """One event as a client gets it."""
+    """Represents one event as a client receives it."""
 
     id: str
     name: str
@@ -223,7 +223,7 @@ class Event:
 
 
 class StreamRefused(AssertionError):
-    """A stream was not opened; the test fails unless it expects that."""
+    """Means that the server refused to open a stream. It fails a test that does not expect it."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(f"{status}: {body!r}")
@@ -231,7 +231,7 @@ class StreamRefused(AssertionError):
 
 
 class Person:
-    """A signed-in user with an HTTP client."""
+    """Represents a signed-in user with an HTTP client."""
 
     def __init__(self, stack: Stack, name: str = "alice", *, port: int | None = None) -> None:
         self.name = name
@@ -244,7 +244,7 @@ class Person:
         )
 
     def ask(self, page: str = "Checkout page", headers: dict[str, str] | None = None, **fields: Any) -> str:
-        """Creates a job; its id."""
+        """Creates a job and returns its id."""
         answer = self.http.post(JOBS, json={**BODY, "pageOrComponent": page, **fields}, headers=headers)
         assert answer.status_code in (200, 202), answer.text
         return str(answer.json()["jobId"])
@@ -256,7 +256,7 @@ class Person:
         return job
 
     def jobs(self) -> list[dict[str, Any]]:
-        """Returns the person's own jobs."""
+        """Returns the user's own jobs."""
         answer = self.http.get(JOBS)
         assert answer.status_code == 200, answer.text
         return list(answer.json()["jobs"])
@@ -266,7 +266,10 @@ class Person:
 
     @contextmanager
     def stream(self, job_id: str, cursor: str = "", *, is_rude: bool = False) -> Iterator[Iterator[Event]]:
-        """Opens one connection: its events as they come, until the server ends it or the block is left."""
+        """Opens one connection and yields its events as they arrive, until the server ends it or the block is left.
+
+        If `is_rude`, the client closes the connection by a reset.
+        """
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
         with self.http.stream("GET", f"{JOBS}/{job_id}", headers=headers) as answer:
             if answer.status_code != 200:
@@ -275,11 +278,11 @@ class Person:
             yield (_checked_event(event) for event in events if event.data)
             if is_rude:
                 sock = answer.extensions["network_stream"].get_extra_info("socket")
-                with suppress(OSError):  # closed already where the stream has ended
+                with suppress(OSError):  # the socket is closed already if the stream has ended
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def watch(self, job_id: str, cursor: str = "") -> list[Event]:
-        """Returns all events of one connection."""
+        """Reads one connection to its end and returns all its events."""
         with self.stream(job_id, cursor) as events:
             return _checked(list(events))
 
@@ -293,7 +296,7 @@ def _checked_event(event: ServerSentEvent) -> Event:
 
 
 def _checked(events: list[Event]) -> list[Event]:
-    """Returns what holds on every connection: ids rise, none twice; nothing comes after the final event."""
+    """Returns the events if their ids rise without repetition and nothing follows the final event; else fails."""
     ids = [EventId.parse(event.id) for event in own_events(events)]
     assert None not in ids
     assert all(a < b for a, b in pairwise(ids)), ids  # type: ignore[operator]
@@ -302,14 +305,17 @@ def _checked(events: list[Event]) -> list[Event]:
 
 
 def own_events(events: list[Event]) -> list[Event]:
-    """Returns the events of the job, without those of the connection: httpx-sse repeats the last id for those."""
+    """Returns the events of the job without those of the connection, for which httpx-sse repeats the last id."""
     return [
         event for event in events if event.name not in ("connected", "queued") and event.data.get("code") != "EXPIRED"
     ]
 
 
 def check_lengths(events: list[Event]) -> None:
-    """Fails where the text that a client has put together is not as long as the server says: then some is another's."""
+    """Fails if the text that a client has assembled is not as long as the server says.
+
+    Then a delta was lost or repeated, or belongs to another attempt or job.
+    """
     length = 0
     for event in events:
         if event.name == "started":
@@ -320,7 +326,7 @@ def check_lengths(events: list[Event]) -> None:
 
 
 def folded(events: list[Event]) -> Transcript:
-    """Returns what a client knows after these events."""
+    """Returns the job as a client knows it after these events."""
     job = Transcript()
     for event in events:
         job = fold(job, decode(event.name, json.dumps(event.data)), event.id or None)
@@ -328,10 +334,11 @@ def folded(events: list[Event]) -> Transcript:
 
 
 class Watcher:
-    """A client that stays with a job to its end in a thread: reconnects with its last id, as an EventSource does.
+    """Represents a client that follows a job to its end in a thread.
 
-    `drops` may hang up on it: each number is after how many events of a connection it drops off, by a reset where it
-    is negative. One that `is_patient` tries again after a 503, and takes a 404 for the end.
+    It reconnects with its last id, as an EventSource does. `drops` makes it disconnect: each number says after how many
+    events of a connection; a negative number means by a reset. A client that `is_patient` tries again after a 503, and
+    treats a 404 as the end.
     """
 
     def __init__(
@@ -352,7 +359,7 @@ class Watcher:
         self._drops = drops or iter(())
         self._is_patient = is_patient
         self.is_gone = False
-        """Whether the job was not there any more."""
+        """Whether the server has answered 404 for the job."""
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -370,7 +377,7 @@ class Watcher:
         return any(event.name == name and data.items() <= event.data.items() for event in list(self.kept))
 
     def join(self, seconds: float = 40) -> Transcript:
-        """Waits for the end; what the client knows then. Fails when an id came twice on a connection."""
+        """Waits for the end and returns the job as the client knows it. Fails if an id was repeated on a connection."""
         self._thread.join(seconds)
         assert not self._thread.is_alive(), f"no end in {seconds} s: {self.kept[-3:]}"
         if self._error:
@@ -412,20 +419,20 @@ class Watcher:
 
 
 def reset(sock: socket.socket) -> None:
-    """Hangs up rudely: the peer gets a reset, not an end."""
+    """Closes the connection by a reset (RST) instead of an orderly end (FIN)."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     sock.close()
 
 
 def measured(action: Callable[[], Any]) -> float:
-    """Returns how many seconds it took."""
+    """Returns how many seconds the action took."""
     began = time.monotonic()
     action()
     return time.monotonic() - began
 
 
 def children(pid: int) -> list[int]:
-    """Returns the processes that a process started."""
+    """Returns the pids of the processes that a process has started."""
     path = Path(f"/proc/{pid}/task/{pid}/children")
     return [int(child) for child in path.read_text().split()] if path.exists() else []
 

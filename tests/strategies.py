@@ -1,4 +1,4 @@
-"""What the property tests draw from: nasty text, suggestions, and whole logs of jobs."""
+"""Provides the strategies of the property tests: text that is hard to encode, suggestions, and whole logs of jobs."""
 
 from hypothesis import strategies as st
 
@@ -93,9 +93,9 @@ finals: st.SearchStrategy[Event] = st.one_of(
 
 @st.composite
 def attempts(draw: st.DrawFn, *, most: int = 3, is_ended: bool | None = None) -> list[list[tuple[EventId, Event]]]:
-    """Draws the events of a job, attempt by attempt.
+    """Draws the events of a job, one list for each attempt.
 
-    Totals of deltas are as they have to be; only the last one may end.
+    The total lengths of deltas are correct, and only the last attempt may have a final event.
     """
     runs: list[list[tuple[EventId, Event]]] = []
     for number in range(1, draw(st.integers(1, most)) + 1):
