@@ -1,4 +1,4 @@
-"""The clients in docs/clients, as their readers run them, against the real system while parts of it break."""
+"""Tests the clients in docs/clients, run as their readers run them, against the real system while parts of it fail."""
 
 import json
 import signal
@@ -25,11 +25,11 @@ COMMANDS = {
     "curl": ["bash", str(CLIENTS / "curl.sh")],
 }
 MOST_LINES = 90
-"""A page."""
+"""A reader should be able to take in a client on one page, which has about this many lines."""
 
 
 class Refusing:
-    """A server in the place of the API, which refuses whatever it is asked, now with 429, now with 503."""
+    """Stands in for the API and refuses every request, alternately with 429 and 503."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -58,7 +58,7 @@ class Refusing:
         self._thread.start()
 
     def counts(self, clients: int) -> list[int]:
-        """Returns how often each of so many clients has been refused; those that did not come yet, not at all."""
+        """Returns how often each of `clients` clients was refused; a client that has sent no request counts as 0."""
         counts = list(Counter(self.asked).values())
         return counts + [0] * (clients - len(counts))
 
@@ -89,7 +89,7 @@ def refusing() -> Iterator[Refusing]:
 
 
 def start(system: Stack, relay: Relay, client: str, page: str) -> Process:
-    """Returns the client as a process, in the name of a user of its own."""
+    """Starts the client as a process with a user of its own, and returns the process."""
     access = {
         "PLANNER_URL": f"http://127.0.0.1:{relay.port}",
         "PLANNER_TOKEN": token(client, lifetime_seconds=LIFETIME_SECONDS),
@@ -98,13 +98,13 @@ def start(system: Stack, relay: Relay, client: str, page: str) -> Process:
 
 
 def job_of(person: Person) -> str:
-    """Returns the one job of a user, once it is there."""
+    """Returns the id of a user's only job, as soon as the job exists."""
     wait_until(lambda: len(person.jobs()) == 1)
     return str(person.jobs()[0]["jobId"])
 
 
-def test_every_client_ends_with_the_same_text_whatever_breaks(system: Stack, relay: Relay, refusing: Refusing) -> None:
-    """A connection is cut, the API is restarted, something else answers in its place, and the worker is killed."""
+def test_every_client_ends_with_the_whole_text_whatever_fails(system: Stack, relay: Relay, refusing: Refusing) -> None:
+    """The test cuts all connections, restarts the API, lets another server answer instead, and kills the worker."""
     worker = system.start_worker()
     people = {client: Person(system, client) for client in COMMANDS}
     clients = {client: start(system, relay, client, f"for {client}, stall once") for client in COMMANDS}
@@ -132,7 +132,7 @@ def test_every_client_ends_with_the_same_text_whatever_breaks(system: Stack, rel
         assert (job["status"], job["attempt"]) == ("completed", 2)
         assert "\n".join(process.lines).rstrip().endswith(job["text"].rstrip()), process.lines[-5:]
         assert watchers[client].join().text == job["text"]
-        assert len(people[client].jobs()) == 1, "asked twice"
+        assert len(people[client].jobs()) == 1, "the client has created a second job"
         people[client].close()
 
 
@@ -151,7 +151,7 @@ def test_a_client_says_that_a_job_failed(system: Stack, relay: Relay, client: st
 
 
 @pytest.mark.parametrize("client", COMMANDS)
-def test_a_client_whose_request_is_refused_for_good_stops_at_once(system: Stack, relay: Relay, client: str) -> None:
+def test_a_client_whose_request_is_invalid_exits_with_an_error(system: Stack, relay: Relay, client: str) -> None:
     process = start(system, relay, client, "x" * 201)
     assert process.wait(30) != 0
 
