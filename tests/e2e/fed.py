@@ -1,4 +1,4 @@
-"""States that the system behind the page cannot be brought into at will, or only slowly: fed to the page."""
+"""Feeds events to the page, for states that the real system reaches only slowly or by chance."""
 
 import json
 import re
@@ -37,7 +37,7 @@ _HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\nCo
 
 
 def feed(visitor: Visitor, *events: FedEvent, is_broken_off: bool = False) -> None:
-    """Has the page read these events alone; then the stream stays open, or breaks off and nobody answers."""
+    """Makes the page read only these events. Then the stream stays open, or ends at once if `is_broken_off`."""
     body = "retry: 600000\n\n" + "".join(_encoded(events))
     if is_broken_off:
         server = None
@@ -65,7 +65,7 @@ def _encoded(events: tuple[FedEvent, ...]) -> list[str]:
 
 
 class _OpenStream:
-    """Answers every connection with the same bytes, and leaves it open."""
+    """Answers every connection with the same bytes and leaves it open."""
 
     def __init__(self, answer: str) -> None:
         self._answer = answer.encode()
@@ -90,7 +90,7 @@ class _OpenStream:
 
 
 def options(visitor: Visitor, *, limits: dict[str, Any] | None = None, **changes: Any) -> None:
-    """Has the server tell the page these options."""
+    """Changes the options and limits that the page reads from the server."""
 
     def answer(route: Route) -> None:
         response = route.fetch()

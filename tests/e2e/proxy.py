@@ -1,4 +1,4 @@
-"""A network between the browser and the server that can be cut."""
+"""Provides a TCP proxy between the browser and the server, to simulate a network that fails."""
 
 import socket
 import threading
@@ -10,7 +10,7 @@ PIECE_BYTES = 65536
 
 
 class Proxy:
-    """Passes TCP connections on to a port of this machine."""
+    """Forwards TCP connections to a port of this machine."""
 
     def __init__(self, target: int) -> None:
         self._target = target
@@ -22,12 +22,12 @@ class Proxy:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Breaks all connections, and every new one, until `mend`."""
+        """Closes all connections, and resets every new one, until `mend` is called."""
         self._is_down = True
         with self._lock:
             broken, self._open = self._open, set()
         for connection in broken:
-            # Wakes the thread that reads it.
+            # This wakes the thread that reads from the connection.
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             reset(connection)

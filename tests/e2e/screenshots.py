@@ -1,4 +1,4 @@
-"""`make screenshots`: every state of the page, in three widths, light and dark, into tests/screenshots/."""
+"""Saves pictures of every state of the page in tests/screenshots/, in three widths, light and dark."""
 
 import re
 import sys
@@ -34,7 +34,7 @@ STATES: dict[str, State] = {}
 
 
 def state(function: State) -> State:
-    """Returns a state of the page: the function brings it about."""
+    """Registers a state of the page under the name of the function, which brings the page into that state."""
     STATES[function.__name__.replace("_", "-")] = function
     return function
 
@@ -268,7 +268,7 @@ def agent_filled(visitor: Visitor) -> None:
 
 @contextmanager
 def in_state(system: System, browser: Browser, name: str) -> Iterator[Visitor]:
-    """Yields a visitor who sees the page in this state. Afterwards the system is whole again."""
+    """Yields a visitor who sees the page in this state, and repairs the system afterwards."""
     with visitor(system, browser, port=system.proxy.port, viewport={"width": 1440, "height": 900}) as person:
         STATES[name](person)
         yield person

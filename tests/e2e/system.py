@@ -1,4 +1,4 @@
-"""What the tests of the page share: the running system, and people with a browser."""
+"""Provides what the tests of the page share: the running system, and users with a browser."""
 
 import re
 import signal
@@ -14,18 +14,18 @@ from tests.conftest import token, wait_until
 from tests.e2e.proxy import Proxy
 from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 
-# Needs no signing in, and stands for the page where people sign in.
+# This path needs no session, and stands in for the page where users sign in.
 SIGN_IN_PATH = "/docs"
 CREATE = "/api/feature-planner/suggest-feature"
-# About 450 characters a second: an answer takes five seconds, long enough to do something in the middle of it, also
-# where other tests keep the machine busy.
+# At about 450 characters per second an answer takes five seconds, long enough for a test to act in the middle of it,
+# even if other tests keep the machine busy.
 CHARS, INTERVAL_MS = 9, 20
 
 expect.set_options(timeout=20_000)
 
 
 class System:
-    """Sandbox, web and worker as processes, and a network in front of them."""
+    """Runs the sandbox, the web process and the worker, with a proxy in front of the web process."""
 
     def __init__(self, folder: Path) -> None:
         if not (ROOT / "api/static/index.html").is_file():
@@ -50,7 +50,7 @@ class System:
         self.web = self.stack.start_web(self.port)
 
     def hold_model(self) -> None:
-        """Has the model write nothing more until `release_model`."""
+        """Suspends the sandbox, so that the model writes nothing until `release_model` is called."""
         self.sandbox.send(signal.SIGSTOP)
 
     def release_model(self) -> None:
@@ -61,14 +61,14 @@ class System:
         self.worker = self.stack.start_worker()
 
     def repair(self) -> None:
-        """Puts back what a test that failed has left broken, so that the next one does not fail for it."""
+        """Repairs what a failed test has left broken, so that the next test does not fail because of it."""
         self.proxy.mend()
         self.release_model()
         if self.worker.popen.poll() is not None:
             self.worker = self.stack.start_worker()
 
     def outcomes(self, page: str) -> list[str]:
-        """Returns how the model requests about that page ended."""
+        """Returns the outcomes of the model requests about that page."""
         return [request["outcome"] for request in self.stack.requests_for(page)]
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class System:
 
 
 class Visitor:
-    """A person of their own with a page of their own; knows what the console said."""
+    """Represents a user with a browser page, and records the messages of its console."""
 
     def __init__(self, system: System, context: BrowserContext, name: str, *, port: int | None = None) -> None:
         self.system = system
@@ -97,12 +97,12 @@ class Visitor:
             self.complaints.append(message.text)
 
     def _on_request(self, request: Request) -> None:
-        assert request.url.startswith(self.base), f"another host: {request.url}"
+        assert request.url.startswith(self.base), f"the page sent a request to another host: {request.url}"
         if request.method == "POST" and request.url.endswith(CREATE):
             self.creations.append(request)
 
     def expects_console(self, pattern: str) -> None:
-        """Allows what the browser itself says of an answer, or of none, that the test has brought about."""
+        """Allows console messages that match the pattern, for failures of requests that the test causes."""
         self._expected.append(pattern)
 
     @property
@@ -117,14 +117,14 @@ class Visitor:
         self.page.get_by_label("Page or component").fill(page_or_component)
 
     def ask(self, page_or_component: str) -> str:
-        """Fills in the form and sends it; the job's id."""
+        """Fills in the form, submits it, and returns the id of the job."""
         self.open()
         self.fill(page_or_component)
         self.page.get_by_role("button", name="Suggest features").click()
         return self.job_id()
 
     def job_id(self) -> str:
-        """Returns the job in the address, as soon as there is one."""
+        """Returns the id of the job in the address, as soon as there is one."""
         self.page.wait_for_url("**/?job=*")
         return self.page.url.partition("job=")[2]
 
@@ -137,7 +137,7 @@ class Visitor:
         return self.page.get_by_role("article")
 
     def text(self) -> str:
-        """Returns the text as it was written, opened where it is not; empty when there is none."""
+        """Returns the text as the model wrote it, after opening its section; empty if there is none."""
         closed = self.page.locator("details:not([open]) > summary", has_text="The text as it was written")
         if closed.count():
             closed.click()
@@ -146,7 +146,7 @@ class Visitor:
         return (live.text_content() or "") if live.count() else ""
 
     def length_of(self, part: Locator) -> int:
-        """Returns how many characters it holds; none where it is not there."""
+        """Returns how many characters the element holds, or 0 if it does not exist."""
         return len(part.text_content() or "") if part.count() else 0
 
     def waits_for_text(self, length: int = 200) -> str:
@@ -154,7 +154,7 @@ class Visitor:
         return self.text()
 
     def waits(self, condition: Any, seconds: float = 30) -> None:
-        """Waits as `wait_until` does, with the browser's events served meanwhile."""
+        """Waits as `wait_until` does, while Playwright handles the events of the browser."""
         wait_until(lambda: self._tick() and condition(), seconds=seconds)
 
     def _tick(self) -> bool:
@@ -172,7 +172,7 @@ class Visitor:
             person.close()
 
     def shows_the_answer_once(self, job_id: str) -> None:
-        """Checks that the page shows all of the server's text and suggestions, and nothing twice."""
+        """Checks that the page shows the whole text and all suggestions of the server, each of them once."""
         job = self.read(job_id)
         assert job["status"] == "completed"
         titles = self.cards.get_by_role("heading", level=3).all_text_contents()
@@ -185,7 +185,7 @@ class Visitor:
 def visitor(
     system: System, browser: Browser, *, is_signed_in: bool = True, port: int | None = None, **options: Any
 ) -> Iterator[Visitor]:
-    """Yields a new person with a new browser profile."""
+    """Yields a new user with a new browser profile."""
     name = f"visitor-{uuid4().hex[:8]}"
     context = browser.new_context(**options)
     if is_signed_in:

@@ -1,4 +1,4 @@
-"""For everybody: what axe finds, motion, narrow screens; and the settings of the agent."""
+"""Tests accessibility by axe, reduced motion, narrow screens and the focus, and the dialog of the agent."""
 
 import re
 from typing import Any, Literal
@@ -21,7 +21,7 @@ SCHEMES: dict[Literal["light", "dark"], dict[str, Any]] = {
 
 
 def axe_finds_nothing(visitor: Visitor) -> None:
-    """Checks in light, and in dark what hangs on colours."""
+    """Checks every rule in the light scheme, and the rules about colours in the dark scheme too."""
     for scheme, options in SCHEMES.items():
         visitor.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         found = Axe().run(visitor.page, options=options)
@@ -34,7 +34,7 @@ def test_axe_finds_nothing_in_any_state(system: System, browser: Browser, state:
         axe_finds_nothing(visitor)
 
 
-def test_the_cursor_blinks_unless_less_motion_is_wanted(visit: Visit) -> None:
+def test_the_cursor_blinks_unless_the_user_prefers_reduced_motion(visit: Visit) -> None:
     visitor = visit()
     feed(visitor, ("started", STARTED), ("delta", {"text": "1. Undo", "totalLength": 7}))
     visitor.ask("Moving page")
@@ -50,13 +50,13 @@ def test_nothing_is_wider_than_a_narrow_phone(visit: Visit) -> None:
     visitor.open()
     assert not visitor.page.evaluate(is_too_wide)
     visitor.ask(f"{'W' * 120} unicode fast")
-    # The form fills a phone's screen: what comes of it is scrolled to.
+    # The form fills a phone's screen, so the page scrolls to the answer.
     expect(visitor.page.get_by_role("heading", level=2).first).to_be_in_viewport()
     visitor.waits_for_the_answer()
     assert not visitor.page.evaluate(is_too_wide)
 
 
-def test_the_focus_stays_on_the_page_when_the_control_that_has_it_goes_away(visit: Visit, system: System) -> None:
+def test_the_focus_stays_on_the_page_when_the_focused_control_disappears(visit: Visit, system: System) -> None:
     visitor = visit()
     page, keys = visitor.page, visitor.page.keyboard
     kept = page.get_by_role("region", name="Your requests")
@@ -67,10 +67,10 @@ def test_the_focus_stays_on_the_page_when_the_control_that_has_it_goes_away(visi
     page.get_by_role("button", name="Cancel", exact=True).focus()
     system.release_model()
     visitor.waits_for_the_answer()
-    # The button that had the focus has gone with the end of the job.
+    # The focused button has disappeared with the end of the job.
     expect(page.get_by_role("region", name="Second focused page")).to_be_focused()
 
-    # One of the list, then none of it, then all of it.
+    # The test deletes one request, declines to delete all, and then deletes all.
     kept.get_by_role("button", name="Delete Second focused page from this browser").focus()
     keys.press("Enter")
     expect(kept.get_by_role("listitem")).to_have_count(1)
@@ -86,7 +86,7 @@ def test_the_focus_stays_on_the_page_when_the_control_that_has_it_goes_away(visi
     expect(page.get_by_role("main")).to_be_focused()
 
 
-def test_an_agent_of_ones_own_can_be_made_used_and_deleted(visit: Visit) -> None:
+def test_a_users_own_agent_can_be_created_used_and_deleted(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     dialog = page.get_by_role("dialog")

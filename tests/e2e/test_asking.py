@@ -1,4 +1,4 @@
-"""Asking for suggestions, and using them."""
+"""Tests that users can ask for suggestions and use them."""
 
 import re
 
@@ -9,8 +9,8 @@ from tests.e2e.conftest import Visit
 from tests.e2e.system import System
 from tests.stack import Person
 
-# Notes all that is said aloud, each status, every value of the progress bar and every place of the first card, from
-# before the page's first script on.
+# This script runs before the page's first script. It records all announcements to screen readers, each status, every
+# value of the progress bar and every position of the first card.
 OBSERVER = """
 window.said = []; window.statuses = []; window.progress = []; window.places = [];
 window.lengths = []; window.looks = []; window.copyable = [];
@@ -30,7 +30,7 @@ new MutationObserver(() => {
 """
 
 
-def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system: System) -> None:
+def test_the_answer_is_shown_while_it_is_written_and_ends_as_cards(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
     page.add_init_script(OBSERVER)
@@ -43,11 +43,11 @@ def test_the_answer_grows_before_the_eyes_and_ends_as_cards(visit: Visit, system
     assert "Writing suggestion 1 of 3 to 5" in statuses and "Writing suggestion 3 of 3 to 5" in statuses
     assert re.search("(Reading|Searching|Looking for) ", page.evaluate("looks")[-1])
     lengths = page.evaluate("lengths")
-    assert len(lengths) > 4 and lengths == sorted(lengths), "the first card does not fill in place"
-    assert page.evaluate("copyable"), "no suggestion was of use while the others were still being written"
+    assert len(lengths) > 4 and lengths == sorted(lengths), "the first card did not grow step by step"
+    assert page.evaluate("copyable"), "no suggestion could be copied while the others were still being written"
     progress = page.evaluate("progress")
     assert progress == sorted(progress) and 0 < progress[-1] < 100
-    assert max(page.evaluate("places")) - min(page.evaluate("places")) <= 1, "the first card has jumped"
+    assert max(page.evaluate("places")) - min(page.evaluate("places")) <= 1, "the first card has moved"
     said = page.evaluate("said")
     assert sum("is there: " in words for words in said) in (count - 1, count)
     assert said[-1] == f"Done: {count} suggestions."
@@ -77,7 +77,7 @@ def test_one_suggestion_or_all_can_be_copied_as_markdown(visit: Visit) -> None:
     assert [line[3:] for line in copied.splitlines() if line.startswith("## ")] == [s["title"] for s in suggestions]
 
 
-def test_the_keyboard_is_enough(visit: Visit) -> None:
+def test_the_form_can_be_used_by_keyboard_alone(visit: Visit) -> None:
     visitor = visit().open()
     page, keys = visitor.page, visitor.page.keyboard
     expect(page.get_by_label("Page or component")).to_be_focused()
@@ -116,7 +116,7 @@ def test_invalid_input_is_shown_at_its_field_and_not_sent(visit: Visit) -> None:
     assert visitor.creations == []
 
 
-def test_what_the_server_finds_wrong_is_shown_at_its_field(visit: Visit) -> None:
+def test_an_error_that_the_server_finds_is_shown_at_its_field(visit: Visit) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 422")
     page = visitor.page
@@ -138,7 +138,7 @@ def test_two_quick_submits_make_one_job(visit: Visit) -> None:
     assert len(visitor.creations) == 1
 
 
-def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
+def test_cancelling_stops_the_request_to_the_model(visit: Visit, system: System) -> None:
     visitor = visit()
     visitor.ask("Cancelled page")
     expect(visitor.page.get_by_test_id("cursor")).to_be_visible()
@@ -148,7 +148,7 @@ def test_cancelling_stops_the_model_too(visit: Visit, system: System) -> None:
     visitor.waits(lambda: system.outcomes("Cancelled page")[-1] == "closed")
 
 
-def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
+def test_a_failed_job_says_why_and_can_be_retried(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     first = visitor.ask("Orders page cut off once fast")
@@ -161,7 +161,7 @@ def test_a_failed_job_says_why_and_can_be_tried_again(visit: Visit) -> None:
     assert visitor.creations[0].post_data == visitor.creations[1].post_data
 
 
-def test_what_would_fail_again_offers_no_second_try(visit: Visit) -> None:
+def test_a_failure_that_would_recur_offers_no_retry(visit: Visit) -> None:
     visitor = visit()
     visitor.ask("Orders page refusal fast")
     expect(visitor.page.get_by_role("alert")).to_contain_text("declined to answer")
@@ -176,7 +176,7 @@ def seconds_in(words: str) -> int:
     return int(found[1]) if found else 0
 
 
-def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: System) -> None:
+def test_a_rate_limit_error_says_when_to_try_again(visit: Visit, system: System) -> None:
     visitor = visit().open()
     visitor.expects_console("status of 429")
     person = Person(system.stack, visitor.name)
@@ -188,7 +188,7 @@ def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: Syst
     expect(visitor.page.get_by_role("alert")).to_contain_text("You may ask 10 times a minute")
     again = visitor.page.get_by_role("button", name=re.compile(r"Try again in \d+ s"))
     expect(again).to_be_disabled()
-    # The button counts them down; nothing beside it stands still.
+    # The button counts the seconds down, so the message must not show a number that stays the same.
     expect(visitor.page.get_by_role("alert")).not_to_contain_text(re.compile(r"\d s"))
     shown = seconds_in(again.inner_text())
     visitor.waits(lambda: 0 < seconds_in(again.inner_text()) < shown)
@@ -202,7 +202,7 @@ def test_too_many_requests_say_when_there_may_be_more(visit: Visit, system: Syst
         ("/?job=nonsense", 400, "This link leads to no request"),
     ],
 )
-def test_a_job_that_is_not_there_says_so(visit: Visit, path: str, status: int, words: str) -> None:
+def test_a_link_to_a_job_that_does_not_exist_says_so(visit: Visit, path: str, status: int, words: str) -> None:
     visitor = visit()
     visitor.expects_console(f"status of {status}")
     visitor.open(path)

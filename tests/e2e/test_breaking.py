@@ -1,4 +1,4 @@
-"""Networks that drop, servers that restart, workers that are away or die: the answer comes, whole, and once."""
+"""Tests that the answer arrives whole and once despite network failures, server restarts and lost workers."""
 
 import re
 import signal
@@ -12,7 +12,7 @@ NO_CONNECTION = r"net::ERR_(CONNECTION|EMPTY|INCOMPLETE|SOCKET|INTERNET)\w+"
 RECONNECTING = re.compile("Reconnecting…")
 
 
-def test_a_network_that_drops_in_the_middle_is_come_back_over(visit: Visit, system: System) -> None:
+def test_the_page_reconnects_after_a_network_failure_during_the_answer(visit: Visit, system: System) -> None:
     visitor = visit(port=system.proxy.port)
     visitor.expects_console(NO_CONNECTION)
     job_id = visitor.ask("Dropped page")
@@ -28,7 +28,7 @@ def test_a_network_that_drops_in_the_middle_is_come_back_over(visit: Visit, syst
     visitor.shows_the_answer_once(job_id)
 
 
-def test_a_server_that_cannot_be_reached_is_no_business_error(visit: Visit, system: System) -> None:
+def test_an_unreachable_server_is_reported_as_such_and_the_request_can_be_retried(visit: Visit, system: System) -> None:
     visitor = visit(port=system.proxy.port).open()
     visitor.expects_console(NO_CONNECTION)
     expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
@@ -66,7 +66,7 @@ def test_without_a_worker_the_page_says_so_and_a_job_can_wait_or_be_cancelled(vi
     visitor.shows_the_answer_once(job_id)
 
 
-def test_an_answer_that_came_while_the_computer_slept_is_shown_and_not_called_late(
+def test_an_answer_that_was_completed_while_the_computer_slept_is_shown_and_not_a_time_out(
     visit: Visit, system: System
 ) -> None:
     visitor = visit(port=system.proxy.port)
@@ -77,7 +77,7 @@ def test_an_answer_that_came_while_the_computer_slept_is_shown_and_not_called_la
     expect(page.get_by_test_id("cursor")).to_be_visible()
     system.proxy.cut()
     visitor.waits(lambda: visitor.read(job_id)["status"] == "completed")
-    # The lid is opened: timers ring late and all at once, before the network is there.
+    # The computer wakes up: timers fire late and all at once, before the network is available.
     page.clock.fast_forward("09:00")
     expect(page.get_by_text(RECONNECTING)).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
@@ -88,8 +88,8 @@ def test_an_answer_that_came_while_the_computer_slept_is_shown_and_not_called_la
     assert len(visitor.creations) == 1
 
 
-# Last, because a killed worker is counted among those that are there for another ten seconds.
-def test_after_a_killed_worker_the_answer_goes_on_from_what_was_read(visit: Visit, system: System) -> None:
+# This test is the last one, because a killed worker counts as running for another ten seconds.
+def test_after_a_killed_worker_the_answer_continues_from_what_was_read(visit: Visit, system: System) -> None:
     visitor = visit()
     job_id = visitor.ask("Orphaned page")
     visitor.waits_for_text()

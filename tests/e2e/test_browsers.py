@@ -1,4 +1,4 @@
-"""Where the tests' browser comes from: found, or got once before the tests, as `make browser` does it."""
+"""Tests that `make browser` finds the browser of the tests, or installs one before the tests."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def add(machine: Machine, name: str, script: str) -> Path:
-    """Puts a program on the machine's path."""
+    """Puts a program on the machine's PATH and returns its path."""
     path = Path(machine["PATH"]) / name
     path.write_text(f"#!/bin/sh\nexport PATH='{os.environ['PATH']}'\n{script}\n")
     path.chmod(0o755)
@@ -37,7 +37,7 @@ def add(machine: Machine, name: str, script: str) -> Path:
 
 
 def add_apt(machine: Machine, browser: Browser, package: str = "chromium-headless-shell") -> Path:
-    """Puts an apt-get there that writes down how it was called, and that has the tests' browser as this one package."""
+    """Adds an apt-get that offers the browser as this package only. Returns the file in which it logs its calls."""
     calls = Path(machine["HOME"]) / "calls"
     real = add(machine, "kept-by-apt", starter(browser))
     install = f"cp {real} {real.with_name(package)}"
@@ -51,7 +51,7 @@ def starter(browser: Browser) -> str:
 
 
 def get_browser(machine: Machine, *, is_root: bool) -> "tuple[subprocess.CompletedProcess[str], Path]":
-    """Does what `make browser` does, as root or not. Returns how it ended, and where it writes what it found."""
+    """Runs what `make browser` runs. Returns the finished process and the file for the path that it finds."""
     found = Path(machine["HOME"]) / "found"
     program = (
         "import os, pathlib, sys; from tests.e2e import browsers;"
@@ -62,7 +62,7 @@ def get_browser(machine: Machine, *, is_root: bool) -> "tuple[subprocess.Complet
     return subprocess.run(command, cwd=ROOT, env=machine, capture_output=True, text=True, timeout=100), found
 
 
-def test_a_browser_that_is_there_is_found_and_nothing_is_installed(machine: Machine, browser: Browser) -> None:
+def test_an_installed_browser_is_found_and_nothing_is_installed(machine: Machine, browser: Browser) -> None:
     calls = add_apt(machine, browser)
     chromium = add(machine, "chromium", starter(browser))
     done, found = get_browser(machine, is_root=True)
@@ -78,7 +78,7 @@ def test_a_browser_that_is_there_is_found_and_nothing_is_installed(machine: Mach
         ("chromium", ["update", "chromium-headless-shell", "chromium"]),
     ],
 )
-def test_root_without_a_browser_that_starts_gets_one_by_apt(
+def test_without_a_browser_that_starts_root_installs_one_by_apt(
     machine: Machine, browser: Browser, package: str, asked: list[str]
 ) -> None:
     add(machine, "google-chrome", "echo broken; exit 1")
@@ -91,7 +91,7 @@ def test_root_without_a_browser_that_starts_gets_one_by_apt(
     assert done.returncode == 0 and len(calls.read_text().splitlines()) == len(asked)
 
 
-def test_where_no_browser_can_be_had_it_says_what_to_do_and_what_was_tried(machine: Machine, browser: Browser) -> None:
+def test_a_failed_installation_says_what_to_do_and_what_was_tried(machine: Machine, browser: Browser) -> None:
     calls = add_apt(machine, browser)
     done, found = get_browser(machine, is_root=False)
     assert done.returncode == 1 and not found.exists() and not calls.exists()

@@ -1,4 +1,4 @@
-"""What somebody has typed, asked for or paid for is kept."""
+"""Tests that what users have typed, asked for or paid for is kept."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.e2e.system import System
 JOBS = re.compile("/suggest-feature")
 
 
-def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visit: Visit, system: System) -> None:
+def test_an_answer_is_kept_in_this_browser_after_the_server_has_deleted_it(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
     options(visitor, repositoryUrl="https://github.com/acme/shop/blob/main/")
@@ -23,13 +23,13 @@ def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visi
     visitor.waits_for_the_answer()
     assert visitor.cards.get_by_role("heading", level=3).all_text_contents() == titles
     expect(page.get_by_text("kept in this browser", exact=False).first).to_be_visible()
-    # It can be asked for again, and the first stays in the list.
+    # The request can be sent again, and the first answer stays in the list.
     page.get_by_role("button", name="Ask again").click()
     visitor.waits_for_the_answer()
     items = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     expect(items).to_have_count(2)
 
-    # Two of them side by side.
+    # The two answers can be compared side by side.
     page.get_by_role("button", name="Compare…").click()
     for box in page.get_by_role("checkbox", name="Compare Kept page fast").all():
         box.check()
@@ -41,7 +41,7 @@ def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visi
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
 
-    # One can be deleted, and all.
+    # One answer can be deleted, and then all of them.
     page.get_by_role("button", name="Delete Kept page fast from this browser").first.click()
     expect(items).to_have_count(1)
     page.get_by_role("button", name="Delete all").click()
@@ -52,13 +52,13 @@ def test_an_answer_is_kept_in_this_browser_when_the_server_has_let_go_of_it(visi
     expect(page.get_by_text("sandbox (default)")).to_be_attached()
 
 
-def test_a_request_that_was_left_is_put_right_in_the_list_and_its_answer_is_kept(visit: Visit, system: System) -> None:
+def test_the_list_updates_a_request_that_was_left_and_keeps_its_answer(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
     item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     job_id = visitor.ask("Left page")
     system.hold_model()
-    # The browser writes it down a moment after the address has changed.
+    # The browser stores the request a moment after the address has changed.
     expect(item).to_have_count(1)
     visitor.open("/")
     expect(item).to_contain_text("In progress")
@@ -70,7 +70,7 @@ def test_a_request_that_was_left_is_put_right_in_the_list_and_its_answer_is_kept
     visitor.waits_for_the_answer()
 
 
-def test_a_request_whose_end_nobody_saw_says_so_and_can_be_asked_again(visit: Visit, system: System) -> None:
+def test_a_request_whose_end_was_not_seen_says_so_and_can_be_sent_again(visit: Visit, system: System) -> None:
     visitor = visit()
     page = visitor.page
     item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
@@ -101,12 +101,12 @@ def test_what_is_typed_survives_a_reload(visit: Visit) -> None:
     expect(page.get_by_label("Feature type")).to_have_value("integration")
 
 
-def test_what_is_typed_is_not_overwritten_by_a_job_that_is_read_meanwhile(visit: Visit) -> None:
+def test_what_is_typed_is_not_overwritten_by_a_job_that_loads_meanwhile(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     visitor.ask("Earlier page fast")
     visitor.waits_for_the_answer()
-    # Another browser, so to say: nothing of the job is kept here.
+    # Without its database the browser knows nothing of the job, like another browser.
     page.evaluate("indexedDB.deleteDatabase('feature-planner')")
     held: list[Route] = []
     is_holding = True
@@ -125,12 +125,12 @@ def test_what_is_typed_is_not_overwritten_by_a_job_that_is_read_meanwhile(visit:
     for route in held:
         route.continue_()
     visitor.waits_for_the_answer()
-    # The request is read after the answer: its name says that it has come.
+    # The page reads the request after the answer; the heading shows that the request has arrived.
     expect(page.get_by_role("heading", level=2, name="Earlier page fast")).to_be_visible()
     expect(page.get_by_label("Page or component")).to_have_value("Typed before it was read")
 
 
-def test_a_job_that_fails_does_not_tear_anybody_out_of_a_text(visit: Visit) -> None:
+def test_a_job_that_fails_does_not_take_the_focus_from_a_field(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     visitor.ask("Failing page bad output")
@@ -147,7 +147,7 @@ def test_a_job_that_fails_does_not_tear_anybody_out_of_a_text(visit: Visit) -> N
     expect(context).to_have_value(typed)
 
 
-def test_a_token_that_is_renewed_a_second_later_signs_nobody_out(visit: Visit) -> None:
+def test_a_token_that_is_renewed_a_second_later_does_not_sign_the_user_out(visit: Visit) -> None:
     visitor = visit(port=None)
     page = visitor.page
     visitor.expects_console("status of 401")
@@ -166,7 +166,7 @@ def test_a_token_that_is_renewed_a_second_later_signs_nobody_out(visit: Visit) -
     assert len(refused) == 2
 
 
-def test_a_request_that_nobody_answers_can_be_cancelled(visit: Visit) -> None:
+def test_a_request_without_an_answer_can_be_cancelled(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     held: list[Route] = []
@@ -177,14 +177,14 @@ def test_a_request_that_nobody_answers_can_be_cancelled(visit: Visit) -> None:
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
     expect(page.get_by_role("button", name="Suggest features")).to_be_enabled()
-    # What the server makes of it after all is cancelled, not paid for.
+    # The page cancels the job that the server creates after all, so that it costs nothing.
     with page.expect_request(lambda request: request.method == "DELETE"):
         held[0].continue_()
     item = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     expect(item).to_contain_text(["Cancelled"])
 
 
-def test_a_request_whose_early_cancellation_was_lost_stays_in_reach(visit: Visit, system: System) -> None:
+def test_a_request_whose_early_cancellation_was_lost_can_be_cancelled_again(visit: Visit, system: System) -> None:
     visitor = visit().open()
     page = visitor.page
     visitor.expects_console("ERR_FAILED")
@@ -204,7 +204,7 @@ def test_a_request_whose_early_cancellation_was_lost_stays_in_reach(visit: Visit
     expect(item).to_contain_text(["Cancelled"])
 
 
-def test_a_suggestion_can_be_taken_further(visit: Visit) -> None:
+def test_a_suggestion_can_be_refined_by_a_new_request(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     job_id = visitor.ask("Refined page fast")
@@ -241,7 +241,7 @@ def test_an_example_fills_the_form(visit: Visit) -> None:
     expect(visitor.page.get_by_label("Feature type")).to_have_value("optimization")
 
 
-def test_what_is_typed_about_an_agent_survives_escape_and_deleting_asks_first(visit: Visit) -> None:
+def test_an_unsaved_agent_survives_escape_and_deleting_asks_for_confirmation(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     dialog = page.get_by_role("dialog")

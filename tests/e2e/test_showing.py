@@ -1,4 +1,4 @@
-"""What is seen: on a phone, zoomed, printed, in chosen colours; and states that are fed to the page."""
+"""Tests what the page shows on a phone, zoomed, printed and in forced colours, and in states that are fed to it."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ READING = ("tool", {"name": "Read", "input": {"file_path": "app/pay.ts"}})
     "screen",
     [
         pytest.param({"viewport": {"width": 360, "height": 640}, "has_touch": True}, id="phone"),
-        # What a window of 1280 by 800 is at 200 % zoom.
+        # This is the viewport of a window of 1280 by 800 pixels at 200 % zoom.
         pytest.param({"viewport": {"width": 640, "height": 400}, "device_scale_factor": 2}, id="zoomed"),
     ],
 )
@@ -39,7 +39,7 @@ def test_the_answer_comes_into_view_on_a_small_screen(visit: Visit, screen: dict
 def test_the_answer_comes_into_view_in_a_wide_and_low_window(visit: Visit) -> None:
     visitor = visit(viewport={"width": 1100, "height": 400})
     page = visitor.page
-    # The form is never folded here, and its button stands below the window's edge.
+    # In such a window the form is never collapsed, and its button is below the lower edge.
     visitor.ask("Low page fast")
     expect(page.get_by_role("heading", level=2, name="Low page fast")).to_be_in_viewport()
     visitor.waits_for_the_answer()
@@ -55,12 +55,12 @@ def test_an_earlier_request_that_is_opened_comes_into_view_on_a_phone(visit: Vis
     for name in ("First page fast", "Second page fast"):
         visitor.ask(name)
         visitor.waits_for_the_answer()
-    # Far below the answer on the screen.
+    # The list is far below the answer on the screen.
     page.get_by_role("region", name="Your requests").get_by_role("button", name=re.compile("^First page fast")).click()
     expect(page.get_by_role("heading", level=2, name="First page fast")).to_be_in_viewport()
 
 
-def test_waiting_for_the_provider_is_shown_with_a_countdown_and_keeps_what_was_there(visit: Visit) -> None:
+def test_waiting_for_the_provider_is_shown_with_a_countdown_and_keeps_the_text(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     feed(
@@ -107,7 +107,7 @@ def test_notes_and_tool_calls_are_shown_in_plain_words_and_in_their_order(visit:
         pytest.param(READING, "00:20", 5, 16, id="reading the project"),
     ],
 )
-def test_the_bar_goes_by_time_and_whole_suggestions_and_not_by_the_length_of_the_text(
+def test_progress_depends_on_time_and_complete_suggestions_and_not_on_the_length_of_the_text(
     visit: Visit, event: tuple[str, dict[str, Any]], later: str, least: int, most: int
 ) -> None:
     visitor = visit()
@@ -120,7 +120,7 @@ def test_the_bar_goes_by_time_and_whole_suggestions_and_not_by_the_length_of_the
     visitor.waits(lambda: least < float(bar.get_attribute("value") or 0) < most)
 
 
-def test_a_model_that_thinks_without_a_word_still_shows_signs_of_life(visit: Visit) -> None:
+def test_the_page_shows_that_it_is_connected_while_the_model_thinks(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.clock.install(time=NOW / 1000)
@@ -136,7 +136,7 @@ def test_a_model_that_thinks_without_a_word_still_shows_signs_of_life(visit: Vis
     expect(elapsed).not_to_have_text(before)
 
 
-def test_what_is_being_written_stands_on_the_page_once(visit: Visit) -> None:
+def test_text_that_is_being_written_is_shown_once(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     text = "About it.\n\n1. Undo\nWhy: People err.\n\nA way back is mis"
@@ -164,7 +164,7 @@ def test_an_answer_that_was_cut_short_says_so_and_its_files_and_issues_are_linke
     expect(page.get_by_role("button", name="Your agent: Ada")).to_be_visible()
 
 
-def test_a_failure_after_whole_suggestions_keeps_them_and_does_not_say_there_are_none(visit: Visit) -> None:
+def test_a_failure_keeps_complete_suggestions_and_does_not_say_that_there_are_none(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     error = {"message": "The model broke off.", "code": "MODEL_UNAVAILABLE", "retryable": True}
@@ -176,7 +176,7 @@ def test_a_failure_after_whole_suggestions_keeps_them_and_does_not_say_there_are
     alert = page.get_by_role("alert")
     expect(alert).to_contain_text("The answer broke off")
     expect(alert).to_contain_text("1 suggestion was whole")
-    # What was cut in the middle is not taken for whole, and nothing can be done with it.
+    # An incomplete suggestion is marked as such, and offers no buttons.
     first, second = visitor.cards.nth(0), visitor.cards.nth(1)
     expect(second).to_contain_text("Half an idea")
     expect(second).to_contain_text("This suggestion was not finished.")
@@ -201,7 +201,7 @@ def test_print_shows_the_answer_alone(visit: Visit) -> None:
         expect(hidden.first).to_be_hidden()
 
 
-def test_chosen_colours_leave_the_bar_and_the_cursor_to_be_seen(visit: Visit) -> None:
+def test_forced_colours_keep_the_progress_bar_the_cursor_and_the_choice_visible(visit: Visit) -> None:
     visitor = visit(forced_colors="active")
     page = visitor.page
     feed(visitor, ("started", STARTED), ("delta", {"text": "1. Undo", "totalLength": 7}))
@@ -213,7 +213,7 @@ def test_chosen_colours_leave_the_bar_and_the_cursor_to_be_seen(visit: Visit) ->
     assert chosen.evaluate(shown) != other.evaluate(shown)
 
 
-def test_a_notification_is_asked_for_once_and_only_by_who_wants_it(visit: Visit) -> None:
+def test_permission_for_notifications_is_requested_once_and_only_on_demand(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.add_init_script(
@@ -252,7 +252,7 @@ def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> 
     page.on("request", lambda request: looks.append(request.headers["accept"]))
     page.clock.fast_forward("09:50")
     expect(page.get_by_test_id("elapsed")).to_have_text(re.compile("9:5"))
-    # Before it calls a job late, it asks the server twice.
+    # The page would first read the job twice if it considered it late; it has not done so yet.
     assert all("event-stream" in accept for accept in looks)
     expect(status).to_have_text("Waiting for the sandbox")
     page.clock.fast_forward("00:11")
@@ -260,7 +260,7 @@ def test_the_page_waits_as_long_as_the_server_gives_an_attempt(visit: Visit) -> 
     page.get_by_role("button", name="Try again").click()
     page.get_by_role("button", name="Cancel", exact=True).click()
     expect(page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
-    # The first one was cancelled by asking again; its end was seen by nobody.
+    # The retry has cancelled the first job, whose end the page did not see.
     items = page.get_by_role("region", name="Your requests").get_by_role("listitem")
     expect(items).to_contain_text(["Cancelled", "Cancelled"])
 
@@ -274,7 +274,7 @@ def test_browsers_without_the_newer_abort_signals_show_the_answer_too(visit: Vis
     visitor.shows_the_answer_once(job_id)
 
 
-def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
+def test_a_long_answer_does_not_delay_typing(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     page.add_init_script(
@@ -295,9 +295,9 @@ def test_typing_is_never_held_up_by_a_long_answer(visit: Visit) -> None:
     visitor.waits_for_the_answer(30)
     assert len(visitor.text()) > 25_000
     delays = page.evaluate("delays")
-    # Until the page has taken the key: 70 ms at most on a machine with ten times the work it can do.
+    # Time in ms until the page has handled the key: 70 ms at most on a machine with ten times the work that it can do.
     taken_late = [taken for taken, _ in delays if taken > 100]
-    # Until it is on the screen, which a busy machine may hold up tenfold.
+    # Time in ms until the character is on the screen, which may take ten times as long on a busy machine.
     shown_late = [shown for _, shown in delays if shown > 1000]
     assert len(taken_late) <= 2 and not shown_late, (taken_late, shown_late)
 

@@ -1,4 +1,4 @@
-"""Who is signed out has a way in, loses nothing by it, and goes on afterwards."""
+"""Tests that users who are signed out can sign in, lose nothing, and continue afterwards."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,7 @@ from tests.e2e.system import SIGN_IN_PATH, Visitor
 
 
 def sign_out(visitor: Visitor) -> Callable[[], None]:
-    """Takes the session away; what it returns gives it back."""
+    """Removes the session, and returns a function that restores it."""
     visitor.expects_console("status of 401")
     cookies: list[Any] = visitor.context.cookies()
     visitor.context.clear_cookies()
@@ -27,7 +27,7 @@ def come_back(visitor: Visitor) -> None:
     visitor.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_who_comes_for_the_first_time_has_a_way_in_and_keeps_the_draft(visit: Visit) -> None:
+def test_a_first_time_visitor_can_sign_in_and_keeps_the_draft(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     sign_in = sign_out(visitor)
@@ -46,7 +46,7 @@ def test_who_comes_for_the_first_time_has_a_way_in_and_keeps_the_draft(visit: Vi
     assert visitor.read(visitor.job_id())["input"]["pageOrComponent"] == "Draft of somebody signed out fast"
 
 
-def test_who_signs_in_in_another_tab_goes_on_in_this_one(visit: Visit) -> None:
+def test_after_signing_in_in_another_tab_this_tab_is_signed_in(visit: Visit) -> None:
     visitor = visit()
     sign_in = sign_out(visitor)
     visitor.open()
@@ -57,14 +57,14 @@ def test_who_signs_in_in_another_tab_goes_on_in_this_one(visit: Visit) -> None:
     expect(visitor.page.get_by_text("sandbox (default)")).to_be_attached()
 
 
-def test_what_was_refused_is_asked_for_after_signing_in_in_another_tab(visit: Visit) -> None:
+def test_a_refused_request_is_sent_again_after_signing_in_in_another_tab(visit: Visit) -> None:
     visitor = visit().open()
     visitor.fill("Refused page fast")
     sign_in = sign_out(visitor)
     visitor.page.get_by_role("button", name="Suggest features").click()
     is_told_to_sign_in(visitor)
     expect(visitor.page.get_by_label("Page or component")).to_have_value("Refused page fast")
-    come_back(visitor)  # without having signed in
+    come_back(visitor)  # the user has not signed in
     is_told_to_sign_in(visitor)
     sign_in()
     come_back(visitor)
@@ -72,7 +72,7 @@ def test_what_was_refused_is_asked_for_after_signing_in_in_another_tab(visit: Vi
     visitor.shows_the_answer_once(visitor.job_id())
 
 
-def test_a_job_that_was_on_the_screen_is_there_again_after_signing_in(visit: Visit) -> None:
+def test_a_job_that_was_on_the_screen_is_shown_again_after_signing_in(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     job_id = visitor.ask("Left off page fast")
@@ -88,12 +88,12 @@ def test_a_job_that_was_on_the_screen_is_there_again_after_signing_in(visit: Vis
     visitor.waits_for_the_answer()
     assert visitor.job_id() == job_id
     visitor.shows_the_answer_once(job_id)
-    # Told once: the next visit begins at the start.
+    # The page returns to the job once; the next visit begins with an empty form.
     visitor.open("/")
     expect(page.get_by_text("What could be better?")).to_be_visible()
 
 
-def test_an_agent_that_is_not_saved_for_want_of_a_session_is_kept_and_says_where_to_sign_in(visit: Visit) -> None:
+def test_an_agent_that_cannot_be_saved_without_a_session_is_kept_and_says_where_to_sign_in(visit: Visit) -> None:
     visitor = visit().open()
     page = visitor.page
     dialog = page.get_by_role("dialog")

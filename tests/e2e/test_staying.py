@@ -1,4 +1,4 @@
-"""Reloads, second tabs, the history, long waits: who stays with a request sees its answer, whole, and once."""
+"""Tests that a request shows its whole answer once, across reloads, second tabs, the history and long waits."""
 
 from playwright.sync_api import expect
 
@@ -6,7 +6,7 @@ from tests.e2e.conftest import Visit
 from tests.e2e.system import System
 
 
-def test_after_two_minutes_without_an_end_the_page_gives_up(visit: Visit) -> None:
+def test_after_two_minutes_without_an_end_the_page_reports_a_time_out(visit: Visit) -> None:
     visitor = visit()
     visitor.page.clock.install()
     job_id = visitor.ask("Endless page silent")
@@ -17,14 +17,14 @@ def test_after_two_minutes_without_an_end_the_page_gives_up(visit: Visit) -> Non
     visitor.page.clock.fast_forward("00:11")
     expect(visitor.page.get_by_role("alert")).to_contain_text("Request timed out after 2 minutes")
     expect(visitor.page.get_by_role("button", name="Try again")).to_be_enabled()
-    # The job is still there, and can be looked at and cancelled.
+    # The job still exists, and can be opened again and cancelled.
     visitor.page.get_by_role("button", name="Look again").click()
     visitor.page.get_by_role("button", name="Cancel", exact=True).click()
     expect(visitor.page.get_by_role("heading", name="Cancelled", exact=True)).to_be_visible()
     assert visitor.read(job_id)["status"] == "cancelled"
 
 
-def test_a_reload_in_the_middle_goes_on_where_it_was(visit: Visit) -> None:
+def test_a_reload_in_the_middle_of_an_answer_continues_it(visit: Visit) -> None:
     visitor = visit()
     job_id = visitor.ask("Reloaded page")
     before = visitor.waits_for_text()
@@ -36,7 +36,7 @@ def test_a_reload_in_the_middle_goes_on_where_it_was(visit: Visit) -> None:
     assert len(visitor.creations) == 1
 
 
-def test_a_finished_job_comes_back_after_reload_in_a_second_tab_and_through_the_history(visit: Visit) -> None:
+def test_a_finished_job_is_shown_after_a_reload_in_a_second_tab_and_through_the_history(visit: Visit) -> None:
     visitor = visit()
     page = visitor.page
     job_id = visitor.ask("Finished page fast")
