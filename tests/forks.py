@@ -104,9 +104,7 @@ def serve(number: int) -> None:
     """Forks once for each request on the socket with this file descriptor, until the socket is closed."""
     for module in LOADED:
         __import__(module)
-    signal.signal(
-        signal.SIGCHLD, signal.SIG_IGN
-    )  # the kernel reaps the intermediate processes, since nobody waits for them
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes in between
     requests = socket.socket(fileno=number)
     run: Callable[[], None] | None = None
     while run is None:

@@ -86,7 +86,7 @@ class Stack:
     """Starts processes that use a Redis server of their own. `close` ends all of them."""
 
     is_forking = False
-    """Whether workers are forked from a process that has loaded their packages, which saves the tests time."""
+    """Says whether workers are forked from a process that has loaded their packages, which saves the tests time."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -296,7 +296,7 @@ def _checked_event(event: ServerSentEvent) -> Event:
 
 
 def _checked(events: list[Event]) -> list[Event]:
-    """Returns the events if their ids rise without repetition and nothing follows the final event; else fails."""
+    """Returns the events. Fails unless their ids rise without repetition and nothing follows the final event."""
     ids = [EventId.parse(event.id) for event in own_events(events)]
     assert None not in ids
     assert all(a < b for a, b in pairwise(ids)), ids  # type: ignore[operator]
@@ -359,7 +359,7 @@ class Watcher:
         self._drops = drops or iter(())
         self._is_patient = is_patient
         self.is_gone = False
-        """Whether the server has answered 404 for the job."""
+        """Says whether the server has answered 404 for the job."""
         self._stopping = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
