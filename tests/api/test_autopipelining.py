@@ -1,4 +1,4 @@
-"""What many ask of Redis at once travels together, and nobody notices."""
+"""Tests that concurrent commands share round trips to Redis without any difference to their callers."""
 
 import signal
 import time
@@ -25,11 +25,13 @@ def joint(redis_server: RedisServer, redis: Redis) -> Iterator[AutoPipeliningRed
 
 
 def trips(redis: Redis) -> int:
-    """Returns how often Redis has read something from a client."""
+    """Returns how many times Redis has read from its clients."""
     return int(redis.info("stats")["total_reads_processed"])
 
 
-def test_each_gets_its_own_answer_and_all_go_together(joint: AutoPipeliningRedis, redis: Redis) -> None:
+def test_concurrent_commands_share_round_trips_and_each_gets_its_own_answer(
+    joint: AutoPipeliningRedis, redis: Redis
+) -> None:
     joint.ping()
     before = trips(redis)
     count = 2 * MOST_TOGETHER
@@ -39,7 +41,7 @@ def test_each_gets_its_own_answer_and_all_go_together(joint: AutoPipeliningRedis
     assert trips(redis) - before <= 2 * count / MOST_TOGETHER + 1
 
 
-def test_answers_are_read_as_any_client_reads_them(joint: AutoPipeliningRedis) -> None:
+def test_answers_are_parsed_as_by_any_other_client(joint: AutoPipeliningRedis) -> None:
     joint.zadd("z", {"a": 1})
     assert joint.zrange("z", 0, -1, withscores=True) == [(b"a", 1.0)]
     assert isinstance(joint.time(), tuple) and joint.info("clients")["connected_clients"] >= 1
@@ -49,7 +51,7 @@ def test_answers_are_read_as_any_client_reads_them(joint: AutoPipeliningRedis) -
         assert pipeline.execute() == [True, b"v"]
 
 
-def test_an_error_is_for_the_one_who_made_it(joint: AutoPipeliningRedis) -> None:
+def test_an_error_is_raised_only_in_the_caller_that_caused_it(joint: AutoPipeliningRedis) -> None:
     joint.set("text", "x")
     lone_surrogate, no_argument = "\ud800", cast(str, object())
     failing: list[gevent.Greenlet[..., object]] = [
@@ -74,7 +76,7 @@ def test_a_script_that_redis_does_not_know_is_loaded(joint: AutoPipeliningRedis,
     assert redis.script_exists(read.sha) == [True]
 
 
-def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: AutoPipeliningRedis, redis: Redis) -> None:
+def test_a_broken_connection_of_the_pool_causes_no_error(joint: AutoPipeliningRedis, redis: Redis) -> None:
     joint.set("k", "v")
     for client in redis.client_list():
         if int(client["id"]) != redis.client_id():
@@ -84,7 +86,7 @@ def test_a_pooled_connection_that_has_broken_is_not_noticed(joint: AutoPipelinin
     assert {each.get() for each in asking} == {b"v"}
 
 
-def test_an_outage_is_an_error_for_every_caller_and_its_end_for_none() -> None:
+def test_an_outage_is_an_error_for_every_caller() -> None:
     with connect("redis://127.0.0.1:1", kind=AutoPipeliningRedis) as nowhere:
         for _ in range(2):
             asking = [gevent.spawn(nowhere.get, "k") for _ in range(5)]
@@ -92,7 +94,7 @@ def test_an_outage_is_an_error_for_every_caller_and_its_end_for_none() -> None:
             assert all(isinstance(each.exception, ConnectionError) for each in asking)
 
 
-def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp_path: Path) -> None:
+def test_a_silent_redis_costs_all_callers_together_one_time_out(tmp_path: Path) -> None:
     server, timed_out = start_redis(free_port(), tmp_path), []
 
     def ask(client: Redis) -> None:
@@ -108,7 +110,7 @@ def test_a_silent_redis_costs_all_who_ask_one_time_out_however_many_they_are(tmp
             began = time.monotonic()
             gevent.joinall([gevent.spawn(ask, client) for _ in range(20 * MOST_TOGETHER)])
             assert len(timed_out) == 20 * MOST_TOGETHER
-            assert time.monotonic() - began < 15  # one after the other they would take 20 s
+            assert time.monotonic() - began < 15  # the time-outs would take 20 s one after the other
             server.process.send_signal(signal.SIGCONT)
             assert client.get("k") is None
     finally:

@@ -1,4 +1,4 @@
-"""Whatever is sent, and whatever is found in Redis: the API answers as its document says, and never with a 500."""
+"""Tests that the API answers any input, and any data in Redis, as its document says, and never with a 500."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ from tests.stack import BODY, JOBS
 
 AGENT = "/api/feature-planner/suggestion-agent"
 
-# The fixtures hold no state that an example could spoil for the next.
+# The fixtures hold no state that one example could change for the next.
 fuzz = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 anything = st.recursive(
@@ -52,8 +52,8 @@ def alice(unlimited: OpenAPI) -> FlaskClient:
     return client
 
 
-def test_the_document_keeps_its_word(unlimited: OpenAPI) -> None:
-    """Tries each operation, with data that fits its schema and with data that does not."""
+def test_responses_match_the_openapi_document(unlimited: OpenAPI) -> None:
+    """Calls each operation with data that matches its schema and with data that does not."""
     document = schemathesis.openapi.from_wsgi("/openapi.json", unlimited)
     headers = bearer(token(lifetime_seconds=3600))
     operations = [result.ok() for result in document.get_all_operations()]  # type: ignore[union-attr]
@@ -63,19 +63,19 @@ def test_the_document_keeps_its_word(unlimited: OpenAPI) -> None:
         @settings(fuzz, max_examples=12, derandomize=True, suppress_health_check=list(HealthCheck))
         @given(case=operation.as_strategy(generation_mode=mode))
         def check(case: schemathesis.Case[Any]) -> None:
-            # Lengths count after trimming, which a schema cannot say either.
+            # The API trims text before it checks lengths, which a schema cannot express.
             texts = case.body.values() if isinstance(case.body, dict) else ()
             assume(all(text == text.strip() for text in texts if isinstance(text, str)))
-            # What a schema cannot say, such as which models an operator allows, is 422 for data that fits it.
+            # Data that matches the schema may still be 422, since the schema cannot list the models that are allowed.
             case.call_and_validate(headers=headers, excluded_checks=[positive_data_acceptance])
 
-        # An operation that takes any text, or nothing, takes nothing that could be wrong.
+        # There is no invalid data for an operation that accepts any text or has no input.
         with suppress(Unsatisfiable):
             check()
 
 
 def is_fine(answer: Any, *statuses: int) -> bool:
-    """Whether it is one of these answers, and a problem that says the same where it is an error."""
+    """Fails unless the answer has one of these statuses, and is a problem with that status if it is an error."""
     assert answer.status_code in statuses, answer.get_data()
     if answer.status_code >= 400:
         assert answer.content_type == "application/problem+json" and answer.json["status"] == answer.status_code
@@ -84,7 +84,7 @@ def is_fine(answer: Any, *statuses: int) -> bool:
 
 @fuzz
 @given(body=anything)
-def test_any_json_is_taken_or_refused_by_name(alice: FlaskClient, body: Any) -> None:
+def test_a_body_of_any_json_is_refused_with_400_or_422(alice: FlaskClient, body: Any) -> None:
     data, kind = json.dumps(body), "application/json"
     assert is_fine(alice.post(JOBS, data=data, content_type=kind), 400, 422)
     assert is_fine(alice.put(AGENT, data=data, content_type=kind), 400, 422)
@@ -92,7 +92,7 @@ def test_any_json_is_taken_or_refused_by_name(alice: FlaskClient, body: Any) -> 
 
 @fuzz
 @given(field=st.sampled_from([*BODY, "additionalContext", "customModel"]), value=anything)
-def test_any_value_of_any_field_is_taken_or_refused(alice: FlaskClient, field: str, value: Any) -> None:
+def test_any_value_of_any_field_is_accepted_or_refused_by_name(alice: FlaskClient, field: str, value: Any) -> None:
     answer = alice.post(JOBS, json={**BODY, field: value})
     assert is_fine(answer, 202, 400, 422)
     if answer.status_code == 422:
@@ -108,7 +108,7 @@ def test_any_bytes_are_refused(alice: FlaskClient, body: bytes, kind: str) -> No
 
 @fuzz
 @given(key=header_text)
-def test_any_idempotency_key_is_taken_or_400(alice: FlaskClient, key: str) -> None:
+def test_any_idempotency_key_is_accepted_or_400(alice: FlaskClient, key: str) -> None:
     assert is_fine(alice.post(JOBS, json=BODY, headers={"Idempotency-Key": key}), 200, 202, 400)
 
 
@@ -127,7 +127,7 @@ def test_any_cursor_and_accept_header_are_understood_or_ignored(unlimited: OpenA
     | st.builds("Bearer {}".format, header_text)
     | st.builds("Bearer {0}.{0}.{0}".format, header_text)
 )
-def test_any_credential_that_is_not_ours_is_401(unlimited: OpenAPI, credential: str) -> None:
+def test_any_invalid_credential_is_401(unlimited: OpenAPI, credential: str) -> None:
     client = unlimited.test_client()
     assert is_fine(client.get(AGENT, headers={"Authorization": credential}), 401)
     assert is_fine(client.get(AGENT, headers={"Cookie": f"__session={credential}"}), 401)
@@ -139,7 +139,7 @@ def test_a_signed_token_with_any_subject_is_a_user_or_401(unlimited: OpenAPI, su
     try:
         signed = token(subject)
     except (TypeError, ValueError):
-        return  # the library does not sign it
+        return  # PyJWT refuses to sign such a subject
     assert is_fine(unlimited.test_client().get(AGENT, headers=bearer(signed)), 401, 404)
 
 

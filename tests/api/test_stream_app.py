@@ -1,4 +1,4 @@
-"""Streams are served before Flask sees them, and yet answered as everything else is."""
+"""Tests that streams, which are served before Flask sees them, are answered like all other requests."""
 
 import re
 from collections.abc import Iterator
@@ -38,14 +38,14 @@ def alice(system: Stack) -> Iterator[Person]:
 
 @pytest.fixture(scope="module")
 def job_id(alice: Person) -> str:
-    """Provides a job that has its answer."""
+    """Provides the id of a completed job."""
     job_id = alice.ask()
     alice.watch(job_id)
     return job_id
 
 
 def got(person: Person, web: Process, job_id: str, accept: str, **headers: str) -> tuple[int, list[str], str, str]:
-    """Status, headers, body, and what the log says of it: all but what is never the same."""
+    """Returns the status, headers, body and log line of an answer, without the parts that differ every time."""
     before = len(web.lines)
     answer = person.http.get(f"{JOBS}/{job_id}", headers={"Accept": accept, **headers})
     field = f"request_id={answer.headers['x-request-id']} "
@@ -56,7 +56,7 @@ def got(person: Person, web: Process, job_id: str, accept: str, **headers: str) 
 
 
 @pytest.mark.parametrize("origin", [FRIEND, "https://stranger.example"])
-def test_a_refused_stream_is_answered_and_logged_as_the_refused_job_is(
+def test_a_refused_stream_is_answered_and_logged_like_a_refused_read_of_the_job(
     alice: Person, web: Process, system: Stack, job_id: str, origin: str
 ) -> None:
     with closing(Person(system)) as nobody, closing(Person(system, "bob")) as bob:
@@ -81,7 +81,7 @@ def test_a_stream_has_the_headers_of_every_answer_and_one_line_in_the_log(
     assert allowed is bool(system.settings["CORS_ORIGINS"])
 
 
-def test_a_client_with_the_final_event_gets_204_and_one_with_too_many_streams_has_to_wait(
+def test_a_client_with_the_final_event_gets_204_and_one_with_too_many_streams_429(
     alice: Person, web: Process, job_id: str
 ) -> None:
     last_id = alice.read(job_id)["lastEventId"]
@@ -96,7 +96,7 @@ def test_a_client_with_the_final_event_gets_204_and_one_with_too_many_streams_ha
     alice.cancel(waiting)
 
 
-def test_the_methods_of_a_job_are_the_same_whatever_is_accepted(alice: Person, job_id: str) -> None:
+def test_the_methods_of_a_job_are_the_same_whatever_the_accept_header(alice: Person, job_id: str) -> None:
     for accept in (STREAM, JSON):
         headers = {"Accept": accept}
         assert alice.http.delete(f"{JOBS}/{job_id}", headers=headers).json()["status"] == "completed"
@@ -146,7 +146,7 @@ def test_a_named_type_takes_precedence_over_one_that_only_a_wildcard_covers(
     ("accept", "is_stream"),
     [(AXIOS, False), ("*/*", True), (f"{STREAM};q=0.5, {JSON}", False), (f"{JSON}, {STREAM}", True)],
 )
-def test_what_clients_of_all_kinds_accept_decides_what_they_get(
+def test_the_accept_header_of_each_kind_of_client_decides_what_it_gets(
     alice: Person, job_id: str, accept: str, is_stream: bool
 ) -> None:
     answer = alice.http.get(f"{JOBS}/{job_id}", headers={"Accept": accept})

@@ -1,4 +1,4 @@
-"""The web process as the Procfile starts it."""
+"""Tests the web process as the Procfile starts it."""
 
 import shlex
 import socket
@@ -32,7 +32,7 @@ def start(**variables: str) -> "subprocess.Popen[str]":
 
 
 def fail(**variables: str) -> list[str]:
-    """Returns the lines on standard error of a start that fails."""
+    """Returns the lines on standard error of a process that fails to start."""
     process = start(**variables)
     try:
         _, errors = process.communicate(timeout=5)
@@ -52,13 +52,13 @@ def is_up(client: httpx.Client) -> bool:
 @pytest.fixture(scope="module")
 def web(redis_server: RedisServer) -> Iterator[Web]:
     port = free_port()
-    # Warnings are errors here, so that a late or a second patch by gevent would show.
+    # Warnings are errors here, so that a late or a second patch by gevent makes the test fail.
     process = start(
         REDIS_URL=redis_server.url,
         AUTH_MODE="jwt",
         AUTH_SECRET=SECRET,
         PORT=str(port),
-        PYTHONWARNINGS="error,ignore::ResourceWarning",  # gunicorn leaves a file to the interpreter's end
+        PYTHONWARNINGS="error,ignore::ResourceWarning",  # gunicorn leaves a file open until the interpreter exits
     )
     with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=bearer(token())) as client:
         try:
@@ -73,7 +73,7 @@ def web(redis_server: RedisServer) -> Iterator[Web]:
     assert "Warning" not in output and "Traceback" not in output
 
 
-def test_it_lives_and_is_ready(web: Web, redis: Redis) -> None:
+def test_the_process_is_alive_and_ready(web: Web, redis: Redis) -> None:
     assert web.http.get("/healthz").json()["status"] == "ok"
     assert web.http.get("/readyz").json() == {"status": "ok", "redis": "ok", "workers": 0}
 
@@ -115,12 +115,12 @@ def test_a_second_server_on_the_same_port_fails_at_once_in_one_line(web: Web, re
         ),
     ],
 )
-def test_a_setting_at_fault_stops_it_with_one_line_that_names_it(variables: dict[str, str], name: str) -> None:
+def test_an_invalid_setting_stops_the_process_with_one_line_that_names_it(variables: dict[str, str], name: str) -> None:
     errors = fail(**variables)
     assert len(errors) == 1 and errors[0].startswith("web: ") and name in errors[0]
 
 
-def test_in_demo_mode_it_listens_on_loopback_alone(redis_server: RedisServer) -> None:
+def test_in_demo_mode_the_process_listens_on_loopback_only(redis_server: RedisServer) -> None:
     port = free_port()
     process = start(REDIS_URL=redis_server.url, AUTH_MODE="demo", PORT=str(port))
     try:

@@ -1,4 +1,4 @@
-"""A key server on loopback whose keys and health a test decides."""
+"""Provides a key server on loopback whose keys and failures a test controls."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ class KeySource:
     is_up: bool = True
     fetches: int = 0
     answer: Callable[[BaseHTTPRequestHandler], None] | None = None
-    """Writes another answer than the keys."""
+    """Writes another response instead of the keys, if it is set."""
     user_agents: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -29,7 +29,7 @@ def serve_keys() -> Iterator[KeySource]:
             source.fetches += 1
             source.user_agents.append(self.headers["User-Agent"])
             if source.answer:
-                with suppress(OSError):  # the client hung up
+                with suppress(OSError):  # the client has disconnected
                     source.answer(self)
                 return
             self.send_response(200 if source.is_up else 500)

@@ -1,4 +1,4 @@
-"""Who is calling: section 5 of the contract."""
+"""Tests how callers are authenticated: section 5 of docs/protocol.md."""
 
 import json
 import time
@@ -27,14 +27,14 @@ JOB = "/api/feature-planner/suggest-feature/5b0c3f5e-2f0b-4f0e-9d0c-3a1c5d1f7e11
 OTHER_SECRET = "another secret, also longer than 32 bytes"
 AGENT = "/api/feature-planner/suggestion-agent"
 LASTING: dict[str, Any] = {"lifetime_seconds": 86_400}
-"""Of tokens that are made when the tests are collected: they must not expire before the test runs."""
+"""Tokens that are made while the tests are collected get these arguments, to be valid until their test runs."""
 
 
 def test_a_bearer_token_signs_in(client: FlaskClient) -> None:
     assert client.get(OPTIONS).status_code == 200
 
 
-def test_without_a_token_the_answer_is_401_that_says_how_to_sign_in(app: OpenAPI) -> None:
+def test_a_request_without_a_token_is_401_and_names_the_bearer_scheme(app: OpenAPI) -> None:
     response = app.test_client().get(OPTIONS)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == "Bearer"
@@ -82,7 +82,7 @@ def test_an_unknown_path_below_the_api_is_401_before_it_is_404(app: OpenAPI) -> 
         jwt.utils.base64url_encode(b"[" * 3000).decode() + ".e30.x",
     ],
 )
-def test_a_bad_token_is_401_and_the_answer_does_not_say_why(app: OpenAPI, bad: str) -> None:
+def test_an_invalid_token_is_401_and_the_answer_does_not_say_why(app: OpenAPI, bad: str) -> None:
     response = app.test_client().get(OPTIONS, headers=bearer(bad))
     assert response.status_code == 401
     assert response.get_json()["detail"].endswith("Sign in again.")
@@ -124,14 +124,14 @@ def test_the_log_says_why_a_token_was_refused_and_nothing_of_the_token(
     assert "a-name" not in caplog.text and not any(part in caplog.text for part in bad.split("."))
 
 
-def test_a_bad_bearer_token_is_not_rescued_by_a_good_cookie(app: OpenAPI) -> None:
+def test_an_invalid_bearer_token_is_401_even_with_a_valid_cookie(app: OpenAPI) -> None:
     client = app.test_client()
     client.set_cookie("__session", token())
     assert client.get(OPTIONS).status_code == 200
     assert client.get(OPTIONS, headers=bearer("bad")).status_code == 401
 
 
-def test_a_token_that_names_an_audience_will_do_where_none_is_asked_for(app: OpenAPI) -> None:
+def test_issuer_and_audience_of_a_token_are_ignored_where_not_set(app: OpenAPI) -> None:
     assert app.test_client().get(OPTIONS, headers=bearer(token(aud="x", iss="y", iat=9e9))).status_code == 200
 
 
@@ -167,11 +167,11 @@ def test_with_a_cookie_another_origin_cannot_change_anything(
     client = app.test_client()
     client.set_cookie("__session", token())
     assert client.delete(AGENT, headers=headers).status_code == status
-    assert client.get(OPTIONS, headers=headers).status_code == 200, "reading is not refused"
-    assert client.delete(AGENT, headers={**headers, **bearer(token())}).status_code == 204, "nor is a bearer"
+    assert client.get(OPTIONS, headers=headers).status_code == 200, "reading was refused"
+    assert client.delete(AGENT, headers={**headers, **bearer(token())}).status_code == 204, "a bearer token was refused"
 
 
-# keys of a JWKS
+# The following tests use keys of a JWKS.
 
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 EC_KEY = ec.generate_private_key(ec.SECP256R1())
@@ -262,7 +262,7 @@ def test_known_keys_stay_in_use_when_the_key_server_is_down(
 
 
 def drip(handler: BaseHTTPRequestHandler, seconds: float = 8) -> None:
-    """Sends a byte at a time, each well within any time-out of a single read."""
+    """Sends the head and then one byte at a time, each well within the time-out of a single read."""
     handler.send_response(200)
     handler.end_headers()
     for _ in range(int(seconds * 20)):
@@ -318,7 +318,7 @@ def test_a_key_server_that_answers_byte_by_byte_delays_a_request_no_longer_than_
     ],
     ids=lambda document: str(document[:8]),
 )
-def test_what_is_no_key_set_is_503_and_asked_for_once(
+def test_an_invalid_key_set_is_503_and_is_fetched_once(
     jwks_client: FlaskClient, key_source: KeySource, document: bytes
 ) -> None:
     key_source.answer = body(document)
@@ -344,7 +344,7 @@ def test_what_is_no_key_set_is_503_and_asked_for_once(
         None,
     ],
 )
-def test_a_strange_key_is_left_out_and_the_others_serve(
+def test_an_invalid_key_is_skipped_and_the_other_keys_are_used(
     jwks_client: FlaskClient, key_source: KeySource, strange: Any
 ) -> None:
     key_source.keys.insert(0, strange)
@@ -358,7 +358,7 @@ def test_requests_to_the_key_server_have_a_user_agent(jwks_client: FlaskClient, 
     assert key_source.user_agents == [USER_AGENT]
 
 
-def test_the_key_server_may_redirect_but_not_to_another_scheme(
+def test_a_redirect_of_the_key_server_to_another_scheme_is_refused(
     jwks_client: FlaskClient, key_source: KeySource, caplog: pytest.LogCaptureFixture
 ) -> None:
     def redirect(handler: BaseHTTPRequestHandler) -> None:
@@ -380,7 +380,7 @@ def test_the_key_server_may_redirect_but_not_to_another_scheme(
         (body(b" " * 300_000), "gave more than 262144 bytes"),
     ],
 )
-def test_the_check_says_what_the_key_server_answers(
+def test_the_check_reports_what_the_key_server_answers(
     api_settings: ApiSettingsFactory,
     key_source: KeySource,
     monkeypatch: pytest.MonkeyPatch,
@@ -390,19 +390,19 @@ def test_the_check_says_what_the_key_server_answers(
     monkeypatch.setattr(product_key_server, "TIMEOUT_SECONDS", 0.3)
     settings = api_settings(auth_mode="jwt", auth_jwks_url=key_source.url)
     key_source.answer = answer
-    origin = key_source.url.removesuffix("/jwks.json")  # a path may hold a secret, and is not shown
+    origin = key_source.url.removesuffix("/jwks.json")  # the check does not show the path, which may hold a secret
     assert next(iter(check_auth(settings))) == ("FAIL", "auth", f"AUTH_JWKS_URL: the key server {origin} {said}")
     key_source.answer = None
     assert next(iter(check_auth(settings))).text == f"2 keys for signatures from {origin}"
 
 
-def test_a_key_server_that_is_not_there_is_named_so(api_settings: ApiSettingsFactory) -> None:
+def test_the_check_reports_a_key_server_that_cannot_be_reached(api_settings: ApiSettingsFactory) -> None:
     settings = api_settings(auth_mode="jwt", auth_jwks_url="http://127.0.0.1:1/keys")
     finding = next(iter(check_auth(settings)))
     assert finding.text.endswith("could not be reached: ConnectionRefusedError")
 
 
-# demo mode
+# The following tests use demo mode.
 
 
 def test_the_page_signs_a_browser_in_and_leaves_it_signed_in(demo_app: OpenAPI) -> None:
@@ -423,7 +423,7 @@ def test_a_forged_demo_cookie_is_401_and_the_page_replaces_it(demo_app: OpenAPI)
     assert client.get(OPTIONS).status_code == 200
 
 
-def test_the_demo_s_cookie_leaves_other_applications_sessions_alone(
+def test_the_demo_cookie_does_not_replace_the_session_cookie_of_another_application(
     api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
 ) -> None:
     for app in opened(create_app(api_settings(auth_cookie="of_another"), static=tmp_path)):
@@ -451,7 +451,7 @@ def test_a_demo_cookie_outlives_a_restart(demo_client: FlaskClient, api_settings
 
 
 @pytest.mark.parametrize("address", ["192.168.1.5", "8.8.8.8", "::2", "", "::ffff:10.0.0.1"])
-def test_demo_mode_serves_no_other_machine(demo_client: FlaskClient, address: str) -> None:
+def test_demo_mode_refuses_requests_from_other_machines(demo_client: FlaskClient, address: str) -> None:
     for path in ("/", OPTIONS, "/docs"):
         assert demo_client.get(path, environ_base={"REMOTE_ADDR": address}).status_code == 403
 
@@ -459,7 +459,7 @@ def test_demo_mode_serves_no_other_machine(demo_client: FlaskClient, address: st
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8000", "a.localhost:1", "127.0.0.1", "127.9.9.9:80", "[::1]:8000"]
 )
-def test_demo_mode_answers_to_names_of_this_machine(demo_app: OpenAPI, host: str) -> None:
+def test_demo_mode_accepts_host_names_of_this_machine(demo_app: OpenAPI, host: str) -> None:
     assert demo_app.test_client().get("/", headers={"Host": host}).status_code == 200
 
 
@@ -476,7 +476,7 @@ def test_demo_mode_answers_to_names_of_this_machine(demo_app: OpenAPI, host: str
         "",
     ],
 )
-def test_demo_mode_refuses_other_names_so_that_rebinding_dns_is_no_way_in(demo_app: OpenAPI, host: str) -> None:
+def test_demo_mode_refuses_other_host_names_to_prevent_dns_rebinding(demo_app: OpenAPI, host: str) -> None:
     assert demo_app.test_client().get("/", headers={"Host": host}).status_code == 403
 
 

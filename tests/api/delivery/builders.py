@@ -1,4 +1,4 @@
-"""What the tests of delivery are built from: a viewer that records, entries of a log, stores and a channel."""
+"""Builds what the tests of delivery need: a viewer that records, log entries, stores and a channel."""
 
 from collections.abc import Callable
 from typing import cast
@@ -22,14 +22,14 @@ INPUT = JobInput(page_or_component="p", feature_type=FeatureType.INTEGRATION, pr
 
 
 class Recorder:
-    """A viewer that keeps what it is sent."""
+    """Represents a viewer that records what it is sent."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
         self.ends = 0
 
     def send(self, chunk: bytes) -> None:
-        assert not self.ends, "nothing comes after the end"
+        assert not self.ends, "an event was sent after the end"
         assert sse.unchunk(chunk) and sse.chunk(sse.unchunk(chunk)) == chunk
         self.frames.append(chunk)
 
@@ -57,7 +57,7 @@ class Recorder:
 
 
 def entry(attempt: int, sequence: int, name: str = "tool") -> Entry:
-    """Builds an entry of an attempt: `started` first, else a tool's use, or a final event by name."""
+    """Builds a log entry with the event of that name. The entry with sequence 1 is `started` by default."""
     data = {
         "started": b'{"attempt":1,"model":"m","agent":"a","cause":null,"timestamp":0}',
         "tool": b'{"name":"Read","input":{},"timestamp":0}',
@@ -80,7 +80,7 @@ def snapshot(
 
 
 class TalkativeStore:
-    """A log whose final event is written, and told on the channel, while a first reading is on its way back."""
+    """Represents a log whose final event is written and published while the first read is still in progress."""
 
     redis = None
 
@@ -99,7 +99,7 @@ class TalkativeStore:
 
 
 class SilentChannel(Channel[Feed]):
-    """Acknowledges every subscription, and delivers only what it is given."""
+    """Acknowledges every subscription, and delivers only what a test passes to `deliver`."""
 
     def __init__(self) -> None:
         super().__init__("redis://127.0.0.1:9")
@@ -116,7 +116,7 @@ class SilentChannel(Channel[Feed]):
 
 
 class PlainStore:
-    """A log that grows without anybody being told."""
+    """Represents a log to which events are added without being published."""
 
     redis = None
 
@@ -128,6 +128,6 @@ class PlainStore:
 
 
 def a_hub(store: object = None, channel: SilentChannel | None = None) -> Hub:
-    """Returns a hub whose channel says nothing by itself."""
+    """Returns a hub whose channel delivers no message by itself."""
     store = store or TalkativeStore(entry(1, 1))
     return Hub(cast(JobStore, store), channel or SilentChannel(), keepalive_seconds=600)

@@ -1,4 +1,4 @@
-"""The channel against servers that are slow, odd or far away."""
+"""Tests the channel with servers across a network, with options in the URL, and with a listener that fails."""
 
 import socket
 import threading
@@ -17,11 +17,11 @@ real_socket: type[socket.socket] = monkey.get_original("socket", "socket")
 Thread: type[threading.Thread] = monkey.get_original("threading", "Thread")
 MANY = 4_000
 ETHERNET_SEGMENT_BYTES = 1_448
-"""A fresh connection over such takes far less at once than one over loopback."""
+"""A new connection over Ethernet takes far fewer bytes at once than one over loopback."""
 
 
 class Acknowledging:
-    """Stands in for a Redis across a network: acknowledges every subscription."""
+    """Stands in for a Redis server across a network, and acknowledges every subscription."""
 
     def __init__(self) -> None:
         self.listener = real_socket()
@@ -65,11 +65,11 @@ def far() -> Iterator[Acknowledging]:
 def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 10
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         gevent.sleep(0.01)
 
 
-def test_a_reconnect_asks_for_thousands_of_channels_whatever_the_socket_takes_at_once(far: Acknowledging) -> None:
+def test_a_reconnect_subscribes_to_thousands_of_channels_whatever_the_socket_takes_at_once(far: Acknowledging) -> None:
     there: list[int] = []
     channel: Channel[int] = Channel(f"redis://127.0.0.1:{far.port}")
     for number in range(MANY):
@@ -83,9 +83,7 @@ def test_a_reconnect_asks_for_thousands_of_channels_whatever_the_socket_takes_at
 
 
 @pytest.mark.parametrize("option", ["socket_timeout=5", "protocol=3", "max_connections=20", "timeout=3"])
-def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecting(
-    redis_server: RedisServer, option: str
-) -> None:
+def test_the_channel_connects_whatever_options_the_url_has_for_commands(redis_server: RedisServer, option: str) -> None:
     received: list[bytes] = []
     channel: Channel[str] = Channel(f"{redis_server.url}?{option}")
     channel.start(lambda _, payload: received.append(payload), print)
@@ -96,7 +94,7 @@ def test_what_a_url_may_say_for_commands_does_not_keep_the_channel_from_connecti
         channel.stop()
 
 
-def test_a_message_that_cannot_be_passed_on_does_not_end_the_connection(
+def test_a_message_whose_listener_raises_does_not_end_the_connection(
     redis_server: RedisServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     received: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A feed: whatever the channel loses or repeats, every viewer sees every event once and in order."""
+"""Tests that every viewer of a feed sees every event once and in order, whatever the channel loses or repeats."""
 
 import time
 from functools import reduce
@@ -41,7 +41,7 @@ def watched(*entries: Entry) -> tuple[Feed, Recorder]:
     return feed, viewer
 
 
-def test_what_comes_is_passed_on_as_it_comes() -> None:
+def test_each_event_is_sent_to_the_viewers_as_it_arrives() -> None:
     feed, viewer = watched()
     for sequence in (1, 2, 3):
         feed.accept(entry(1, sequence).message, 0)
@@ -57,7 +57,7 @@ def test_an_event_that_has_been_seen_is_ignored() -> None:
     assert viewer.ids == ["1-1", "1-2"] and not feed.has_hole
 
 
-def test_a_hole_holds_back_what_comes_after_it_until_the_log_is_read() -> None:
+def test_events_after_a_hole_are_held_back_until_the_log_is_read() -> None:
     feed, viewer = watched(entry(1, 1))
     feed.accept(entry(1, 3).message, 0)
     assert feed.has_hole and viewer.ids == ["1-1"]
@@ -65,23 +65,23 @@ def test_a_hole_holds_back_what_comes_after_it_until_the_log_is_read() -> None:
     assert not feed.has_hole and viewer.ids == ["1-1", "1-2", "1-3"]
 
 
-def test_out_of_order_the_order_is_kept() -> None:
+def test_events_that_arrive_out_of_order_are_sent_in_order() -> None:
     feed, viewer = watched(entry(1, 1))
     for sequence in (4, 3, 2, 3, 4):
         feed.accept(entry(1, sequence).message, 0)
     assert viewer.ids == ["1-1", "1-2", "1-3", "1-4"] and not feed.has_hole
 
 
-def test_a_new_attempt_takes_the_place_of_the_one_before() -> None:
+def test_a_new_attempt_replaces_the_previous_one() -> None:
     feed, viewer = watched(entry(1, 1), entry(1, 2))
     feed.accept(entry(2, 1).message, 0)
-    feed.accept(entry(1, 3).message, 0)  # a writer that was frozen and has been replaced
+    feed.accept(entry(1, 3).message, 0)  # a worker that was suspended and has been replaced sends this
     late = Recorder()
     feed.join(late, EventId(1, 2))
     assert viewer.ids == ["1-1", "1-2", "2-1"] and late.ids == ["2-1"]
 
 
-def test_a_new_attempt_whose_start_was_lost_is_a_hole() -> None:
+def test_a_new_attempt_whose_first_event_was_lost_is_a_hole() -> None:
     feed, viewer = watched(entry(1, 1))
     feed.accept(entry(3, 2).message, 0)
     assert feed.has_hole and viewer.ids == ["1-1"]
@@ -99,7 +99,7 @@ def test_a_viewer_that_joins_late_gets_what_follows_its_cursor(cursor: EventId |
     assert viewer.ids == [f"2-{sequence}" for sequence in range(first, 6)]
 
 
-def test_joining_late_merges_the_past_and_not_what_comes() -> None:
+def test_a_viewer_that_joins_late_gets_past_deltas_merged_and_new_ones_separately() -> None:
     feed, viewer = loaded(entry(1, 1), entry(1, 2, "delta"), entry(1, 3, "delta")), Recorder()
     feed.join(viewer, None)
     feed.accept(entry(1, 4, "delta").message, 0)
@@ -107,7 +107,7 @@ def test_joining_late_merges_the_past_and_not_what_comes() -> None:
     assert viewer.ids == ["1-1", "1-3", "1-4", "1-5"]
 
 
-def test_the_end_comes_once_and_lets_every_viewer_go() -> None:
+def test_the_final_event_is_sent_once_and_ends_every_stream() -> None:
     feed, viewer = watched(entry(1, 1))
     for _ in range(2):
         feed.accept(entry(1, 2, "error").message, 0)
@@ -120,7 +120,7 @@ def test_the_end_comes_once_and_lets_every_viewer_go() -> None:
     assert feed.is_over and not feed.viewers
 
 
-def test_a_viewer_that_joins_after_the_end_gets_it_and_is_let_go() -> None:
+def test_a_viewer_that_joins_after_the_end_gets_the_final_event_and_its_stream_ends() -> None:
     feed = loaded(entry(1, 1), entry(1, 2, "error"))
     for cursor, ids in ((None, ["1-1", "1-2"]), (EventId(1, 1), ["1-2"]), (EventId(1, 2), [])):
         viewer = Recorder()
@@ -129,13 +129,13 @@ def test_a_viewer_that_joins_after_the_end_gets_it_and_is_let_go() -> None:
     assert not feed.viewers
 
 
-def test_a_job_that_is_cancelled_while_it_waits_ends_at_0_1() -> None:
+def test_a_job_that_is_cancelled_while_it_waits_ends_with_the_id_0_1() -> None:
     feed, viewer = watched()
     feed.accept(entry(0, 1, "cancelled").message, 0)
     assert viewer.ids == ["0-1"] and viewer.ends == 1
 
 
-def test_an_expired_job_tells_those_who_watch_once_and_keeps_nothing() -> None:
+def test_an_expired_job_sends_its_viewers_one_error_event_and_ends_their_streams() -> None:
     feed, viewer = watched(entry(1, 1))
     feed.expire()
     feed.expire()
@@ -145,7 +145,7 @@ def test_an_expired_job_tells_those_who_watch_once_and_keeps_nothing() -> None:
     assert viewer.ends == 1 and feed.last_id == EventId(1, 1)
 
 
-def test_who_has_left_gets_nothing_more() -> None:
+def test_a_viewer_that_has_left_gets_no_more_events() -> None:
     feed, viewer = watched(entry(1, 1))
     feed.leave(viewer)
     feed.leave(viewer)
@@ -153,7 +153,7 @@ def test_who_has_left_gets_nothing_more() -> None:
     assert viewer.ids == ["1-1"] and viewer.ends == 0
 
 
-def test_a_position_is_sent_when_it_changes_and_on_joining_and_no_longer_once_the_job_runs() -> None:
+def test_the_queue_position_is_sent_on_joining_and_on_changes_until_the_job_runs() -> None:
     feed, viewer = watched()
     for queue_position in (
         QueuePosition(2, 0),
@@ -191,7 +191,7 @@ def test_a_job_waits_while_no_worker_runs_it(is_running: bool, status: JobStatus
 
 
 class World:
-    """A log that grows, a channel that loses, repeats and mixes up, and readings that come back late."""
+    """Simulates a log that grows, a channel that loses, repeats and reorders, and reads that finish late."""
 
     def __init__(self, log: Log, data: st.DataObject) -> None:
         self.log = log
@@ -204,7 +204,7 @@ class World:
         self.finish_reading(self.reading())
 
     def reading(self) -> Snapshot:
-        """Reads as read.lua does: from the cursor on where it is of the current attempt, else all of that attempt."""
+        """Reads as read.lua does: after the cursor if it belongs to the current attempt, else all of that attempt."""
         there = self.entries[: self.written]
         cursor = self.feed.last_id
         current = [e for e in there if e.id.attempt == there[-1].id.attempt]
@@ -214,7 +214,7 @@ class World:
         return snapshot(current, status=JobStatus.FAILED if is_final else JobStatus.IN_PROGRESS)
 
     def finish_reading(self, seen: Snapshot) -> None:
-        """Does what the hub does with a reading: it reads on while something is missing."""
+        """Applies a finished read as the hub does, which reads again while events are missing."""
         self.feed.catch_up(seen)
         while self.feed.has_hole:
             self.feed.catch_up(self.reading())
@@ -227,7 +227,7 @@ class World:
     def deliver(self, queue_position: int) -> None:
         self.feed.accept(self.entries[queue_position].message, 0)
         if self.feed.has_hole:
-            # The hub reads soon, not at once; a reading from before may come in between.
+            # The hub reads soon, but not at once; an earlier read may finish before this one.
             self.readings.append(self.reading())
 
     def step(self, what: str) -> None:
@@ -250,7 +250,7 @@ class World:
         self.viewers.append((viewer, cursor))
 
     def settle(self) -> None:
-        """Writes all that is left, and has the log read again as the last keep-alive does."""
+        """Writes all remaining entries, and reads the log again as the last keep-alive does."""
         self.written = len(self.entries)
         self.finish_reading(self.reading())
 
@@ -297,14 +297,14 @@ def folded(log: Log, job: Transcript) -> Transcript:
 
 
 def is_next(log: Log, before: EventId, after: EventId) -> bool:
-    """Whether nothing was left out between the two but deltas that `after` bears, or a rest of an attempt given up."""
+    """Returns whether only deltas that `after` includes, or the rest of an abandoned attempt, are between the two."""
     if after.attempt != before.attempt:
         return after.sequence == 1
     names = [event.event for event_id, event in log if before < event_id <= after]
     return len(names) == 1 or set(names) == {"delta"}
 
 
-def test_what_is_published_while_the_log_is_first_read_is_not_left_to_the_next_keep_alive() -> None:
+def test_an_event_published_during_the_first_read_is_sent_before_the_next_keep_alive() -> None:
     store, viewer = TalkativeStore(entry(1, 1)), Recorder()
     hub = a_hub(store)
     store.hub = hub
@@ -319,7 +319,7 @@ def test_what_is_published_while_the_log_is_first_read_is_not_left_to_the_next_k
     assert viewer.ids == ["1-1", "1-2"] and viewer.ends == 1
 
 
-def test_of_viewers_that_come_together_one_has_the_log_read() -> None:
+def test_the_log_is_read_once_for_viewers_that_join_at_the_same_time() -> None:
     hub, read = a_hub(), []
 
     def slowly(head_only: bool) -> Snapshot:
@@ -337,7 +337,7 @@ def test_of_viewers_that_come_together_one_has_the_log_read() -> None:
     assert sorted(read) == [False, True, True, True, True]
 
 
-def test_who_is_not_let_in_leaves_nothing_open_and_the_next_one_reads_the_log() -> None:
+def test_a_refused_viewer_leaves_no_feed_open_and_the_next_one_reads_the_log() -> None:
     hub = a_hub()
 
     def refuse(head_only: bool) -> Snapshot:
@@ -371,7 +371,7 @@ def test_a_feed_that_lags_behind_the_log_catches_up_when_a_viewer_joins() -> Non
         hub.stop()
 
 
-def test_what_was_published_while_the_channel_was_away_during_the_first_reading_is_read() -> None:
+def test_an_event_published_while_the_channel_reconnects_during_the_first_read_is_not_lost() -> None:
     store, channel = PlainStore(), SilentChannel()
     hub = a_hub(store, channel)
 

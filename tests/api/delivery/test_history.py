@@ -1,4 +1,4 @@
-"""What an attempt has said, replayed from any cursor: the log itself, with neighbouring deltas merged."""
+"""Tests that an attempt is replayed from any cursor as it is in the log, with consecutive deltas merged."""
 
 from itertools import pairwise
 
@@ -81,11 +81,11 @@ def test_the_only_event_of_a_job_that_never_ran_is_0_1() -> None:
     assert it.after(EventId(1, 1)) == it.after(EventId(0, 2)) == [only]
 
 
-def test_before_the_first_event_nothing_has_been_missed() -> None:
+def test_an_empty_history_has_nothing_to_replay() -> None:
     assert History().after(EventId(1, 1)) == [] and not History().has(None)
 
 
-def test_a_delta_of_another_shape_is_merged_all_the_same() -> None:
+def test_a_delta_with_its_fields_in_another_order_is_merged_too() -> None:
     odd = Entry(EventId(1, 2), "delta", b'{"text":"b\\"","timestamp":1,"totalLength":3}')
     sound = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in (1, 3)]
     (merged,) = history([sound[0], odd, sound[1]]).after(None)
@@ -104,7 +104,7 @@ def test_a_long_run_is_joined_from_any_cursor(length: int) -> None:
         assert text(decoded(it.after(EventId(1, seen)))) == "".join(texts[seen:] if seen else texts)
 
 
-def test_a_delta_that_is_none_takes_nothing_else_with_it() -> None:
+def test_a_malformed_delta_is_left_out_and_the_others_are_merged() -> None:
     entries = [Entry(EventId(1, n), "delta", b'{"timestamp":1,"text":"a","totalLength":1}') for n in range(1, 101)]
     entries[49] = Entry(EventId(1, 50), "delta", b'{"timestamp":1}')
     (merged,) = history(entries).after(None)

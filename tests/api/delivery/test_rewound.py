@@ -1,4 +1,4 @@
-"""A log that ends before what was passed on, or reads differently: its viewers are sent away, and start anew."""
+"""Tests that a job's streams end where its log has lost or changed events, so that viewers start again."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ from tests.api.delivery.builders import Recorder, SilentChannel, a_hub, entry, s
 
 
 class RewoundStore:
-    """A log that can be exchanged for another, and what is noted about it."""
+    """Represents a log that can be replaced by another one, and the loss that is noted in its record."""
 
     redis = None
     keeps_no_answers = False
@@ -40,7 +40,7 @@ class RewoundStore:
 
 
 class Process:
-    """A hub, its store and its channel."""
+    """Represents a web process: a hub, its store and its channel."""
 
     def __init__(self, *log: Entry) -> None:
         self.store, self.channel = RewoundStore(*log), SilentChannel()
@@ -58,11 +58,11 @@ class Process:
 
 
 def at_time(entry: Entry, at: int) -> Entry:
-    """Returns the same event of another time."""
+    """Returns the same event with another timestamp."""
     return entry._replace(data=entry.data.replace(b'"timestamp":0', b'"timestamp":%d' % at))
 
 
-def test_a_log_that_ends_before_what_was_passed_on_sends_its_viewers_away() -> None:
+def test_a_log_that_ends_before_the_last_sent_event_ends_its_streams() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     process.store.log[2:] = []
@@ -74,7 +74,7 @@ def test_a_log_that_ends_before_what_was_passed_on_sends_its_viewers_away() -> N
 
 
 @pytest.mark.parametrize("at", [1, 3, 5])
-def test_a_log_that_reads_differently_sends_its_viewers_away(at: int) -> None:
+def test_a_log_with_other_events_than_were_sent_ends_its_streams(at: int) -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     process.store.log = [at_time(entry(1, number), at) for number in range(1, 8)]
@@ -93,7 +93,7 @@ def test_a_cursor_from_before_the_loss_gets_all_of_the_attempt_and_one_from_afte
 
 
 @pytest.mark.parametrize("is_loaded", [False, True])
-def test_another_process_follows_the_note_in_the_record(is_loaded: bool) -> None:
+def test_another_process_takes_account_of_the_loss_that_is_noted_in_the_record(is_loaded: bool) -> None:
     process = Process(*(entry(1, number) for number in range(1, 9)))
     if is_loaded:
         assert process.join(EventId(1, 4))[1].ids[0] == "1-5"
@@ -102,7 +102,7 @@ def test_another_process_follows_the_note_in_the_record(is_loaded: bool) -> None
     assert process.join(EventId(1, 6))[1].ids == ["1-7", "1-8"]
 
 
-def test_a_log_that_is_as_it_was_ends_no_stream() -> None:
+def test_an_unchanged_log_ends_no_stream() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     for _ in range(3):
@@ -112,7 +112,7 @@ def test_a_log_that_is_as_it_was_ends_no_stream() -> None:
     assert not viewer.ends and viewer.ids[-1] == "1-6" and process.store.lost_up_to is None
 
 
-def test_a_newer_attempt_needs_no_end_of_the_stream() -> None:
+def test_a_newer_attempt_ends_no_stream() -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     process.store.log[2:] = [entry(28_000_000, 1), entry(28_000_000, 2)]
@@ -121,7 +121,7 @@ def test_a_newer_attempt_needs_no_end_of_the_stream() -> None:
 
 
 @pytest.mark.parametrize("message", [entry(1, 3, "cancelled"), at_time(entry(1, 1), 1)])
-def test_what_the_channel_brings_may_show_it_before_any_reading(message: Entry) -> None:
+def test_a_published_event_may_reveal_a_loss_before_the_log_is_read(message: Entry) -> None:
     process = Process(*(entry(1, number) for number in range(1, 6)))
     feed, viewer = process.join()
     process.store.log = [entry(1, 1), entry(1, 2), message] if message.is_final else [message]
@@ -143,19 +143,19 @@ def test_no_stream_is_ended_before_the_loss_is_noted() -> None:
     assert viewer.ends == 1
 
 
-def test_an_end_that_was_lost_is_not_shown_to_who_comes_later() -> None:
+def test_a_final_event_that_was_lost_is_not_sent_to_later_viewers() -> None:
     process = Process(entry(1, 1), entry(1, 2), entry(1, 3, "error"))
     process.store.status = JobStatus.FAILED
     first = process.join()[1]
     assert first.ends == 1
     process.store.log.pop()
     process.store.status = JobStatus.IN_PROGRESS
-    second = process.join()[1]  # while the first one's connection is not closed yet
+    second = process.join()[1]  # the first viewer's connection is still open
     assert second.ids == ["1-1", "1-2"] and not second.ends
 
 
 @pytest.mark.parametrize("log", [[], [entry(1, 1), entry(1, 2)]])
-def test_a_job_whose_end_is_in_the_record_alone_is_over_for_all_who_come(log: list[Entry]) -> None:
+def test_a_job_that_has_ended_only_by_its_record_is_expired_for_every_viewer(log: list[Entry]) -> None:
     process = Process(*log)
     process.store.status = JobStatus.COMPLETED
     for _ in range(2):

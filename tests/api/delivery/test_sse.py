@@ -1,4 +1,4 @@
-"""Events as bytes of a stream, read back by readers that are not ours."""
+"""Tests that independent readers read back the events from the bytes of a stream."""
 
 import http.client
 import io
@@ -23,7 +23,7 @@ one_run = strategies.attempts(most=1).map(lambda runs: runs[-1])
 
 
 def read(pieces: list[bytes]) -> list[ServerSentEvent]:
-    """Returns what httpx-sse makes of a response that arrives in these pieces."""
+    """Returns the events that httpx-sse reads from a response that arrives in these pieces."""
 
     def arriving() -> Iterator[bytes]:
         yield from pieces
@@ -33,13 +33,13 @@ def read(pieces: list[bytes]) -> list[ServerSentEvent]:
 
 
 def cut(data: st.DataObject, whole: bytes) -> list[bytes]:
-    """Cuts the bytes in the middle of lines and of characters too."""
+    """Cuts the bytes into pieces at any place, also within lines and within characters."""
     admission = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=10)))
     return [whole[start:end] for start, end in zip([0, *admission], [*admission, len(whole)], strict=True)]
 
 
 def unchunked(chunks: bytes) -> bytes:
-    """Returns the body, as the standard library's HTTP client reads it."""
+    """Returns the body as the standard library's HTTP client reads it from the chunks."""
     raw = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks
 
     class Wire:
@@ -84,11 +84,11 @@ def test_events_of_the_connection_bear_no_id(data: st.DataObject, job_id: str, p
 def test_a_keep_alive_is_a_comment_and_an_empty_replay_is_nothing() -> None:
     assert sse.unchunk(sse.KEEP_ALIVE) == b": keep-alive\n\n"
     assert read([sse.unchunk(sse.KEEP_ALIVE) * 3]) == []
-    assert sse.replay([]) == b""  # as a chunk it would end the response
+    assert sse.replay([]) == b""  # an empty chunk would end the response
 
 
 @given(one_run)
-def test_an_entry_as_a_chunk_is_what_its_replay_is(run: Log) -> None:
+def test_an_entry_and_its_replay_are_the_same_chunk(run: Log) -> None:
     for entry in strategies.entries(run):
         event_id, name, data = entry.message.split(b" ", 2)
         assert sse.entry_chunk(event_id, name, data) == sse.chunk(sse.replay([entry]))
@@ -98,5 +98,5 @@ def test_an_entry_as_a_chunk_is_what_its_replay_is(run: Log) -> None:
 def test_no_reader_sees_a_line_end_within_data(run: Log) -> None:
     for entry in strategies.entries(run):
         data = sse.escape_line_ends(entry.data)
-        assert len(data.decode().splitlines()) == 1  # Python's list of line ends is the longest
+        assert len(data.decode().splitlines()) == 1  # Python knows more kinds of line ends than any reader
         assert json.loads(data) == json.loads(entry.data)

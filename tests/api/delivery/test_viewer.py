@@ -1,4 +1,4 @@
-"""A viewer on a real socket pair: slow, stuck, gone, or sending more than it should."""
+"""Tests a viewer on a real socket pair, whose client is slow, stuck, gone, or sends more than it should."""
 
 import time
 from _socket import socket as stdlib_socket
@@ -24,14 +24,14 @@ def sockets() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def twin(sock: socket.socket) -> stdlib_socket:
-    """Returns the same socket as the standard library has it; the fixture closes the other one."""
+    """Returns a socket of the standard library for the same connection. The fixture closes the given one."""
     raw = stdlib_socket(fileno=sock.dup().detach())
     raw.setblocking(False)
     return raw
 
 
 class Stream:
-    """A viewer that has taken a socket over, and whether it is over."""
+    """Represents a viewer that has hijacked a socket, and knows whether its stream is over."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.viewer = SocketViewer(sock.fileno())
@@ -44,7 +44,7 @@ class Stream:
         return bool(self.over.wait(5))
 
 
-def test_a_client_that_does_not_read_is_hung_up_on_past_the_bound(sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_a_client_that_does_not_read_is_cut_off_at_the_limit(sockets: tuple[socket.socket, socket.socket]) -> None:
     stream = Stream(sockets[0])
     sent = 0
     while stream.viewer.state is StreamState.OPEN:
@@ -70,13 +70,13 @@ def test_a_slow_client_gets_every_byte_in_order(sockets: tuple[socket.socket, so
     assert stream.is_over() and stream.viewer.state is StreamState.ENDED
 
 
-def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
+def test_events_sent_before_the_socket_is_hijacked_are_written_first(
     sockets: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = sockets
     viewer, over, raw = SocketViewer(ours.fileno()), Event(), twin(ours)
     viewer.when_over += [raw.close, over.set]
-    pieces = [chunk(b"%d" % number * 300_000) for number in range(3)]  # more than the socket takes at once
+    pieces = [chunk(b"%d" % number * 300_000) for number in range(3)]  # the socket takes less than this at once
     for piece in pieces:
         viewer.send(piece)
     viewer.end()
@@ -89,14 +89,14 @@ def test_what_is_sent_before_the_request_has_let_go_of_the_socket_comes_first(
     assert got == expected and over.wait(5) and viewer.state is StreamState.ENDED
 
 
-def test_a_client_that_goes_away_is_noticed_at_once(sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_a_client_that_disconnects_is_noticed_at_once(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
     stream = Stream(ours)
     theirs.close()
     assert stream.is_over() and stream.viewer.state is StreamState.LEFT
 
 
-def test_a_client_that_has_gone_before_the_request_ends_is_noticed_too(
+def test_a_client_that_disconnects_before_the_hijack_is_noticed_too(
     sockets: tuple[socket.socket, socket.socket],
 ) -> None:
     ours, theirs = sockets
@@ -134,7 +134,7 @@ def test_bytes_that_the_client_sends_during_its_stream_do_not_wake_the_process_a
     assert theirs.recv(100) == chunk(b"event") + LAST_CHUNK
 
 
-def test_a_client_that_knows_no_chunks_gets_the_plain_bytes(sockets: tuple[socket.socket, socket.socket]) -> None:
+def test_a_client_without_chunked_coding_gets_the_plain_bytes(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
     viewer, raw = SocketViewer(ours.fileno(), is_chunked=False), twin(ours)
     viewer.when_over.append(raw.close)
@@ -146,7 +146,7 @@ def test_a_client_that_knows_no_chunks_gets_the_plain_bytes(sockets: tuple[socke
     assert theirs.recv(100) == b"onetwo" and theirs.recv(1) == b""
 
 
-def test_a_client_that_is_stuck_at_the_end_is_let_go(
+def test_a_client_that_is_stuck_at_the_end_is_cut_off(
     sockets: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.delivery.viewer.STUCK_SECONDS", 0.05)
@@ -157,7 +157,7 @@ def test_a_client_that_is_stuck_at_the_end_is_let_go(
     assert stream.is_over() and stream.viewer.state is StreamState.CUT
 
 
-def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
+def test_every_callback_runs_once_at_the_end_even_if_another_raises(
     sockets: tuple[socket.socket, socket.socket], caplog: pytest.LogCaptureFixture
 ) -> None:
     stream = Stream(sockets[0])
@@ -172,7 +172,7 @@ def test_what_is_to_be_done_in_the_end_is_done_once_and_all_of_it(
 def test_nothing_comes_after_the_end_of_the_response(sockets: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = sockets
     stream, big = Stream(ours), chunk(b"x" * 400_000)
-    stream.viewer.send(big)  # more than the socket takes at once
+    stream.viewer.send(big)  # the socket takes less than this at once
     stream.viewer.end()
     stream.viewer.send(chunk(b"late"))
     stream.viewer.end()

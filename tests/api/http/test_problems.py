@@ -1,4 +1,4 @@
-"""Every error is a problem that tells enough and nothing more."""
+"""Tests that every error is a problem document that explains the error and reveals nothing internal."""
 
 import signal
 import time
@@ -51,7 +51,7 @@ def test_an_unknown_path_is_a_problem(client: FlaskClient) -> None:
     }
 
 
-def test_a_wrong_method_says_which_are_right(client: FlaskClient) -> None:
+def test_a_wrong_method_is_405_and_names_the_allowed_ones(client: FlaskClient) -> None:
     response = client.post(AGENT, data="not json")
     assert response.status_code == 405
     assert {"GET", "PUT", "DELETE"} <= set(response.headers["Allow"].split(", "))
@@ -77,7 +77,7 @@ def test_another_content_type_is_415(client: FlaskClient, content_type: str) -> 
     assert put(client, b"{}", content_type)[0] == 415
 
 
-def test_json_in_utf_8_may_say_so(client: FlaskClient) -> None:
+def test_the_content_type_of_json_may_name_utf_8(client: FlaskClient) -> None:
     assert put(client, b"{}", "application/json; charset=UTF-8")[0] == 422
 
 
@@ -145,18 +145,18 @@ def test_every_bad_field_is_named_by_its_name_on_the_wire(client: FlaskClient) -
     "body",
     [rb'{"name": "abc\ud800"}', rb'{"\ud800": 1}', rb'{"tools": ["\udfff"]}', rb'{"temperature": 1e999}'],
 )
-def test_strange_text_is_422(client: FlaskClient, body: bytes) -> None:
+def test_lone_surrogates_and_infinite_numbers_are_422(client: FlaskClient, body: bytes) -> None:
     status, problem = put(client, body)
     assert status == 422
     assert "pydantic" not in str(problem)
 
 
-def test_what_was_sent_is_not_repeated(client: FlaskClient) -> None:
+def test_a_problem_does_not_repeat_what_was_sent(client: FlaskClient) -> None:
     _, problem = put(client, b'{"name": 77123, "role": "my secret"}')
     assert "77123" not in str(problem) and "my secret" not in str(problem)
 
 
-def test_signing_in_comes_before_the_body_and_the_content_type_before_its_length(app: OpenAPI) -> None:
+def test_the_token_is_checked_before_the_body_and_the_content_type_before_the_length(app: OpenAPI) -> None:
     stranger = app.test_client()
     assert stranger.put(AGENT, data=b"x" * 20000).status_code == 401
     stranger.set_cookie("__session", token())
@@ -165,7 +165,7 @@ def test_signing_in_comes_before_the_body_and_the_content_type_before_its_length
     assert stranger.put(AGENT, data=b"x" * 20000, content_type=JSON).status_code == 413
 
 
-def test_a_failure_of_ours_is_logged_and_answers_blandly(
+def test_an_internal_error_is_logged_and_its_answer_reveals_nothing(
     app: OpenAPI, client: FlaskClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> str:
@@ -179,7 +179,7 @@ def test_a_failure_of_ours_is_logged_and_answers_blandly(
     assert "a secret" in caplog.text and "Traceback" in caplog.text
 
 
-def test_a_mistake_in_a_command_is_ours_and_not_an_outage(client: FlaskClient, redis: Redis) -> None:
+def test_a_wrong_redis_command_is_an_internal_error_and_not_an_outage(client: FlaskClient, redis: Redis) -> None:
     redis.lpush("agent:alice", "x")
     assert client.get(AGENT).status_code == 500
 
@@ -193,7 +193,7 @@ def test_a_problem_may_carry_headers(app: OpenAPI, client: FlaskClient) -> None:
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
 
 
-# Redis
+# The following tests concern failures of Redis.
 
 
 def test_without_redis_the_answer_is_503_soon_and_says_nothing_of_redis(
@@ -243,7 +243,7 @@ def test_a_redis_that_is_silent_is_503_within_a_few_seconds(api_settings: ApiSet
         server.process.wait()
 
 
-def test_a_redis_that_was_restarted_is_noticed_by_no_request(api_settings: ApiSettingsFactory, tmp_path: Path) -> None:
+def test_no_request_fails_after_redis_was_restarted(api_settings: ApiSettingsFactory, tmp_path: Path) -> None:
     server = start_redis(free_port(), tmp_path)
     settings = api_settings(redis_url=server.url, auth_mode="jwt", auth_secret=SECRET)
     for app in opened(create_app(settings)):
@@ -288,7 +288,7 @@ def test_a_read_only_redis_is_an_outage_and_a_broken_script_is_not(redis: Redis)
     assert not is_outage(refused.value)
 
 
-def test_urls_of_every_scheme_are_taken(tmp_path: Path) -> None:
+def test_redis_urls_of_unix_sockets_and_tls_are_accepted(tmp_path: Path) -> None:
     path = tmp_path / "redis.sock"
     server = start_redis(free_port(), tmp_path, "--unixsocket", str(path))
     try:
@@ -301,7 +301,7 @@ def test_urls_of_every_scheme_are_taken(tmp_path: Path) -> None:
         server.process.wait()
 
 
-def test_a_flood_of_unknown_fields_is_named_in_part(client: FlaskClient) -> None:
+def test_a_problem_names_a_limited_number_of_unknown_fields(client: FlaskClient) -> None:
     answer = client.put("/api/feature-planner/suggestion-agent", json={f"a{number}": 1 for number in range(1200)})
     assert answer.status_code == 422 and answer.json
     assert len(answer.json["errors"]) == MOST_PROBLEMS and len(answer.get_data()) < 10_000

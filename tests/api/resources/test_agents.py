@@ -1,4 +1,4 @@
-"""The suggestion agent: section 4 of the contract."""
+"""Tests the suggestion agent of a user: section 4 of docs/protocol.md."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,7 +18,7 @@ AGENT = "/api/feature-planner/suggestion-agent"
 BODY = {**EXAMPLES["SuggestionAgentBody"], "temperature": 0.5}
 
 
-def test_what_was_put_can_be_read(client: FlaskClient) -> None:
+def test_an_agent_that_was_put_can_be_read(client: FlaskClient) -> None:
     assert client.get(AGENT).status_code == 404
     put = client.put(AGENT, json=BODY)
     assert put.status_code == 200

@@ -1,4 +1,4 @@
-"""DELETE of a job: what it answers, and what counts as cancelled."""
+"""Tests DELETE of a job: its answers, and which jobs the metrics count as cancelled."""
 
 import pytest
 from flask.testing import FlaskClient

@@ -1,4 +1,4 @@
-"""The OpenAPI document: whole, and true of what it describes."""
+"""Tests that the OpenAPI document is complete, valid and correct."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ OPERATIONS = {
     "readHealth",
     "readReadiness",
 }
-"""Clients have methods of these names: they must not change."""
+"""Generated clients have methods with these names, which must therefore not change."""
 
 
 def operations() -> dict[str, dict[str, Any]]:
@@ -37,7 +37,7 @@ def references(part: Any) -> list[str]:
     return [reference for inner in part for reference in references(inner)] if isinstance(part, list) else []
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_can_be_resolved() -> None:
     found = references(document())
     assert found
     for reference in found:
@@ -47,14 +47,14 @@ def test_every_reference_leads_somewhere() -> None:
     assert "$defs" not in json.dumps(document())
 
 
-def test_operations_keep_their_names_and_say_what_they_do() -> None:
+def test_operations_keep_their_names_and_are_described() -> None:
     assert set(operations()) == OPERATIONS
     for operation in operations().values():
         assert operation["summary"] and all(each["description"] for each in operation["responses"].values())
         assert "<br" not in operation.get("description", "")
 
 
-def test_the_stream_is_an_answer_and_every_event_has_a_schema() -> None:
+def test_the_stream_is_documented_as_an_answer_and_every_event_has_a_schema() -> None:
     content = operations()["readJob"]["responses"]["200"]["content"]
     assert set(content) == {"text/event-stream", "application/json"}
     assert content["text/event-stream"]["itemSchema"] == {"$ref": "#/components/schemas/StreamItem"}
@@ -103,7 +103,7 @@ def test_every_body_answer_and_event_has_an_example() -> None:
                 check_schema("Problem", problem["example"])
 
 
-def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
+def test_the_example_events_fold_to_the_example_job() -> None:
     job, sequence = Transcript(), 0
     for event in JOB_EVENTS:
         is_of_connection = event.event in ("connected", "queued")
@@ -125,8 +125,8 @@ def test_the_events_of_the_example_make_the_example_of_a_job() -> None:
 
 
 @pytest.mark.parametrize("event", JOB_EVENTS, ids=lambda event: str(event.event))
-def test_what_is_not_as_the_document_says_is_found(event: Event) -> None:
-    """The judge of the suite would be worth nothing if it took everything."""
+def test_an_event_that_does_not_match_the_document_is_detected(event: Event) -> None:
+    """The checks of `tests.document` would prove nothing if they accepted everything."""
     data = event.encode().decode()
     check_event("1-1", event.event, data)
     for broken in (data.replace('"timestamp"', '"time"'), '{"more":1,' + data[1:], "[]"):
@@ -137,7 +137,7 @@ def test_what_is_not_as_the_document_says_is_found(event: Event) -> None:
             check_event(event_id, name, data)
 
 
-def test_an_answer_that_is_not_documented_is_found() -> None:
+def test_an_answer_that_does_not_match_the_document_is_detected() -> None:
     path, body = "/healthz", b'{"status":"ok","version":"1"}'
     check_answer("GET", path, 200, {"Content-Type": "application/json"}, body)
     for status, kind, wrong in (
@@ -151,14 +151,14 @@ def test_an_answer_that_is_not_documented_is_found() -> None:
         check_answer("POST", "/api/feature-planner/suggest-feature", 202, {"Content-Type": "application/json"}, b"{}")
 
 
-def test_schemas_are_schemas_and_the_document_is_served(client: FlaskClient) -> None:
+def test_the_document_is_served_and_its_schemas_are_valid(client: FlaskClient) -> None:
     served = client.get("/openapi.json").json
     assert served is not None and served["openapi"].startswith("3.2") and served["paths"] == document()["paths"]
     for schema in served["components"]["schemas"].values():
         jsonschema_rs.meta.validate(schema)
 
 
-def test_the_document_tells_who_may_ask_and_what_may_go_wrong() -> None:
+def test_the_document_lists_the_security_schemes_and_the_errors_of_operations() -> None:
     schemes = document()["components"]["securitySchemes"]
     for path, item in document()["paths"].items():
         for operation in item.values():

@@ -1,4 +1,4 @@
-"""What a client can take of a web process: time, connections, bytes. And which pages elsewhere may talk to it."""
+"""Tests the limits on time, connections and bytes of a web process, and which other origins may use it."""
 
 import re
 import socket
@@ -20,7 +20,7 @@ AGENT = "/api/feature-planner/suggestion-agent"
 
 @pytest.fixture(scope="module")
 def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Provides a web process that gives requests little time and takes few connections."""
+    """Provides a web process with a short time limit for requests and a limit of three connections."""
     with stack(tmp_path_factory.mktemp("stack")) as it:
         it.start_web(REQUEST_SECONDS=str(REQUEST_SECONDS), MAX_CONNECTIONS="3", CORS_ORIGINS=ORIGIN)
         yield it
@@ -31,7 +31,7 @@ def connect(stack: Stack) -> socket.socket:
 
 
 def rest_of(sock: socket.socket) -> bytes:
-    """Returns what comes until the server hangs up."""
+    """Returns what the server sends until it closes the connection."""
     received = b""
     try:
         while piece := sock.recv(65536):
@@ -42,7 +42,10 @@ def rest_of(sock: socket.socket) -> bytes:
 
 
 def trickle(sock: socket.socket, data: bytes) -> bytes:
-    """Sends a byte at a time, each well before any time-out of a single read, until the server has had enough."""
+    """Sends a byte at a time, each well within the time-out of a single read, until the server answers or closes.
+
+    Returns the whole answer. Fails unless the server answers or closes about when the time limit is over.
+    """
     began = time.monotonic()
     sock.settimeout(REQUEST_SECONDS / 5)
     received = b""
@@ -58,14 +61,14 @@ def trickle(sock: socket.socket, data: bytes) -> bytes:
         except (BrokenPipeError, ConnectionResetError):
             break
     else:
-        pytest.fail("the server took it all")
+        pytest.fail("the server has accepted all bytes")
     sock.settimeout(10)
     assert REQUEST_SECONDS * 0.9 < time.monotonic() - began < REQUEST_SECONDS + 2
     return received + rest_of(sock)
 
 
 def open_stream(stack: Stack, name: str, job_id: str) -> socket.socket:
-    """Returns a connection with a stream."""
+    """Returns a connection on which a stream is open."""
     sock = connect(stack)
     credential = f"Authorization: Bearer {token(name)}\r\nAccept: text/event-stream\r\n"
     sock.sendall(f"GET {JOBS}/{job_id} HTTP/1.1\r\nHost: localhost\r\n{credential}\r\n".encode())
@@ -80,7 +83,7 @@ def head(*lines: str) -> bytes:
     return (start + "".join(f"{line}\r\n" for line in lines) + "\r\n").encode()
 
 
-def test_headers_that_trickle_in_are_hung_up_on(impatient: Stack) -> None:
+def test_a_connection_whose_headers_trickle_in_is_closed(impatient: Stack) -> None:
     with connect(impatient) as sock:
         assert trickle(sock, b"GET /healthz HTTP/1.1\r\nX-Slow: " + b"x" * 500) == b""
 
@@ -108,7 +111,7 @@ def test_a_connection_may_be_idle_for_longer_than_a_request_may_take(impatient: 
             assert answer.startswith(b"HTTP/1.1 200")
 
 
-def test_a_stream_outlives_the_time_of_a_request(impatient: Stack) -> None:
+def test_a_stream_may_last_longer_than_a_request_may_take(impatient: Stack) -> None:
     person = Person(impatient, "patient")
     job_id = person.ask()
     with person.stream(job_id) as events:
@@ -122,7 +125,7 @@ def test_a_stream_outlives_the_time_of_a_request(impatient: Stack) -> None:
     person_elsewhere.close()
 
 
-def test_requests_that_are_sent_together_are_all_answered(impatient: Stack) -> None:
+def test_pipelined_requests_are_all_answered(impatient: Stack) -> None:
     with connect(impatient) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
         received = b""
@@ -130,7 +133,7 @@ def test_requests_that_are_sent_together_are_all_answered(impatient: Stack) -> N
             received += sock.recv(65536)
 
 
-def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impatient: Stack) -> None:
+def test_a_connection_above_the_limit_is_503_at_once_and_a_closed_one_makes_room(impatient: Stack) -> None:
     def is_free() -> bool:
         with connect(impatient) as sock:
             sock.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -151,7 +154,7 @@ def test_a_connection_too_many_is_503_at_once_and_one_that_ends_makes_room(impat
     wait_until(is_free)
 
 
-def test_a_full_process_is_alive_and_measured_but_not_ready_and_serves_nothing_after_a_probe(impatient: Stack) -> None:
+def test_a_full_process_answers_one_probe_per_connection_and_is_not_ready(impatient: Stack) -> None:
     person = Person(impatient, "probing")
     job_id = person.ask()
     person.close()
@@ -194,7 +197,9 @@ def test_a_full_process_is_alive_and_measured_but_not_ready_and_serves_nothing_a
         (b"this is no HTTP\r\n\r\n", 400),
     ],
 )
-def test_what_gunicorn_refuses_is_a_problem_too(impatient: Stack, request_head: bytes, status: int) -> None:
+def test_a_request_that_gunicorn_refuses_is_answered_by_a_problem(
+    impatient: Stack, request_head: bytes, status: int
+) -> None:
     with connect(impatient) as sock:
         sock.sendall(request_head)
         answer = rest_of(sock)
@@ -255,7 +260,7 @@ def test_errors_can_be_read_by_an_allowed_origin_too(cors_client: FlaskClient) -
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example.com", "null", f"{ORIGIN}.evil.com", "http://app.example.com"])
-def test_other_origins_are_allowed_nothing(cors_client: FlaskClient, origin: str) -> None:
+def test_other_origins_get_no_cors_headers(cors_client: FlaskClient, origin: str) -> None:
     for answer in (
         cors_client.options(JOBS, headers={**PREFLIGHT, "Origin": origin}),
         cors_client.get("/healthz", headers={"Origin": origin}),

@@ -1,4 +1,4 @@
-"""GET of the caller's own jobs."""
+"""Tests GET of the caller's own jobs."""
 
 from typing import Any
 
@@ -51,7 +51,9 @@ def test_a_user_sees_their_own_jobs_the_newest_first(client: FlaskClient) -> Non
     assert listed(client, "carol") == []
 
 
-def test_a_list_needs_a_user_and_survives_no_outage(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_is_401_without_a_user_and_503_during_an_outage(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert client.get(JOBS, headers={"Authorization": ""}).status_code == 401
 
     def fail(*_: object) -> None:
@@ -61,7 +63,7 @@ def test_a_list_needs_a_user_and_survives_no_outage(client: FlaskClient, monkeyp
     assert client.get(JOBS).status_code == 503
 
 
-def test_a_list_tells_how_each_job_stands_now(client: FlaskClient, store: JobStore) -> None:
+def test_a_list_shows_the_current_status_of_each_job(client: FlaskClient, store: JobStore) -> None:
     waiting, running, over, cancelled = (created(store).job_id for _ in range(4))
     started(store, running)
     started(store, over)
@@ -71,17 +73,17 @@ def test_a_list_tells_how_each_job_stands_now(client: FlaskClient, store: JobSto
     assert statuses == {waiting: "pending", running: "in_progress", over: "completed", cancelled: "cancelled"}
 
 
-def test_a_list_has_at_most_fifty_and_those_are_the_newest_still_kept(client: FlaskClient, store: JobStore) -> None:
+def test_a_list_has_the_newest_fifty_jobs_that_are_still_kept(client: FlaskClient, store: JobStore) -> None:
     job_ids = [created(store).job_id for _ in range(60)]
     assert [job["jobId"] for job in listed(client)] == job_ids[:9:-1]
-    # The newest are gone first where older ones have failed, which are kept for longer.
+    # Newer jobs can expire before older ones, because failed jobs are kept for longer.
     store.redis.delete(*(keys.record(job_id) for job_id in job_ids[-20:]))
     assert [job["jobId"] for job in listed(client)] == job_ids[39::-1]
-    assert store.redis.zcard(keys.jobs("alice")) == 40, "what is gone is looked for once"
+    assert store.redis.zcard(keys.jobs("alice")) == 40, "the ids of expired jobs are still in the list"
 
 
 @pytest.mark.parametrize("status", [JobStatus.COMPLETED, JobStatus.CANCELLED])
-def test_an_answer_that_is_not_to_be_kept_leaves_the_list(
+def test_a_job_whose_answer_is_not_kept_disappears_from_the_list(
     client: FlaskClient, redis: Redis, api_settings: ApiSettingsFactory, status: JobStatus
 ) -> None:
     store = JobStore(redis, api_settings(completed_retention_seconds=0))

@@ -1,4 +1,4 @@
-"""What the processes tell about themselves: Prometheus text and lines of the log."""
+"""Tests the metrics that the processes serve as Prometheus text, and the lines that they log."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def scraped(port: int) -> Samples:
 
 
 def value(samples: Samples, name: str, **labels: str) -> float:
-    """Reads a metric. One without labels has to be there; one with labels is 0 until there is something to count."""
+    """Returns the value of a metric. One without labels must exist; one with labels is 0 until it counts something."""
     return samples.get((name, frozenset(labels.items())), 0.0) if labels else samples[(name, frozenset())]
 
 
@@ -54,14 +54,14 @@ def of_worker(stack: Stack, name: str, **labels: str) -> float:
 
 
 def lines(process: Process, **fields: Any) -> list[dict[str, Any]]:
-    """Returns the lines of the log that have these fields."""
+    """Returns the log lines that have these fields."""
     parsed = [json.loads(line) for line in list(process.lines) if line.startswith("{")]
     return [line for line in parsed if fields.items() <= line.items()]
 
 
 @pytest.fixture(scope="module")
 def job_id(busy: Stack) -> str:
-    """Provides a job that was watched to its end, asked for with a request id."""
+    """Provides a job that was created with a request id and was watched to its end."""
     person = Person(busy)
     job_id = person.ask(headers={"X-Request-ID": "asked-once"})
     seen = person.watch(job_id)
@@ -73,7 +73,7 @@ def job_id(busy: Stack) -> str:
     return job_id
 
 
-def test_the_web_processes_tell_of_jobs_and_streams(busy: Stack, job_id: str) -> None:
+def test_the_web_processes_have_metrics_of_jobs_and_streams(busy: Stack, job_id: str) -> None:
     samples = scraped(busy.web_port)
     assert value(samples, "planner_job_creation_seconds_count", outcome="created") == 1
     assert value(samples, "planner_stream_resumes_total") == 1
@@ -90,7 +90,7 @@ def test_the_web_processes_tell_of_jobs_and_streams(busy: Stack, job_id: str) ->
     assert ("planner_queue_jobs", frozenset()) in samples and ("planner_queue_oldest_seconds", frozenset()) in samples
 
 
-def test_the_worker_tells_of_attempts_tokens_and_outcomes(busy: Stack, job_id: str) -> None:
+def test_the_worker_has_metrics_of_attempts_tokens_and_outcomes(busy: Stack, job_id: str) -> None:
     wait_until(lambda: of_worker(busy, "planner_tokens_total", kind="output", model="sandbox") > 0)
     samples = scraped(int(busy.settings["METRICS_PORT"]))
     assert value(samples, "planner_jobs_ended_total", status="completed", code="") == 1
@@ -109,7 +109,7 @@ def test_a_failed_job_is_counted_by_its_code(busy: Stack, job_id: str) -> None:
     wait_until(lambda: of_worker(busy, "planner_jobs_ended_total", status="failed", code=code) == 1)
 
 
-def test_no_label_holds_what_can_be_counted_without_end(busy: Stack, job_id: str) -> None:
+def test_no_label_has_an_unbounded_number_of_values(busy: Stack, job_id: str) -> None:
     for port in (busy.web_port, int(busy.settings["METRICS_PORT"])):
         ours = [labels for name, labels in scraped(port) if name.startswith("planner_")]
         assert {name for labels in ours for name, _ in labels} <= {
@@ -118,7 +118,7 @@ def test_no_label_holds_what_can_be_counted_without_end(busy: Stack, job_id: str
         assert job_id not in str(ours) and "alice" not in str(ours)
 
 
-def test_any_of_several_web_processes_speaks_for_all_and_the_dead_count_no_more(busy: Stack, job_id: str) -> None:
+def test_any_web_process_reports_for_all_and_without_the_gauges_of_killed_ones(busy: Stack, job_id: str) -> None:
     created = of_web(busy, "planner_job_creation_seconds_count", outcome="created")
     web = process(busy, "web")
     before = set(children(web.pid))
@@ -127,9 +127,9 @@ def test_any_of_several_web_processes_speaks_for_all_and_the_dead_count_no_more(
         for person in people:
             opened.callback(person.close)
             next(opened.enter_context(person.stream(person.ask("Slow page"))))
-        # Told once a second.
+        # Each process publishes its values once a second.
         wait_until(lambda: of_web(busy, "planner_open_streams") == 6)
-        # Each scrape may be answered by either.
+        # Either process may answer a scrape.
         assert {of_web(busy, "planner_open_streams") for _ in range(6)} == {6}
         assert of_web(busy, "planner_job_creation_seconds_count", outcome="created") == created + 6
         for pid in before:
@@ -146,14 +146,14 @@ def is_zero_streams(stack: Stack) -> bool:
         return False
 
 
-def test_a_request_has_one_line_with_its_id_and_without_who_asked(busy: Stack, job_id: str) -> None:
+def test_a_request_has_one_log_line_with_its_id_and_without_its_user(busy: Stack, job_id: str) -> None:
     web = process(busy, "web")
     (line,) = lines(web, message="request", request_id="asked-once")
     assert line | {"method": "POST", "route": JOBS, "status": 202, "job_id": job_id} == line
     assert line["duration_ms"] > 0 and "alice" not in json.dumps(line)
 
 
-def test_a_stream_has_one_line_when_it_ends_and_probes_have_none(busy: Stack, job_id: str) -> None:
+def test_a_stream_has_one_log_line_when_it_ends_and_probes_have_none(busy: Stack, job_id: str) -> None:
     web = process(busy, "web")
     streams = lines(web, message="request", method="GET", job_id=job_id)
     assert len(streams) == 2 and max(line["duration_ms"] for line in streams) > 20
@@ -161,7 +161,7 @@ def test_a_stream_has_one_line_when_it_ends_and_probes_have_none(busy: Stack, jo
     assert not lines(web, route="/metrics") and not lines(web, route="/healthz")
 
 
-def test_an_attempt_has_a_line_at_its_start_and_one_at_its_end(busy: Stack, job_id: str) -> None:
+def test_an_attempt_has_a_log_line_at_its_start_and_one_at_its_end(busy: Stack, job_id: str) -> None:
     logged = lines(process(busy, "worker"), job_id=job_id)
     assert [line["message"] for line in logged] == ["attempt started", "attempt ended"]
     assert all(line["attempt"] == 1 and line["request_id"] == "asked-once" for line in logged)
@@ -195,7 +195,7 @@ def test_a_metrics_port_that_is_taken_stops_the_worker_with_one_line(busy: Stack
 
 
 def test_a_worker_serves_its_metrics_on_loopback_unless_a_host_is_set(busy: Stack) -> None:
-    # Linux answers for all of 127.0.0.0/8: a server on all addresses would take this one too.
+    # On Linux all of 127.0.0.0/8 is loopback: a server on all addresses would accept connections to this one too.
     elsewhere = "127.0.0.2"
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://{elsewhere}:{busy.settings['METRICS_PORT']}/metrics")

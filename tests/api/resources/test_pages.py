@@ -1,4 +1,4 @@
-"""Pages, health and the OpenAPI document."""
+"""Tests the page and its assets, the documentation page, the options and the probes."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from shared.state import keys
 from tests.conftest import ApiSettingsFactory, RedisServer, free_port, opened, start_redis
 
 
-def test_without_a_built_client_the_page_says_how_to_go_on(
+def test_without_a_built_client_the_page_points_to_the_documentation_and_curl(
     api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
 ) -> None:
     for app in opened(create_app(api_settings(), static=tmp_path)):
@@ -37,7 +37,7 @@ def built_client(api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path)
         yield app.test_client()
 
 
-def test_the_built_client_is_asked_for_anew_each_time(built_client: FlaskClient) -> None:
+def test_the_built_client_is_revalidated_at_every_request(built_client: FlaskClient) -> None:
     with built_client.get("/") as response:
         assert response.get_data(as_text=True) == "<title>built</title>"
         assert response.headers["Cache-Control"] == "no-cache"
@@ -67,20 +67,20 @@ def test_assets_are_immutable_and_compressed_where_the_client_accepts_that(
 @pytest.mark.parametrize(
     "name", ["nothing.js", "../secret.txt", "%2e%2e/secret.txt", "..%2fsecret.txt", "%00", "a" * 320 + ".js"]
 )
-def test_nothing_but_assets_is_served_as_one(built_client: FlaskClient, name: str) -> None:
+def test_paths_that_name_no_asset_are_404(built_client: FlaskClient, name: str) -> None:
     response = built_client.get(f"/assets/{name}", headers={"Accept-Encoding": "br, gzip"})
     assert response.status_code == 404
     assert response.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("path", ["/", "/assets/index-abc123.js", "/docs/js/swagger-ui-bundle.js"])
-def test_a_precondition_that_fails_is_a_problem_not_half_a_file(built_client: FlaskClient, path: str) -> None:
+def test_a_failed_precondition_is_a_problem_and_not_part_of_a_file(built_client: FlaskClient, path: str) -> None:
     answer = built_client.get(path, headers={"If-Match": '"another"'})
     assert (answer.status_code, answer.content_type) == (412, "application/problem+json")
     assert answer.json and answer.json["status"] == 412
 
 
-def test_the_docs_page_and_all_it_needs_come_from_here(client: FlaskClient) -> None:
+def test_the_docs_page_and_all_its_files_are_served_by_this_server(client: FlaskClient) -> None:
     page = client.get("/docs")
     assert page.status_code == 200 and page.mimetype == "text/html"
     addresses = re.findall(r'(?:src|href)="([^"]+)"', page.text)
@@ -104,13 +104,15 @@ def test_every_response_carries_security_headers(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(("given", "is_kept"), [("abc-1.2_3", True), ("", False), ("a b", False), ("x" * 129, False)])
-def test_a_sane_request_id_comes_back(client: FlaskClient, given: str, is_kept: bool) -> None:
+def test_a_valid_request_id_is_returned_and_any_other_is_replaced(
+    client: FlaskClient, given: str, is_kept: bool
+) -> None:
     answered = client.get("/healthz", headers={"X-Request-ID": given}).headers["X-Request-ID"]
     assert (answered == given) is is_kept
     assert re.fullmatch(r"[\w.-]{1,128}", answered)
 
 
-def test_options_tell_a_form_what_it_needs(client: FlaskClient) -> None:
+def test_options_contain_what_a_form_needs(client: FlaskClient) -> None:
     response = client.get("/api/feature-planner/options")
     assert response.headers["Cache-Control"] == "no-store"
     options = response.get_json()
@@ -125,7 +127,7 @@ def test_options_tell_a_form_what_it_needs(client: FlaskClient) -> None:
     assert options["isSandbox"] is False
 
 
-def test_options_name_the_active_agent_and_where_the_operator_points_to(
+def test_options_contain_the_active_agent_and_the_urls_that_the_operator_sets(
     api_settings: ApiSettingsFactory, redis: Redis, tmp_path: Path
 ) -> None:
     settings = api_settings(repository_url="https://github.com/acme/shop/blob/main/", sign_in_url="/sign-in")
@@ -148,7 +150,7 @@ def test_options_name_the_active_agent_and_where_the_operator_points_to(
             assert options["signInUrl"] == "/sign-in"
 
 
-def test_healthz_tells_the_version(client: FlaskClient) -> None:
+def test_healthz_returns_the_version(client: FlaskClient) -> None:
     assert client.get("/healthz").get_json() == {"status": "ok", "version": __version__}
 
 

@@ -1,4 +1,4 @@
-"""What one client can cost the others: bytes of a request, unread bodies, idle connections. Through gunicorn's door."""
+"""Tests the limits on what one client of gunicorn can cost the others: bytes, unread bodies, idle connections."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from tests.stack import JOBS, LIFETIME_SECONDS, Person, Stack, measured, stack
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n"
 IN_FLIGHT_BYTES = 12 * 1024 * 1024
-"""What the system's buffers may hold of a loopback connection, and more."""
+"""This is more than the system's buffers hold of a loopback connection."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def head(line: str, *headers: bytes, is_signed_in: bool = False) -> bytes:
 
 
 class Attacker:
-    """Sends in a thread until the server hangs up, or it is told to stop."""
+    """Sends in a thread until the server closes the connection or `stop` is called."""
 
     def __init__(self, stack: Stack, first: bytes, then: bytes, *, reads: bool = False) -> None:
         self.sent = 0
@@ -86,7 +86,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("name", ENDLESS)
-def test_who_sends_without_end_is_hung_up_on_and_others_are_answered_meanwhile(web: Stack, name: str) -> None:
+def test_a_client_that_sends_without_end_is_cut_off_and_others_are_answered_meanwhile(web: Stack, name: str) -> None:
     attacker = Attacker(web, *ENDLESS[name])
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{web.web_port}") as other:
@@ -98,7 +98,7 @@ def test_who_sends_without_end_is_hung_up_on_and_others_are_answered_meanwhile(w
 
 
 @pytest.mark.parametrize("reads", [True, False])
-def test_requests_without_a_pause_leave_others_their_turn(web: Stack, reads: bool) -> None:
+def test_requests_without_a_pause_do_not_starve_other_clients(web: Stack, reads: bool) -> None:
     attackers = [Attacker(web, b"", head("GET /healthz") * 500, reads=reads) for _ in range(3)]
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{web.web_port}") as other:
@@ -121,7 +121,7 @@ def test_a_head_of_half_a_megabyte_is_431_at_once(web: Stack, start: bytes) -> N
         assert rest_of(sock).startswith(b"HTTP/1.1 431 ")
 
 
-def test_a_head_that_comes_byte_by_byte_costs_no_more_the_longer_it_gets(web: Stack) -> None:
+def test_a_head_that_arrives_byte_by_byte_is_answered_and_delays_no_other_client(web: Stack) -> None:
     def send_slowly(sock: socket.socket, count: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for _ in range(count):
@@ -137,7 +137,7 @@ def test_a_head_that_comes_byte_by_byte_costs_no_more_the_longer_it_gets(web: St
         assert rest_of(sock).startswith(b"HTTP/1.1 200")
 
 
-def test_the_longest_head_that_is_taken_is_answered(web: Stack) -> None:
+def test_the_longest_allowed_head_is_answered(web: Stack) -> None:
     padding = b"".join(b"X-%d: " % i + b"x" * 8000 + b"\r\n" for i in range(4))
     with connect(web) as sock:
         sock.sendall(head("GET /healthz", b"Connection: close\r\n", padding)[: MAX_HEAD_BYTES + 100])
@@ -145,7 +145,7 @@ def test_the_longest_head_that_is_taken_is_answered(web: Stack) -> None:
 
 
 @pytest.mark.parametrize("line", ["GET /healthz", "DELETE /nothing", f"POST {JOBS}"])
-def test_an_answer_whose_body_was_not_read_says_that_it_closes_and_arrives(web: Stack, line: str) -> None:
+def test_an_answer_to_an_unread_body_arrives_and_says_that_the_connection_closes(web: Stack, line: str) -> None:
     with connect(web) as sock:
         sock.sendall(head(line, b"Content-Length: 200000\r\n") + b"x" * 200_000)
         answer = rest_of(sock)
@@ -157,12 +157,12 @@ def test_an_answer_arrives_whole_where_the_client_sends_more_than_is_read(web: S
         with connect(web) as sock:
             sock.sendall(head("POST /metrics", b"Connection: close\r\n") + b"x" * 100_000)
             answer = b""
-            while piece := sock.recv(65536):  # a reset would raise
+            while piece := sock.recv(65536):  # a reset would raise an exception
                 answer += piece
         assert answer.startswith(b"HTTP/1.1 405 ") and answer.endswith(b"}")
 
 
-def test_what_follows_an_unread_body_is_not_taken_for_a_request(web: Stack) -> None:
+def test_bytes_after_an_unread_body_are_not_treated_as_a_request(web: Stack) -> None:
     with connect(web) as sock:
         sock.sendall(head("GET /healthz", b"Content-Length: 5\r\n") + b"12345" + head("GET /healthz"))
         assert rest_of(sock).count(b"HTTP/1.1 200") == 1
@@ -193,7 +193,7 @@ def test_malformed_chunks_are_400_without_a_traceback(web: Stack, body: bytes) -
     assert not any(process.has_said("Traceback") for process in web.processes)
 
 
-def test_a_refused_request_is_logged_without_what_it_holds(web: Stack) -> None:
+def test_a_refused_request_is_logged_without_its_content(web: Stack) -> None:
     with connect(web) as sock:
         sock.sendall(b"GET /healthz HTTP/1.1\r\nAuthorization : Bearer a-secret-token\r\n\r\n")
         assert rest_of(sock).startswith(b"HTTP/1.1 400 ")
@@ -202,7 +202,7 @@ def test_a_refused_request_is_logged_without_what_it_holds(web: Stack) -> None:
 
 
 @pytest.mark.parametrize("name", ["SCRIPT_NAME", "PATH_INFO", "Script_Name", "REMOTE_USER"])
-def test_no_header_moves_a_path(web: Stack, name: str) -> None:
+def test_no_header_changes_the_path_of_a_request(web: Stack, name: str) -> None:
     with connect(web) as sock:
         sock.sendall(head("GET /x/metrics", f"{name}: /x\r\n".encode(), b"Connection: close\r\n"))
         assert rest_of(sock).startswith(b"HTTP/1.1 404 ")
@@ -218,7 +218,7 @@ def test_a_session_is_found_in_cookies_that_a_proxy_has_split(web: Stack, count:
             assert rest_of(sock).startswith(b"HTTP/1.1 200 ")
 
 
-def test_the_connection_that_was_idle_for_longest_makes_room_for_a_new_one(
+def test_the_connection_that_was_idle_for_longest_is_closed_for_a_new_one(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     with stack(tmp_path_factory.mktemp("stack")) as it:
@@ -230,18 +230,18 @@ def test_the_connection_that_was_idle_for_longest_makes_room_for_a_new_one(
             wait_until(lambda: answers(used))
             with connect(it) as newcomer:
                 assert answers(newcomer)
-                assert silent.recv(1) == b"", "it has been idle for longest"
+                assert silent.recv(1) == b"", "the connection that was idle for longest is still open"
                 assert answers(used) and answers(newcomer)
                 with connect(it) as second, connect(it) as third:
                     assert answers(second) and answers(third)
                     assert rest_of(used) == rest_of(newcomer) == b""
             stream.settimeout(0.1)
             with suppress(TimeoutError):
-                assert stream.recv(65536), "a stream is not idle"
+                assert stream.recv(65536), "the stream was closed like an idle connection"
 
 
 def answers(sock: socket.socket) -> bool:
-    """Returns whether a request is answered; reads the whole answer, whose head and body may come apart."""
+    """Returns whether a request gets 200. It reads the whole answer, whose head and body may arrive separately."""
     sock.sendall(head("GET /healthz"))
     answer = b""
     while not answer.endswith(b"}") and (piece := sock.recv(65536)):

@@ -1,4 +1,4 @@
-"""A client's socket: what it is given time for."""
+"""Tests the socket of a client: its time limits, and what happens when a viewer hijacks it."""
 
 from _socket import socket as stdlib_socket
 from typing import cast
@@ -16,10 +16,10 @@ from shared.telemetry.metrics import api_metrics
 from tests.api.delivery.builders import a_hub, entry, snapshot
 
 
-def test_a_request_has_its_time_from_its_first_byte_on_and_an_answer_the_time_of_any_other() -> None:
+def test_the_time_limit_of_a_request_starts_with_its_first_byte_and_an_answer_has_its_own() -> None:
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=0.05) as client:
-        client.setblocking(True)  # as gunicorn does
+        client.setblocking(True)  # gunicorn does the same
         theirs.sendall(b"GET / HT")
         assert client.recv(100) == b"GET / HT"
         assert client.gettimeout() == SEND_SECONDS
@@ -44,7 +44,7 @@ def test_a_client_that_still_sends_is_not_reset_before_it_has_read_the_answer() 
         assert leaving.ready()
 
 
-def test_the_beginning_of_a_request_that_comes_in_pieces_is_seen_and_stays_to_be_read() -> None:
+def test_peeking_shows_the_start_of_a_request_in_pieces_and_does_not_consume_it() -> None:
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
         assert client.peek(0.01) == b""
@@ -59,7 +59,7 @@ def test_the_beginning_of_a_request_that_comes_in_pieces_is_seen_and_stays_to_be
         assert client.peek(60) == b""
 
 
-def test_what_the_server_would_still_write_is_discarded_once_a_viewer_has_the_connection() -> None:
+def test_what_the_server_writes_after_a_viewer_has_hijacked_the_connection_is_discarded() -> None:
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
         client.viewer = object()  # type: ignore[assignment]
@@ -70,7 +70,7 @@ def test_what_the_server_would_still_write_is_discarded_once_a_viewer_has_the_co
 
 
 class OpenAdmission:
-    """Lets everybody in."""
+    """Admits every stream."""
 
     def enter(self, stream_request: StreamRequest, head_only: bool) -> Snapshot:
         return snapshot([] if head_only else [entry(1, 1)])
@@ -78,7 +78,7 @@ class OpenAdmission:
     def leave(self, stream_request: StreamRequest) -> None: ...
 
 
-def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() -> None:
+def test_a_stream_that_opens_while_the_process_drains_is_ended_at_once() -> None:
     hub = a_hub()
     ours, theirs = socket.socketpair()
     with theirs, ClientSocket(ours, idle_seconds=60, request_seconds=60) as client:
@@ -98,7 +98,7 @@ def test_a_stream_that_begins_while_the_process_drains_is_sent_away_at_once() ->
     assert b"id: 1-1" in said and b"retry: " in said and said.endswith(LAST_CHUNK)
 
 
-def test_a_viewer_that_is_hung_up_on_is_counted() -> None:
+def test_a_viewer_that_is_cut_off_is_counted() -> None:
     hub, cut_off = a_hub(), api_metrics().viewers_cut_off
     before = cut_off._value.get()
     try:

@@ -1,4 +1,4 @@
-"""Whatever bytes a stranger sends to gunicorn's door: an answer that fits, a problem for an error, no traceback."""
+"""Tests that gunicorn answers any bytes of a client correctly, errors by problems, and logs no traceback."""
 
 import json
 import socket
@@ -24,7 +24,7 @@ AGENT_BODY: dict[str, object] = {
 AGENT_BODY |= {"tools": ["Read"], "isActive": True}
 UNKNOWN_JOB = f"{JOBS}/06fd4a90-0000-4000-8000-000000000000"
 FINAL_STATUSES_ABOVE_499 = {501, 505}
-"""A transfer coding, and a version of HTTP, that is not known."""
+"""A request with an unknown transfer coding or an unknown version of HTTP gets one of these statuses."""
 
 fuzz = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -108,7 +108,7 @@ def requests(draw: st.DrawFn, credential: bytes) -> bytes:
 
 
 def exchange(web: Stack, request: bytes) -> bytes:
-    """Returns what comes back; of a stream its first events."""
+    """Returns the response, or the first events of a stream."""
     received = b""
     with connect(web) as sock:
         try:
@@ -136,14 +136,14 @@ def is_fine(answer: bytes) -> bool:
 
 @pytest.fixture(scope="module")
 def credential(web: Stack) -> bytes:
-    """Provides the header of one who is signed in: the demo's cookie where the page gives one, else a token."""
+    """Provides the header that signs a client in: the demo cookie if the page sets one, else a bearer token."""
     page = exchange(web, b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     if cookie := page.partition(b"Set-Cookie: ")[2].partition(b";")[0]:
         return b"Cookie: " + cookie
     return b"Authorization: Bearer " + token(lifetime_seconds=LIFETIME_SECONDS).encode()
 
 
-def test_any_request_gets_an_answer_that_fits_and_leaves_no_traceback(web: Stack, credential: bytes) -> None:
+def test_any_request_gets_a_correct_answer_and_leaves_no_traceback(web: Stack, credential: bytes) -> None:
     @fuzz
     @given(request=requests(credential))
     def check(request: bytes) -> None:
@@ -154,14 +154,14 @@ def test_any_request_gets_an_answer_that_fits_and_leaves_no_traceback(web: Stack
 
 
 def status_of(web: Stack, name: str, count: int, length: int) -> int:
-    """Returns the answer to a request with so many headers of that name, each of that length."""
+    """Returns the status for a request with `count` headers of that name, each of `length` bytes."""
     fields = b"%s: %s\r\n" % (name.encode(), b"x" * length) * count
     answer = exchange(web, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + fields + b"\r\n")
     return int(answer.split(b" ")[1])
 
 
 LISTS = ["Accept", "Accept-Encoding", "Accept-Language", "If-None-Match", "If-Match", "If-Range", "Range"]
-LISTS += ["Cache-Control", "Content-Encoding", "Content-Type"]  # of which two are 400 anyway
+LISTS += ["Cache-Control", "Content-Encoding", "Content-Type"]  # two headers named Content-Type are 400 anyway
 
 
 @pytest.mark.parametrize(
