@@ -1,4 +1,4 @@
-"""`--check`: what is wrong with an environment is said before it matters, and no secret is shown."""
+"""Tests that `--check` reports what is wrong with an environment before a start, and shows no secret."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ KEY = "sk-ant-a-key-of-the-tests"
 
 
 def check(half: str, **variables: str) -> tuple[int, dict[str, str], str]:
-    """Returns the exit code, the worst verdict by name, and all that was said."""
+    """Returns the exit code, one verdict for each name, and the whole output."""
     process = FORKS.start(half, "--check", env=clean_environment(**variables))
     with process.stdout:
         said = process.stdout.read()
@@ -25,7 +25,8 @@ def check(half: str, **variables: str) -> tuple[int, dict[str, str], str]:
     for line in said.splitlines():
         verdict, name = line.split(":")[0].split(maxsplit=1)
         assert verdict in ("FAIL", "ok", "warn"), line
-        verdicts[name] = min(verdict, verdicts.get(name, verdict))  # FAIL, then ok, then warn
+        # The order is alphabetical: FAIL takes precedence over ok, and ok over warn.
+        verdicts[name] = min(verdict, verdicts.get(name, verdict))
     return process.wait(), verdicts, said
 
 
@@ -47,7 +48,7 @@ def worker_environment(stack: Stack, **variables: str) -> dict[str, str]:
     }
 
 
-def test_a_worker_that_could_work_says_so(sandboxed: Stack) -> None:
+def test_the_check_of_a_worker_that_can_work_succeeds(sandboxed: Stack) -> None:
     code, verdicts, said = check("worker", **worker_environment(sandboxed, PROJECT_ROOT=str(ROOT)))
     assert code == 0, said
     assert {"settings", "redis", "redis version", "redis eviction", "key", "model", "ripgrep", "project"} <= set(
@@ -58,7 +59,7 @@ def test_a_worker_that_could_work_says_so(sandboxed: Stack) -> None:
     assert KEY not in said
 
 
-def test_what_a_worker_lacks_is_named(sandboxed: Stack, tmp_path: Path) -> None:
+def test_the_check_names_what_a_worker_lacks(sandboxed: Stack, tmp_path: Path) -> None:
     code, verdicts, said = check(
         "worker", **worker_environment(sandboxed, CLAUDE_MODEL="no-such-model", PROJECT_ROOT=str(tmp_path))
     )
@@ -76,7 +77,7 @@ def test_what_a_worker_lacks_is_named(sandboxed: Stack, tmp_path: Path) -> None:
     assert code == 1 and verdicts["redis eviction"] == "FAIL"
 
 
-def test_a_redis_and_a_provider_that_are_away_fail_without_showing_passwords() -> None:
+def test_the_check_fails_without_redis_and_the_provider_and_shows_no_passwords() -> None:
     port = free_port()
     code, verdicts, said = check(
         "worker",
@@ -88,7 +89,7 @@ def test_a_redis_and_a_provider_that_are_away_fail_without_showing_passwords() -
     assert "hunter2" not in said and KEY not in said
 
 
-def test_an_api_that_could_serve_says_so(redis_server: RedisServer) -> None:
+def test_the_check_of_an_api_that_can_serve_succeeds(redis_server: RedisServer) -> None:
     code, verdicts, said = check(
         "api", PORT=str(free_port()), REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET
     )
@@ -96,7 +97,7 @@ def test_an_api_that_could_serve_says_so(redis_server: RedisServer) -> None:
     assert SECRET not in said
 
 
-def test_a_key_server_that_is_away_fails(redis_server: RedisServer) -> None:
+def test_the_check_fails_without_the_key_server(redis_server: RedisServer) -> None:
     url = f"http://127.0.0.1:{free_port()}/keys?token=hunter2"
     code, verdicts, said = check(
         "api", PORT=str(free_port()), REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_JWKS_URL=url
@@ -125,7 +126,7 @@ def test_no_part_of_any_password_is_shown(redis_server: RedisServer) -> None:
         assert f"redis: REDIS_URL: redis://127.0.0.1:{port}" in said and "auth: AUTH_JWKS_URL: " in said
 
 
-def test_a_port_that_is_taken_fails(redis_server: RedisServer, sandboxed: Stack) -> None:
+def test_the_check_fails_on_a_port_that_is_in_use(redis_server: RedisServer, sandboxed: Stack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, verdicts, said = check("api", REDIS_URL=redis_server.url, AUTH_MODE="demo", PORT=str(port))
@@ -143,9 +144,7 @@ def test_a_port_that_is_taken_fails(redis_server: RedisServer, sandboxed: Stack)
         ("-info", "+info"),
     ],
 )
-def test_what_a_redis_user_may_not_do_is_named_as_the_rules_that_grant_it(
-    sandboxed: Stack, rules: str, missing: str
-) -> None:
+def test_the_check_names_the_acl_rules_that_grant_missing_rights(sandboxed: Stack, rules: str, missing: str) -> None:
     smallest = rights.acl_rules().split()
     sandboxed.redis.execute_command("ACL", "SETUSER", "limited", "reset", "on", ">pw", *smallest, *rules.split())
     url = sandboxed.redis_server.url.replace("redis://", "redis://limited:pw@")
@@ -154,8 +153,8 @@ def test_what_a_redis_user_may_not_do_is_named_as_the_rules_that_grant_it(
     assert f"REDIS_URL: this user lacks rights; grant them: {missing}\n" in said
 
 
-def test_an_installation_without_the_half_says_so_in_one_line(tmp_path: Path) -> None:
-    """Each half's own packages are hidden, as in an installation of the other half alone."""
+def test_an_installation_without_the_packages_of_the_half_says_so_in_one_line(tmp_path: Path) -> None:
+    """The test hides a package of each half (API and worker), as if only the other half were installed."""
     for half, package in (("worker", "anthropic"), ("api", "gevent")):
         program = (
             "import runpy, sys, importlib.util as util; real = util.find_spec;"
@@ -184,7 +183,7 @@ def test_too_few_connections_to_redis_are_refused_by_name(half: str, variables: 
     assert (code, verdicts["settings"]) == (1, "FAIL") and said in lines
 
 
-def test_more_connections_than_redis_allows_are_said(sandboxed: Stack) -> None:
+def test_more_connections_than_redis_allows_are_reported(sandboxed: Stack) -> None:
     allowed = str(sandboxed.redis.config_get("maxclients")["maxclients"])
     sandboxed.redis.config_set("maxclients", 20)
     code, verdicts, said = check("worker", **worker_environment(sandboxed))
@@ -200,8 +199,8 @@ def web_environment(redis_server: RedisServer, **variables: str) -> dict[str, st
 
 
 @pytest.mark.parametrize("folder", ["/nonexistent", "/proc", __file__])
-def test_a_temp_folder_that_takes_no_files_is_named(redis_server: RedisServer, folder: str) -> None:
-    """`/proc` refuses root as well."""
+def test_a_temp_folder_that_is_not_writable_is_named(redis_server: RedisServer, folder: str) -> None:
+    """One of the folders is `/proc`, in which even root cannot create files."""
     code, verdicts, said = check("api", **web_environment(redis_server, TMPDIR=folder))
     assert (code, verdicts["temp folder"]) == (1, "FAIL")
     assert f"TMPDIR: {folder} cannot be written to" in said
@@ -213,7 +212,7 @@ def test_the_temp_folder_of_the_web_process_is_shown(redis_server: RedisServer, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_address_that_gunicorn_would_take_is_checked_and_not_port(redis_server: RedisServer) -> None:
+def test_the_address_that_gunicorn_binds_is_checked_instead_of_port(redis_server: RedisServer) -> None:
     with socket.socket() as taken, socket.socket() as other:
         for each in (taken, other):
             each.bind(("127.0.0.1", 0))
@@ -233,6 +232,6 @@ def test_the_address_that_gunicorn_would_take_is_checked_and_not_port(redis_serv
     ("options", "said"),
     [("--workers many", "invalid int value"), ("--no-such-option", "unrecognized"), ("--preload", "--preload is not")],
 )
-def test_options_of_gunicorn_that_cannot_be_are_said(redis_server: RedisServer, options: str, said: str) -> None:
+def test_invalid_options_of_gunicorn_are_reported(redis_server: RedisServer, options: str, said: str) -> None:
     code, verdicts, lines = check("api", **web_environment(redis_server, GUNICORN_CMD_ARGS=options))
     assert (code, verdicts["gunicorn"]) == (1, "FAIL") and said in lines

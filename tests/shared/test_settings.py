@@ -1,4 +1,4 @@
-"""Settings: each default, and for each malformed one an error that names it and keeps its value to itself."""
+"""Tests the default of each setting, and that a malformed one is refused by its name without its value."""
 
 import os
 from pathlib import Path
@@ -108,7 +108,7 @@ WELL_FORMED = {
     "METRICS_PORT": "9100",
     "METRICS_HOST": "::",
 }
-"""A value for each setting, and none of them its default."""
+"""This maps each setting to a value that is not its default."""
 NOT_COUNTS = ("canary-abc", "0", "-1", "1.5", "nan", "inf", "1e400", "12canary", "٣٣x", "true", "[1]", "9" * 30)
 NOT_MORE_THAN_NONE = tuple(value for value in NOT_COUNTS if value != "0")
 NOT_PORTS = (*NOT_COUNTS, "65536", "70000")
@@ -252,7 +252,7 @@ def given(monkeypatch: pytest.MonkeyPatch, kind: type[Settings], **more: str) ->
 
 
 @pytest.mark.parametrize(("kind", "own"), [(ApiSettings, API), (WorkerSettings, WORKER)])
-def test_with_nothing_but_what_is_needed_each_default_is_the_contracts(
+def test_with_only_the_required_settings_each_default_is_as_documented(
     monkeypatch: pytest.MonkeyPatch, kind: type[Settings], own: dict[str, Any]
 ) -> None:
     needed = {name.lower(): value for name, value in NEEDED[kind].items()}
@@ -262,7 +262,7 @@ def test_with_nothing_but_what_is_needed_each_default_is_the_contracts(
 @pytest.mark.parametrize(
     ("kind", "name", "value"), [(kind, name, value) for kind, name, values in MALFORMED for value in values]
 )
-def test_a_malformed_setting_is_refused_by_name_and_not_shown(
+def test_a_malformed_setting_is_refused_by_name_and_its_value_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, kind: type[Settings], name: str, value: str
 ) -> None:
     with pytest.raises(SettingsError) as refused:
@@ -289,7 +289,7 @@ def test_a_missing_setting_is_named_and_an_empty_one_is_missing(
         load(kind)
 
 
-def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT", "canary")
     with pytest.raises(SettingsError) as refused:
         load(ApiSettings)
@@ -310,7 +310,7 @@ def test_an_unknown_setting_and_one_of_the_other_process_are_ignored(monkeypatch
     given(monkeypatch, WorkerSettings, AUTH_MODE="canary", PORT="canary", AUTH_SECRET="short")
 
 
-def test_well_formed_settings_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_well_formed_settings_are_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     api = given(
         monkeypatch,
         ApiSettings,
@@ -347,7 +347,7 @@ def test_jwt_needs_exactly_one_source_of_keys(monkeypatch: pytest.MonkeyPatch, k
 
 
 @pytest.mark.parametrize(("kind", "own"), [(ApiSettings, API), (WorkerSettings, WORKER)])
-def test_spaces_and_line_ends_around_any_value_are_taken_off(
+def test_spaces_and_line_ends_around_any_value_are_stripped(
     monkeypatch: pytest.MonkeyPatch, kind: type[Settings], own: dict[str, Any], tmp_path: Path
 ) -> None:
     plain = WELL_FORMED | {"PROJECT_ROOT": str(tmp_path)}
@@ -359,7 +359,7 @@ def test_spaces_and_line_ends_around_any_value_are_taken_off(
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n", " \r\n\t"])
-def test_a_blank_value_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
+def test_a_blank_value_counts_as_not_set(monkeypatch: pytest.MonkeyPatch, blank: str) -> None:
     worker = given(monkeypatch, WorkerSettings, ANTHROPIC_BASE_URL=blank, METRICS_PORT=blank, SENTRY_DSN=blank)
     assert isinstance(worker, WorkerSettings)
     assert (worker.anthropic_base_url, worker.metrics_port) == ("https://api.anthropic.com", None)
@@ -403,7 +403,7 @@ def test_a_secret_may_come_from_a_file(
         (b"x" * 70_000, "names a file of more than 64 KiB"),
     ],
 )
-def test_a_file_that_holds_no_secret_is_refused_by_name(
+def test_a_file_without_a_valid_secret_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, reason: str
 ) -> None:
     file = tmp_path / "canary"
@@ -414,14 +414,14 @@ def test_a_file_that_holds_no_secret_is_refused_by_name(
     assert str(refused.value) == f"AUTH_SECRET_FILE {reason}"
 
 
-def test_what_is_no_file_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_a_regular_file_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", tmp_path, Path("/dev/zero")):
         with pytest.raises(SettingsError, match=r"^SENTRY_DSN_FILE does not name a regular file$"):
             given(monkeypatch, ApiSettings, SENTRY_DSN_FILE=str(path))
 
 
-def test_a_value_and_a_file_for_it_are_one_too_many(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_value_and_a_file_for_the_same_setting_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^AUTH_SECRET_FILE and AUTH_SECRET are both set$"):
         given(monkeypatch, ApiSettings, AUTH_SECRET=SECRET, AUTH_SECRET_FILE=str(tmp_path / "not-looked-at"))
 
@@ -434,7 +434,7 @@ def test_a_malformed_value_from_a_file_is_refused_like_any_other(
         given(monkeypatch, ApiSettings, AUTH_SECRET="", AUTH_SECRET_FILE=str(tmp_path / "secret"))
 
 
-def test_a_secret_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_length_of_a_secret_is_counted_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     given(monkeypatch, ApiSettings, AUTH_SECRET="é" * 16)
 
 

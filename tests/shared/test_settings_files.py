@@ -1,4 +1,4 @@
-"""The files that describe the settings: made from the one place where they are, and usable as they are."""
+"""Tests that the files that describe the settings are generated from the settings, and can be used as they are."""
 
 import re
 import subprocess
@@ -14,16 +14,16 @@ REQUIRED = {"REDIS_URL": "redis://localhost:6379/0", "AUTH_MODE": "demo", "ANTHR
 
 
 def read_as_docker_does(text: str) -> dict[str, str]:
-    """Returns what `docker run --env-file` makes of a file.
+    """Returns the variables that `docker run --env-file` reads from a file.
 
-    It takes each line as it stands, unless that is empty or begins with #.
+    Docker takes each line literally, unless the line is empty or begins with #.
     """
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return dict(line.split("=", 1) for line in lines)
 
 
 def read_as_a_shell_does(text: str, folder: Path) -> dict[str, str]:
-    """Returns what `set -a; . ./.env` puts into the environment."""
+    """Returns the variables that `set -a; . ./.env` adds to the environment."""
     (folder / ".env").write_text(text)
     done = subprocess.run(
         ["sh", "-euc", "set -a; . ./.env; env -0"], cwd=folder, env={}, capture_output=True, text=True
@@ -37,7 +37,7 @@ def with_all_settings(text: str) -> str:
     return re.sub(r"^# (?=[A-Z_]+=)", "", text, flags=re.MULTILINE)
 
 
-def test_the_files_are_what_the_settings_make_of_them(
+def test_the_files_are_up_to_date_with_the_settings(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setattr("sys.argv", ["generate_settings", "--check"])
@@ -49,7 +49,7 @@ def test_the_files_are_what_the_settings_make_of_them(
     assert (tmp_path / "settings.md").read_text() == generate_settings.table()
 
 
-def test_every_setting_has_a_meaning_and_stands_in_both_files() -> None:
+def test_every_setting_is_described_and_listed_in_both_files() -> None:
     table, example = generate_settings.table(), with_all_settings(EXAMPLE)
     for _, kind in generate_settings.GROUPS:
         for setting in generate_settings.described(kind):
@@ -59,7 +59,7 @@ def test_every_setting_has_a_meaning_and_stands_in_both_files() -> None:
 
 
 @pytest.mark.parametrize("is_whole", [False, True])
-def test_the_example_gives_the_defaults_by_docker_and_by_a_shell(tmp_path: Path, is_whole: bool) -> None:
+def test_the_example_file_gives_the_defaults_in_docker_and_in_a_shell(tmp_path: Path, is_whole: bool) -> None:
     text = with_all_settings(EXAMPLE) if is_whole else EXAMPLE
     by_docker = read_as_docker_does(text)
     assert read_as_a_shell_does(text, tmp_path) == by_docker
@@ -69,7 +69,7 @@ def test_the_example_gives_the_defaults_by_docker_and_by_a_shell(tmp_path: Path,
         assert load(kind, by_docker | REQUIRED) == load(kind, REQUIRED)
 
 
-def test_no_document_names_a_setting_that_there_is_not() -> None:
+def test_the_table_names_no_unknown_setting() -> None:
     known = {name.upper() for name in ApiSettings.model_fields | WorkerSettings.model_fields}
     known |= {f"{name}_FILE" for name in NAMES_WITH_FILES} | {"NAME_FILE"}
     table = generate_settings.TABLE.read_text()

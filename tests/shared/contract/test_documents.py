@@ -1,4 +1,4 @@
-"""The examples of docs/protocol.md are such as the models make them."""
+"""Tests that the examples in docs/protocol.md are as the models encode them."""
 
 import json
 import re
@@ -35,14 +35,14 @@ def test_a_body_is_the_example_of_the_openapi_document(name: str, example: str) 
     assert json.loads(example) == examples.EXAMPLES[name]
 
 
-def test_every_event_is_shown_as_it_is_sent() -> None:
+def test_every_event_is_documented_as_it_is_sent() -> None:
     shown = re.findall(r"^event: (\w+)\ndata: (.*)$", "".join(STREAMS), re.MULTILINE)
     sent = [*examples.JOB_EVENTS, examples.STARTED_AGAIN, examples.FAILED, examples.CANCELLED]
     assert shown == [(event.event, event.model_dump_json()) for event in sent]
     assert {name for name, _ in shown} == set(EVENTS)
 
 
-def test_every_status_of_the_document_has_its_advice() -> None:
+def test_every_status_has_advice_for_clients() -> None:
     advised = {status for row in re.findall(r"^\| ([\d, ]+) \|", TEXT, re.MULTILINE) for status in row.split(", ")}
     assert advised >= {
         "200",

@@ -1,4 +1,4 @@
-"""The fold of a job's events: the same job from a snapshot, from a merged replay and from the whole log."""
+"""Tests that events fold to the same job from a snapshot, from a merged replay and from the whole log."""
 
 from functools import reduce
 
@@ -64,7 +64,7 @@ def as_view(job: Transcript) -> JobView:
 
 
 def from_view(wire: str) -> Transcript:
-    """Returns what a client makes of the job as JSON before it goes on with the stream."""
+    """Returns the job as a client knows it from the JSON, before it continues with the stream."""
     view = JobView.model_validate_json(wire)
     return Transcript(
         status=view.status,
@@ -130,7 +130,7 @@ def test_a_final_event_says_how_it_ended_and_leaves_what_was_shown(runs: Runs) -
 
 
 @given(any_event)
-def test_every_event_outlives_the_wire(event: Event) -> None:
+def test_every_event_is_decoded_as_it_was_encoded(event: Event) -> None:
     data = event.encode()
     assert decode(event.event, data) == event == decode(event.event, data.decode())
     assert b"\n" not in data and b"\r" not in data
@@ -150,7 +150,7 @@ def test_a_position_in_the_queue_is_shown_until_the_next_other_event() -> None:
     assert fold(job, started, "1-1") == Transcript(JobStatus.IN_PROGRESS, attempt=1, last_event_id="1-1")
 
 
-def test_a_job_that_is_cancelled_while_it_waits_has_its_end_at_0_1() -> None:
+def test_a_job_that_is_cancelled_while_it_waits_ends_with_the_id_0_1() -> None:
     job = fold(Transcript(), Cancelled(token_usage=TokenUsage(), timestamp=0), "0-1")
     assert (job.status, job.last_event_id, job.attempt) == (JobStatus.CANCELLED, "0-1", None)
 
@@ -182,7 +182,7 @@ def test_an_event_has_the_fields_of_the_contract_and_no_others(event: Event) -> 
     assert set(event.model_dump(mode="json")) == FIELDS[event.event] | {"timestamp"}
 
 
-def test_what_is_no_event_is_refused() -> None:
+def test_unknown_and_malformed_events_are_refused() -> None:
     with pytest.raises(KeyError):
         decode("message", b"{}")
     for data in (b"", b"{}", b"[]", b'{"text": 1, "totalLength": 1, "timestamp": 1}'):
@@ -205,6 +205,6 @@ def test_a_wait_lasts_until_the_next_event_of_another_kind_and_through_a_reconne
     assert fold(greeted, Note(text="Reading on.", timestamp=0), "1-3").waiting is None
 
 
-def test_events_of_the_version_before_are_taken_as_what_they_were() -> None:
+def test_events_of_the_previous_version_are_decoded() -> None:
     started = decode("started", '{"timestamp":1,"attempt":1,"model":"m","agent":"default","cause":null}')
     assert isinstance(started, Started) and started.turns_kept == 0

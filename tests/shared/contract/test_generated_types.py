@@ -1,4 +1,4 @@
-"""The page's types are those of the Python models."""
+"""Tests that the page's TypeScript types are those of the Python models."""
 
 import pytest
 
@@ -9,7 +9,9 @@ def test_the_types_of_the_page_are_up_to_date() -> None:
     assert generate_types.TARGET.read_text() == generate_types.Page().write(), "run python scripts/generate_types.py"
 
 
-def test_check_says_when_they_are_stale(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_option_reports_stale_types(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["generate_types.py", "--check"])
     assert generate_types.main() == 0
     monkeypatch.setattr(generate_types, "TARGET", generate_types.TARGET.with_name("nothing.ts"))

@@ -1,4 +1,4 @@
-"""Recorded streams fold to the same job here and in the page (api/web/tests/fold.test.ts)."""
+"""Tests that recorded streams fold to the same job as in the page (api/web/tests/fold.test.ts)."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_recorded_stream_folds_to_the_job_it_led_to(recording: Path) -> None:
     assert {to_camel(name): value for name, value in fields.items()} == expected
 
 
-def test_every_way_a_job_can_go_has_been_recorded() -> None:
+def test_every_scenario_and_outcome_of_a_job_has_been_recorded() -> None:
     names = {path.stem for path in RECORDINGS}
     assert names >= {
         "happy-path",

@@ -1,4 +1,4 @@
-"""Builders of jobs in Redis, and readers of what the scripts left there."""
+"""Builds jobs in Redis, and reads what the scripts have stored there."""
 
 import json
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def started(store: JobStore, job_id: str, holder: str = "w1", execution: str = "
 
 
 def running_job(store: JobStore, holder: str = "w1") -> str:
-    """Returns a job that a worker has taken, as RQ does it, and begun."""
+    """Returns a job that a worker has taken from the queue, as RQ does it, and has started."""
     job_id = new_job(store)
     assert take(store) == job_id
     started(store, job_id, holder, execute(store, job_id, holder))
@@ -55,14 +55,14 @@ def running_job(store: JobStore, holder: str = "w1") -> str:
 
 
 def take(store: JobStore) -> str:
-    """Pops the next job: it stands in RQ's intermediate list now."""
+    """Takes the next job from the queue, which moves it to RQ's intermediate list, and returns its id."""
     taken = Queue.dequeue_any([store.queue.queue], 1, store.redis, serializer=store.queue.queue.serializer)
     assert taken is not None
     return str(taken[0].id)
 
 
 def execute(store: JobStore, job_id: str, holder: str) -> str:
-    """Returns what RQ's worker notes when it begins; answers the execution's name."""
+    """Stores what RQ's worker stores when it begins a job, and returns the name of the execution."""
     job = Job.fetch(job_id, connection=store.redis, serializer=store.queue.queue.serializer)
     with store.redis.pipeline() as pipeline:
         execution = Execution.create(job, 7200, pipeline, worker_name=holder)
@@ -72,7 +72,7 @@ def execute(store: JobStore, job_id: str, holder: str) -> str:
 
 
 def append(store: JobStore, job_id: str, sequence: int, **more: Any) -> str:
-    """Returns the answer of append.lua to an event of attempt 1, a delta unless told otherwise."""
+    """Appends an event to attempt 1, by default a delta, and returns the answer of append.lua."""
     name = more.get("name", "delta")
     status = FINALS.get(name, "")
     event = Append(
@@ -119,7 +119,7 @@ def queue_of(store: JobStore) -> list[str]:
 
 
 def lapse(store: JobStore, *job_ids: str) -> None:
-    """Lets the leases of these jobs run out."""
+    """Makes the leases of these jobs expire."""
     seconds, _ = store.redis.time()
     store.redis.zadd(keys.LEASES, dict.fromkeys(job_ids, seconds * 1000 - 1))
 
@@ -135,7 +135,7 @@ def requeue_lapsed(store: JobStore, job_id: str) -> RequeueOutcome:
 
 
 def attempt_of(job_id: str, number: int = 1, **fields: Any) -> Attempt:
-    """Returns an attempt as its worker knows it; what is not given is as in the first attempt that `started` begins."""
+    """Returns an attempt as its worker knows it. Fields default to those of the first attempt that `started` begins."""
     given = {"cause": None, "failures": 0, "user_id": "alice", "input": INPUT, "usage": TokenUsage()}
     return Attempt(job_id, number, **{**given, "execution": f"{job_id}:w1", **fields})
 
@@ -155,12 +155,12 @@ def everything(redis: Redis) -> dict[bytes, object]:
 
 
 def rq_keys(redis: Redis) -> set[str]:
-    """Returns what RQ keeps beside the name of the queue."""
+    """Returns the keys of RQ, except the one that holds the names of the queues."""
     return {key.decode() for key in redis.scan_iter("rq:*")} - {"rq:queues"}
 
 
 def at_once(*calls: Callable[[], T]) -> list[T]:
-    """Runs the calls in threads that all set off together."""
+    """Runs the calls in threads that start at the same time, and returns their results."""
     barrier = Barrier(len(calls))
 
     def run(call: Callable[[], T]) -> T:

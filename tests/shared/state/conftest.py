@@ -1,4 +1,4 @@
-"""A job store of the tests' own."""
+"""Provides a job store to each test."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ def make(redis: Redis, api_settings: ApiSettingsFactory) -> Make:
 
 @pytest.fixture
 def store(make: Make, redis: Redis) -> Iterator[JobStore]:
-    """Provides a store; whatever happened, no key of a job may be left that never goes away."""
+    """Provides a store. Fails if the test leaves a key of a job that does not expire."""
     yield make()
     for key in redis.scan_iter("suggestion:*"):
         assert redis.pttl(key) > 0, key

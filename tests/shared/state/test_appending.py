@@ -1,4 +1,4 @@
-"""Appending events: in order, once each, by the current attempt alone, and nothing after the end."""
+"""Tests that events are appended in order, once each, only by the current attempt, and never after the end."""
 
 from collections.abc import Callable
 from functools import partial
@@ -33,7 +33,9 @@ from tests.shared.state.builders import (
 )
 
 
-def test_an_event_is_logged_and_published_in_one_and_gives_the_job_a_new_life(store: JobStore, redis: Redis) -> None:
+def test_an_event_is_logged_and_published_in_one_step_and_extends_the_life_of_the_job(
+    store: JobStore, redis: Redis
+) -> None:
     job_id = running_job(store)
     with redis.pubsub(ignore_subscribe_messages=True) as listener:
         listener.subscribe(keys.channel(job_id))
@@ -42,14 +44,14 @@ def test_an_event_is_logged_and_published_in_one_and_gives_the_job_a_new_life(st
         assert append(store, job_id, 1, data='{"a": "ü b"}'.encode()) == "ok"
         message = listener.get_message(timeout=1)
         assert message and message["data"] == '1-1 delta {"a": "ü b"}'.encode()
-        assert append(store, job_id, 1, data='{"a": "ü b"}'.encode()) == "ok"  # sent again
+        assert append(store, job_id, 1, data='{"a": "ü b"}'.encode()) == "ok"  # the worker sends it again
         assert listener.get_message(timeout=0.05) is None
     assert redis.pttl(keys.record(job_id)) == about(TTL_MS) and redis.pttl(keys.log(job_id)) == about(TTL_MS)
     seen = store.read(job_id)
     assert seen and [entry.data for entry in seen.entries] == ['{"a": "ü b"}'.encode()]
 
 
-def test_a_hole_or_a_different_event_in_the_same_place_is_lost(store: JobStore) -> None:
+def test_an_event_after_a_hole_or_with_a_used_id_is_answered_by_lost(store: JobStore) -> None:
     job_id = running_job(store)
     assert append(store, job_id, 2) == "lost"
     assert append(store, job_id, 1) == "ok"
@@ -99,7 +101,7 @@ def test_a_job_that_has_expired_is_not_revived(store: JobStore, redis: Redis) ->
     assert list(redis.scan_iter("suggestion:*")) == []
 
 
-def test_of_two_different_ends_one_is_written(store: JobStore) -> None:
+def test_only_one_of_two_different_final_events_is_written(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = running_job(store)
         answers = at_once(
@@ -111,7 +113,7 @@ def test_of_two_different_ends_one_is_written(store: JobStore) -> None:
         assert status_of(store, job_id).value == FINALS[name]
 
 
-def test_a_cancel_and_an_end_at_once_leave_one_end(store: JobStore) -> None:
+def test_a_concurrent_cancel_and_completion_leave_one_final_event(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = running_job(store)
         calls: list[Callable[[], object]] = [
@@ -123,7 +125,7 @@ def test_a_cancel_and_an_end_at_once_leave_one_end(store: JobStore) -> None:
         assert (answer, asked) in [("ok", CancelOutcome.OVER), ("cancel", CancelAsked("w1"))]
 
 
-def test_two_that_send_the_same_event_at_once_write_it_once(store: JobStore) -> None:
+def test_the_same_event_sent_twice_at_once_is_written_once(store: JobStore) -> None:
     job_id = running_job(store)
     for sequence in range(1, ROUNDS):
         assert at_once(*[partial(append, store, job_id, sequence)] * 4) == ["ok"] * 4

@@ -1,4 +1,4 @@
-"""Cancelling: at once where nobody runs the job, else by the worker that does."""
+"""Tests that a job is cancelled at once if no worker runs it, and else by the worker that runs it."""
 
 from functools import partial
 
@@ -40,7 +40,7 @@ def test_a_waiting_job_is_cancelled_at_once_and_leaves_the_queue(store: JobStore
     )
 
 
-def test_a_cancel_says_whose_job_it_is_and_touches_no_other(store: JobStore, redis: Redis) -> None:
+def test_cancelling_a_foreign_or_unknown_job_says_so_and_changes_nothing(store: JobStore, redis: Redis) -> None:
     running, waiting = running_job(store), new_job(store)
     before = everything(redis)
     for job_id in (waiting, running):
@@ -67,7 +67,7 @@ def test_a_running_job_is_asked_to_stop_until_it_has(store: JobStore) -> None:
     assert status_of(store, job_id) is JobStatus.CANCELLED and store.cancel(job_id, "alice") is CancelOutcome.OVER
 
 
-def test_a_job_that_waits_for_its_next_attempt_is_cancelled_with_what_it_has_cost(store: JobStore) -> None:
+def test_a_job_that_waits_for_its_next_attempt_is_cancelled_with_its_token_usage(store: JobStore) -> None:
     job_id, usage = running_job(store), TokenUsage(input_tokens=5, total_tokens=5)
     append(store, job_id, 1, name="started")
     append(store, job_id, 2, usage=usage.model_dump_json())

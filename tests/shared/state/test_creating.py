@@ -1,4 +1,4 @@
-"""Creating a job: everything or nothing, within the limits, once for each idempotency key."""
+"""Tests that a job is created whole or not at all, within the limits, and once for each idempotency key."""
 
 from functools import partial
 from typing import Any
@@ -76,7 +76,7 @@ def test_thirty_creates_at_once_make_exactly_as_many_jobs_as_allowed(store: JobS
     assert isinstance(store.create("bob", INPUT, None, limits), Created)
 
 
-def test_the_limit_slides(store: JobStore, redis: Redis) -> None:
+def test_the_rate_limit_is_a_sliding_window(store: JobStore, redis: Redis) -> None:
     limits, creates = CreateLimits(3, 1000), keys.creates("alice")
     for age_ms in (50_000, 30_000, 10_000):
         job_id = created(store, limits=limits).job_id
@@ -90,14 +90,14 @@ def test_the_limit_slides(store: JobStore, redis: Redis) -> None:
     assert isinstance(store.create("alice", INPUT, None, limits), RateLimited)
 
 
-def test_at_most_so_many_wait(store: JobStore) -> None:
+def test_the_number_of_waiting_jobs_is_limited(store: JobStore) -> None:
     limits = CreateLimits(1000, 3)
     outcomes = at_once(*[lambda: store.create("alice", INPUT, None, limits)] * 8)
     assert sum(isinstance(outcome, Created) for outcome in outcomes) == len(queue_of(store)) == 3
     assert sum(outcome is NotCreated.QUEUE_FULL for outcome in outcomes) == 5
 
 
-def test_eight_at_once_with_one_key_make_one_job(store: JobStore, redis: Redis) -> None:
+def test_eight_concurrent_creates_with_one_key_make_one_job(store: JobStore, redis: Redis) -> None:
     limits = CreateLimits(1, 1)
     outcomes = at_once(*[lambda: store.create("alice", INPUT, "key", limits)] * 8)
     assert sum(isinstance(outcome, Created) for outcome in outcomes) == 1
@@ -106,7 +106,7 @@ def test_eight_at_once_with_one_key_make_one_job(store: JobStore, redis: Redis) 
     assert len(queue_of(store)) == 1 and redis.zcard(keys.creates("alice")) == 1
 
 
-def test_two_bodies_at_once_with_one_key_make_one_job(store: JobStore) -> None:
+def test_two_concurrent_creates_with_one_key_and_different_bodies_make_one_job(store: JobStore) -> None:
     for i in range(ROUNDS):
         outcomes = at_once(
             partial(store.create, "alice", INPUT, f"key {i}", LIMITS),
@@ -115,7 +115,9 @@ def test_two_bodies_at_once_with_one_key_make_one_job(store: JobStore) -> None:
         assert {type(outcome) for outcome in outcomes} == {Created, NotCreated} and NotCreated.KEY_REUSED in outcomes
 
 
-def test_a_replay_tells_how_the_job_stands_and_costs_nothing(store: JobStore, redis: Redis) -> None:
+def test_a_replay_returns_the_status_of_the_job_and_does_not_count_towards_the_limits(
+    store: JobStore, redis: Redis
+) -> None:
     limits = CreateLimits(1, 1)
     first = created(store, key="key", limits=limits)
     store.cancel(first.job_id, "alice")
@@ -126,7 +128,7 @@ def test_a_replay_tells_how_the_job_stands_and_costs_nothing(store: JobStore, re
     assert everything(redis) == before
 
 
-def test_a_key_is_the_users_own_and_lives_as_long_as_the_job(store: JobStore, redis: Redis) -> None:
+def test_a_key_belongs_to_its_user_and_is_valid_as_long_as_its_job(store: JobStore, redis: Redis) -> None:
     first = created(store, key="key")
     assert created(store, "bob", key="key", job=OTHER_INPUT).job_id != first.job_id
     assert redis.pttl(keys.idempotency("alice", "key")) > 0

@@ -1,4 +1,4 @@
-"""Each mistake in REDIS_URL has its one line, which names it and shows no secret."""
+"""Tests that each mistake in REDIS_URL is reported in one line, which names it and shows no secret."""
 
 import socket
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ QUOTED = "hunter2%40hunter2"
 
 @pytest.fixture(scope="module")
 def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """Provides a Redis with a password, and a user who may do nothing."""
+    """Provides a Redis server with a password, and with a user who has no rights."""
     server = start_redis(free_port(), tmp_path_factory.mktemp("redis"))
     with Redis(port=server.port) as redis:
         redis.execute_command("ACL", "SETUSER", "nobody", "on", ">hunter2", "-@all")
@@ -31,7 +31,7 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 def wrong(url: str) -> tuple[str, bool]:
-    """Returns what is said about that address, which holds nothing that is secret."""
+    """Returns the diagnosis of a URL and whether it is lasting. Fails if the diagnosis shows a secret."""
     found = diagnosis.probe(url, timeout_seconds=1)
     assert found is not None
     said = diagnosis.describe(url, found)
@@ -39,7 +39,7 @@ def wrong(url: str) -> tuple[str, bool]:
     return found
 
 
-def test_a_redis_that_serves_has_nothing_wrong(locked: RedisServer) -> None:
+def test_a_redis_that_works_has_no_diagnosis(locked: RedisServer) -> None:
     assert diagnosis.probe(f"redis://:{QUOTED}@127.0.0.1:{locked.port}/0") is None
     assert diagnosis.raise_if_lasting(f"redis://:{QUOTED}@127.0.0.1:{locked.port}/15") is None
 
@@ -55,7 +55,7 @@ def test_a_redis_that_serves_has_nothing_wrong(locked: RedisServer) -> None:
         ("redis://nobody:hunter2@127.0.0.1:{port}", "does not let this user run"),
     ],
 )
-def test_what_redis_will_always_refuse_stops_a_process(locked: RedisServer, url: str, reason: str) -> None:
+def test_a_lasting_mistake_stops_the_process(locked: RedisServer, url: str, reason: str) -> None:
     url = url.format(port=locked.port, password=QUOTED)
     said, is_lasting = wrong(url)
     assert said.startswith(reason) and is_lasting
@@ -63,7 +63,7 @@ def test_what_redis_will_always_refuse_stops_a_process(locked: RedisServer, url:
         diagnosis.raise_if_lasting(url)
 
 
-def test_what_may_pass_is_said_and_waited_for(tmp_path: Path) -> None:
+def test_a_temporary_failure_is_reported_and_does_not_stop_the_process(tmp_path: Path) -> None:
     silent = socket.create_server(("127.0.0.1", 0))
     with silent:
         for url, reason in [
@@ -91,7 +91,7 @@ def test_a_server_that_is_no_redis_is_recognised() -> None:
         assert wrong(f"redis://127.0.0.1:{listener.getsockname()[1]}") == ("answers, but is no Redis server", True)
 
 
-def test_each_mistake_of_tls_has_its_line(redis_server: RedisServer, tmp_path: Path) -> None:
+def test_each_mistake_with_tls_is_reported(redis_server: RedisServer, tmp_path: Path) -> None:
     certificate = write_certificate(tmp_path, "localhost")
     over = write_certificate(tmp_path, "localhost", days=-1)
     elsewhere = write_certificate(tmp_path, "redis.example")
@@ -113,7 +113,7 @@ def test_each_mistake_of_tls_has_its_line(redis_server: RedisServer, tmp_path: P
             (f"rediss://localhost:{port}?ssl_ca_certs={empty}", "with these certificates and keys"),
             (f"rediss://localhost:{strict_port}?ssl_ca_certs={certificate}", "requires a client certificate"),
         ]:
-            # In TLS 1.3 the server's alert may come after the connection is cut; then no reason is known.
+            # In TLS 1.3 the server's alert may arrive after the connection is closed, and then the reason is unknown.
             said, is_lasting = wrong(url)
             for _ in range(100):
                 if reason in said:

@@ -1,4 +1,4 @@
-"""Opening a stream: whether a viewer is admitted, and the job it watches, in one step."""
+"""Tests that opening a stream admits the viewer and reads the job in one step."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,13 +39,13 @@ def admission(store: JobStore) -> Iterator[Admission]:
     admission.stop()
 
 
-def test_who_may_come_in_has_a_slot_and_the_job_in_one_step(store: JobStore, admission: Admission) -> None:
+def test_an_admitted_stream_has_a_slot_and_the_job_in_one_step(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     for sequence in (1, 2):
         append(store, job_id, sequence)
     first, second = stream_request(job_id, EventId(1, 1)), stream_request(job_id)
     whole, head = admission.enter(first, False), admission.enter(second, True)
-    # The log is for all viewers of the feed, whatever this one has seen.
+    # The log is read for all viewers of the feed, whatever this viewer has seen.
     assert [str(entry.id) for entry in whole.entries] == ["1-1", "1-2"]
     assert head.entries == [] and head.last_id == EventId(1, 2) and head.status is JobStatus.IN_PROGRESS
     assert slots_of(store) == 2
@@ -55,7 +55,9 @@ def test_who_may_come_in_has_a_slot_and_the_job_in_one_step(store: JobStore, adm
     assert slots_of(store) == 0
 
 
-def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStore, admission: Admission) -> None:
+def test_a_stream_is_refused_for_the_first_reason_in_the_order_of_the_protocol(
+    store: JobStore, admission: Admission
+) -> None:
     job_id = running_job(store)
     append(store, job_id, 1)
     taken = [stream_request(job_id), stream_request(job_id)]
@@ -80,7 +82,7 @@ def test_a_stream_is_refused_for_the_first_reason_of_the_contract(store: JobStor
     admission.enter(stream_request(job_id), True)
 
 
-def test_coming_in_again_because_the_answer_was_lost_takes_one_slot(store: JobStore, admission: Admission) -> None:
+def test_entering_again_after_a_lost_answer_takes_one_slot(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     admission.enter(stream_request(job_id), True)
     second = stream_request(job_id)
@@ -90,7 +92,7 @@ def test_coming_in_again_because_the_answer_was_lost_takes_one_slot(store: JobSt
 
 
 def hold(store: JobStore, *slots: str, for_ms: int) -> None:
-    """Slots of other processes, leased to alice."""
+    """Leases slots of other processes to alice for `for_ms` milliseconds; a negative number means that they expired."""
     seconds, _ = store.redis.time()
     store.redis.zadd(keys.streams("alice"), dict.fromkeys(slots, int(seconds) * 1000 + for_ms))
 
@@ -128,7 +130,7 @@ def test_a_process_sends_heartbeats_for_as_long_as_it_has_streams(store: JobStor
     assert not store.redis.exists(process)
 
 
-def test_a_slot_that_is_given_back_during_a_renewal_is_free(
+def test_a_slot_that_is_released_during_a_renewal_is_free(
     store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job_id = running_job(store)
@@ -146,7 +148,7 @@ def test_a_slot_that_is_given_back_during_a_renewal_is_free(
     assert store.redis.zrange(keys.streams("alice"), 0, -1) == [kept.slot.encode()]
 
 
-def test_without_memory_streams_are_opened_and_hold_their_slots(store: JobStore, admission: Admission) -> None:
+def test_streams_open_and_keep_their_slots_while_redis_is_full(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     first, second = stream_request(job_id), stream_request(job_id)
     process = keys.web_process(first.slot.rpartition("-")[0])
@@ -165,7 +167,7 @@ def test_without_memory_streams_are_opened_and_hold_their_slots(store: JobStore,
     assert store.redis.pttl(keys.streams("alice")) > 1000
 
 
-def test_a_slot_whose_lease_is_over_is_free(store: JobStore, admission: Admission) -> None:
+def test_a_slot_whose_lease_has_expired_is_free(store: JobStore, admission: Admission) -> None:
     job_id = running_job(store)
     store.redis.set(keys.web_process("alive.2"), 1, px=60_000)
     hold(store, "alive.2-0", "alive.2-1", for_ms=-1)
@@ -175,7 +177,7 @@ def test_a_slot_whose_lease_is_over_is_free(store: JobStore, admission: Admissio
 
 
 @pytest.mark.parametrize("field", ["status", "input", "createdAt"])
-def test_a_record_that_cannot_be_read_is_none_and_keeps_no_slot(
+def test_a_record_that_cannot_be_read_counts_as_absent_and_takes_no_slot(
     store: JobStore, admission: Admission, field: str
 ) -> None:
     job_id = running_job(store)

@@ -1,4 +1,4 @@
-"""Cursors: what is an event's id, and what only looks like one."""
+"""Tests which texts are ids of events, and which only look like one."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from shared.state.event_log import EventId, parse_message
 
 
 @given(st.integers(0, 10**9 - 1), st.integers(1, 10**9 - 1))
-def test_every_id_that_is_written_is_read_back(attempt: int, sequence: int) -> None:
+def test_every_id_is_parsed_as_it_was_written(attempt: int, sequence: int) -> None:
     assert EventId.parse(str(EventId(attempt, sequence))) == (attempt, sequence)
 
 
@@ -36,22 +36,22 @@ def test_every_id_that_is_written_is_read_back(attempt: int, sequence: int) -> N
     ],
     ids=lambda text: ascii(text)[:24],
 )
-def test_what_is_no_id_is_none(text: str) -> None:
+def test_a_text_that_is_no_id_is_parsed_as_none(text: str) -> None:
     assert EventId.parse(text) is None
 
 
 @given(st.text())
-def test_an_id_is_only_what_is_written_just_so(text: str) -> None:
+def test_only_the_canonical_form_of_an_id_is_parsed(text: str) -> None:
     parsed = EventId.parse(text)
     assert parsed is None or str(parsed) == text
 
 
-def test_ids_are_in_order_of_attempt_then_sequence() -> None:
+def test_ids_are_ordered_by_attempt_and_then_by_sequence() -> None:
     ids = [EventId(0, 1), EventId(1, 1), EventId(1, 2), EventId(1, 10), EventId(2, 1), EventId(10, 1)]
     assert all(before < after for before, after in pairwise(ids))
 
 
 @given(st.binary(), st.integers(0, 99), st.integers(1, 10**6))
-def test_a_published_message_is_taken_apart_whatever_its_data(data: bytes, attempt: int, sequence: int) -> None:
+def test_a_published_message_is_parsed_whatever_its_data(data: bytes, attempt: int, sequence: int) -> None:
     entry = parse_message(b"%d-%d delta %b" % (attempt, sequence, data))
     assert entry == (EventId(attempt, sequence), "delta", data)

@@ -1,4 +1,4 @@
-"""Each step in a Redis without memory: whole or not at all."""
+"""Tests that each step is done whole or not at all while the memory of Redis is full."""
 
 from collections.abc import Callable
 
@@ -39,7 +39,7 @@ STEPS: dict[str, Callable[[JobStore, str, str], object]] = {
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_in_a_redis_without_memory_a_step_is_done_whole_or_not_at_all(store: JobStore, redis: Redis, step: str) -> None:
+def test_while_redis_is_full_a_step_is_done_whole_or_not_at_all(store: JobStore, redis: Redis, step: str) -> None:
     waiting, running = new_job(store), new_job(store)
     started(store, running, "w1")
     redis.lrem(store.queue.key, 0, running)
@@ -76,7 +76,9 @@ MORE_STEPS = STEPS | {
 
 
 @pytest.mark.parametrize("step", ALLOWED + REFUSED)
-def test_without_memory_what_runs_is_kept_and_nothing_new_begins(store: JobStore, redis: Redis, step: str) -> None:
+def test_while_redis_is_full_running_jobs_are_kept_and_nothing_new_begins(
+    store: JobStore, redis: Redis, step: str
+) -> None:
     waiting, running = new_job(store), new_job(store)
     started(store, running, "w1")
     redis.lrem(store.queue.key, 0, running)

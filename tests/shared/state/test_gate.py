@@ -1,4 +1,4 @@
-"""The gate's scripts on a real Redis: their answers, and whole loads in virtual time against a bucket."""
+"""Tests the gate's scripts on a real Redis: single answers, and whole loads in virtual time with token buckets."""
 
 import asyncio
 import heapq
@@ -27,7 +27,7 @@ WITH_LIMITS = Report("accepted", limits={"requests": (60, 3), "input": (100_000,
 
 
 class Clock:
-    """A gate at times that the test names, in seconds, with jitter from a seed, whatever the pace of the machine."""
+    """Runs a gate at times that the test chooses, in seconds, with jitter from a seed, however slow the machine is."""
 
     def __init__(self, port: int, seed: int = 1) -> None:
         self._port = port
@@ -49,13 +49,13 @@ class Gate:
     async def ask(
         self, at: float, job: str = "job", created: int = 0, tokens: int = 100, request: str = ""
     ) -> Delay | str:
-        """Returns the request's id where it may go."""
+        """Returns the id of the request if it may be sent, else the delay after which to ask again."""
         name = request or f"{job}:{next(self._numbers)}"
         wait = await self.store.ask(MODEL, name, job, created, tokens, now_ms=START_MS + round(at * 1000))
         return wait or name
 
     async def report(self, at: float, request: Delay | str, report: Report, job: str = "job") -> float:
-        """Returns when the gate opens, in seconds; 0 where it is open."""
+        """Reports the outcome of a request. Returns when the gate opens, in seconds, or 0 if it is open."""
         assert isinstance(request, str)
         now = START_MS + round(at * 1000)
         opens = await self.store.report(MODEL, request, job, report, now_ms=now)
@@ -72,19 +72,19 @@ def seconds(wait: Delay | str) -> float:
     return wait.wait_ms / 1000
 
 
-def test_cold_a_few_go_at_once_and_the_rest_when_something_is_known(clock: Clock) -> None:
+def test_a_new_gate_admits_a_few_requests_at_once_and_more_when_it_knows_the_limits(clock: Clock) -> None:
     async def use(gate: Gate) -> None:
         answers = [await gate.ask(0, f"job {n}", n) for n in range(6)]
         assert [isinstance(answer, str) for answer in answers] == [True] * 4 + [False] * 2
         await gate.report(0.2, answers[0], Report("accepted", limits={"requests": (60, 4)}))
-        # Three others may be among the four that are left: one more is safe.
+        # The three other requests may use three of the four that are left, so one more is safe.
         assert isinstance(await gate.ask(0.2, "job 4", 4), str)
         assert 0.8 < seconds(await gate.ask(0.2, "job 5", 5)) <= 1.05
 
     clock.run(use)
 
 
-def test_a_retry_after_is_kept_whole_with_jitter_upwards_alone(clock: Clock) -> None:
+def test_a_retry_after_is_never_shortened_and_jitter_only_lengthens_it(clock: Clock) -> None:
     async def use(gate: Gate) -> None:
         opens = await gate.report(1, await gate.ask(1), Report("refused", 171))
         assert 172 <= opens <= 1 + 171 * 1.2
@@ -97,7 +97,7 @@ def test_a_retry_after_is_kept_whole_with_jitter_upwards_alone(clock: Clock) -> 
     clock.run(use)
 
 
-def test_without_a_retry_after_the_time_doubles_until_something_is_accepted(clock: Clock) -> None:
+def test_without_a_retry_after_the_closed_time_doubles_until_a_request_is_accepted(clock: Clock) -> None:
     async def use(gate: Gate) -> list[float]:
         at, closings = 0.0, []
         for _ in range(4):
@@ -115,7 +115,7 @@ def test_without_a_retry_after_the_time_doubles_until_something_is_accepted(cloc
     assert again <= 1.202
 
 
-def test_several_refusals_of_one_closing_count_once(clock: Clock) -> None:
+def test_refusals_of_concurrent_requests_count_once(clock: Clock) -> None:
     async def use(gate: Gate) -> float:
         requests = [await gate.ask(0, f"job {n}") for n in range(4)]
         opens = [await gate.report(0.1, each, Report("refused", None, WaitReason.OVERLOADED)) for each in requests]
@@ -125,7 +125,7 @@ def test_several_refusals_of_one_closing_count_once(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_same_question_and_the_same_report_twice_count_once(redis: Redis, seed: int) -> None:
+def test_a_repeated_question_and_a_repeated_report_count_once(redis: Redis, seed: int) -> None:
     clock = Clock(redis.connection_pool.connection_kwargs["port"], seed)
 
     async def use(gate: Gate) -> None:
@@ -139,7 +139,7 @@ def test_the_same_question_and_the_same_report_twice_count_once(redis: Redis, se
     clock.run(use)
 
 
-def test_those_who_wait_go_in_the_order_in_which_their_jobs_were_created(clock: Clock) -> None:
+def test_waiting_requests_are_admitted_in_the_order_in_which_their_jobs_were_created(clock: Clock) -> None:
     async def use(gate: Gate) -> list[str]:
         first = await gate.ask(0, "first", 0)
         await gate.report(0, first, Report("accepted", limits={"requests": (60, 0)}))
@@ -186,7 +186,7 @@ def test_input_tokens_are_limited_as_requests_are(clock: Clock) -> None:
     assert clock.run(use) == pytest.approx(3, abs=0.2)
 
 
-def test_a_request_that_needs_more_than_the_bucket_holds_goes_when_it_is_full(clock: Clock) -> None:
+def test_a_request_that_needs_more_than_the_bucket_holds_is_admitted_when_it_is_full(clock: Clock) -> None:
     async def use(gate: Gate) -> float:
         await gate.report(0, await gate.ask(0), Report("accepted", limits={"input": (60_000, 500)}))
         at = 0.0
@@ -197,12 +197,12 @@ def test_a_request_that_needs_more_than_the_bucket_holds_goes_when_it_is_full(cl
     assert clock.run(use) < 2
 
 
-def test_what_was_known_is_forgotten_after_a_minute_without_news(clock: Clock) -> None:
+def test_known_limits_are_forgotten_after_a_minute_without_reports(clock: Clock) -> None:
     async def use(gate: Gate) -> None:
         await gate.report(0, await gate.ask(0), Report("accepted", limits={"requests": (1, 0)}))
         assert seconds(await gate.ask(1, "other")) > 4
         answers = [await gate.ask(70, f"job {n}", n) for n in range(5)]
-        # As with a gate that knows nothing; by the old limit, one would go.
+        # The gate admits as many as one that knows no limits; by the old limit it would admit one.
         assert [isinstance(answer, str) for answer in answers] == [True] * 4 + [False]
 
     clock.run(use)
@@ -212,14 +212,16 @@ def test_a_request_that_was_never_reported_stops_counting_after_a_while(clock: C
     async def use(gate: Gate) -> None:
         for n in range(4):
             assert isinstance(await gate.ask(0, f"job {n}"), str)
-        assert isinstance(await gate.ask(1, "later"), str)  # some more come with time
+        assert isinstance(await gate.ask(1, "later"), str)  # a few more are admitted as time passes
         await gate.ask(200, "last")
         assert redis.zcard(keys.gate(MODEL)[3]) == 1
 
     clock.run(use)
 
 
-def test_the_metrics_show_whether_it_is_closed_how_many_wait_and_the_pace(clock: Clock, redis: Redis) -> None:
+def test_the_metrics_show_whether_the_gate_is_open_how_many_requests_wait_and_the_pace(
+    clock: Clock, redis: Redis
+) -> None:
     async def use(gate: Gate) -> None:
         await gate.report(0, await gate.ask(0), WITH_LIMITS)
         assert gate_store.view(redis, MODEL, START_MS) == gate_store.GateView(True, 0, 0, 1.0)
@@ -235,7 +237,7 @@ def test_the_metrics_show_whether_it_is_closed_how_many_wait_and_the_pace(clock:
     assert gate_store.view(redis, "another", START_MS).is_open
 
 
-def test_it_is_shown_as_closed_until_a_request_was_taken_or_none_tries(clock: Clock, redis: Redis) -> None:
+def test_the_gate_is_shown_as_closed_until_a_request_is_accepted_or_none_waits(clock: Clock, redis: Redis) -> None:
     def is_open(at: float) -> bool:
         return gate_store.view(redis, MODEL, START_MS + round(at * 1000)).is_open
 
@@ -273,7 +275,7 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Load:
-    """Jobs, each of some turns of so many tokens, and the buckets of the provider."""
+    """Describes when jobs arrive, how many turns of how many tokens each has, and the buckets of the provider."""
 
     arrivals: tuple[float, ...]
     requests: tuple[float, float]
@@ -287,7 +289,7 @@ class Load:
 
     @property
     def least_seconds(self) -> float:
-        """Returns what the limits themselves take."""
+        """Returns the seconds that the load takes at least under these limits."""
         count = len(self.arrivals) * self.turns
         by_requests = (count - self.requests[1]) * 60 / self.requests[0]
         by_tokens = (count * self.turn_tokens - self.tokens[1]) * 60 / self.tokens[0]
@@ -303,7 +305,7 @@ class Result:
 
 
 class Simulation:
-    """Plays a load in virtual time: what waits for seconds here takes milliseconds."""
+    """Simulates a load in virtual time, so that waiting for seconds takes milliseconds."""
 
     def __init__(self, gate: Gate, load: Load, *, has_headers: bool, seed: int = 1) -> None:
         self._gate = gate
@@ -375,7 +377,7 @@ def at_once(count: int) -> tuple[float, ...]:
 
 SMALL = Load(at_once(40), (60, 5))
 LOADS: dict[str, tuple[Load, float, float]] = {
-    # load, most refused with headers, most without
+    # Each entry is the load, and how many requests may be refused at most with and without rate-limit headers.
     "40 jobs, 60 requests a minute, bucket 5": (SMALL, 4, 10),
     "the same, and the model takes its time": (Load(at_once(40), (60, 5), seconds=2, begins_after=1.5), 4, 10),
     "200 jobs, 1,000 requests a minute, bucket 50": (Load(at_once(200), (1000, 50), turns=2), 4, 40),
@@ -410,19 +412,19 @@ def test_no_request_is_sent_before_a_retry_after_is_over_and_all_complete(clock:
     result = clock.run(lambda gate: Simulation(gate, load, has_headers=True).run())
     [refused] = result.refused
     assert len(result.accepted) == 40
-    # Those that were on their way when the first was refused are the only ones before.
+    # Only requests that were sent before the first refusal may be accepted earlier.
     late = [at for at, _ in result.accepted if at > refused + 0.05]
     assert min(late) >= refused + 45 and result.last < 60
 
 
-def test_where_no_limit_is_near_nothing_is_held_back(clock: Clock) -> None:
+def test_far_below_the_limits_no_request_is_delayed(clock: Clock) -> None:
     load = Load(at_once(100), (60_000, 1000), turns=4)
     result = clock.run(lambda gate: Simulation(gate, load, has_headers=True).run())
     assert result.refused == [] and result.last < 1.3 * (4 * 0.8 + 0.3) + 0.6
     assert result.questions < 2 * len(result.accepted)
 
 
-def test_a_question_costs_one_short_round_trip(clock: Clock, redis: Redis) -> None:
+def test_a_question_takes_less_than_5_ms(clock: Clock, redis: Redis) -> None:
     async def use(gate: Gate) -> float:
         store = gate.store
         await store.report(MODEL, "x", "job", Report("accepted", limits={"requests": (1e7, 1e7)}))

@@ -1,4 +1,4 @@
-"""Turns of a conversation are kept by the attempt that runs, in order, within bounds, until the job ends."""
+"""Tests that the running attempt keeps turns of a conversation, in order, within limits, until the job ends."""
 
 from dataclasses import replace
 
@@ -10,14 +10,14 @@ from shared.state.job_store import JobStore
 from tests.shared.state.builders import new_job, started
 
 
-def test_turns_come_back_in_their_order(store: JobStore, redis: Redis) -> None:
+def test_kept_turns_are_read_in_their_order(store: JobStore, redis: Redis) -> None:
     attempt = started(store, new_job(store))
     assert [store.keep_turn(attempt, number, turn) for number, turn in enumerate((b"a", b"b", b"c"))] == [1, 2, 3]
     assert store.kept_turns(attempt.job_id) == [b"a", b"b", b"c"]
     assert 0 < redis.pttl(keys.turns(attempt.job_id)) <= store.ttl_ms
 
 
-def test_only_the_attempt_that_runs_may_keep(store: JobStore) -> None:
+def test_only_the_running_attempt_may_keep_turns(store: JobStore) -> None:
     attempt = started(store, new_job(store))
     for other in (replace(attempt, number=2), replace(attempt, execution=f"{attempt.job_id}:other")):
         assert store.keep_turn(other, 0, b"x") is None
@@ -27,7 +27,7 @@ def test_only_the_attempt_that_runs_may_keep(store: JobStore) -> None:
     assert store.kept_turns(attempt.job_id) == [b"mine"]
 
 
-def test_a_turn_is_kept_once_none_after_a_gap_and_the_first_begins_anew(store: JobStore) -> None:
+def test_a_turn_is_kept_once_and_never_after_a_gap_and_the_first_replaces_all(store: JobStore) -> None:
     attempt = started(store, new_job(store))
     assert store.keep_turn(attempt, 0, b"a") == 1 == store.keep_turn(attempt, 2, b"c")
     assert store.keep_turn(attempt, 1, b"b") == 2 == store.keep_turn(attempt, 1, b"b")
@@ -35,14 +35,14 @@ def test_a_turn_is_kept_once_none_after_a_gap_and_the_first_begins_anew(store: J
     assert store.keep_turn(attempt, 0, b"new") == 1 and store.kept_turns(attempt.job_id) == [b"new"]
 
 
-def test_beyond_the_bound_no_more_is_kept(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_turns_are_kept_beyond_the_limit(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_store, "MAX_TURNS_BYTES", 10)
     attempt = started(store, new_job(store))
     assert store.keep_turn(attempt, 0, b"12345") and store.keep_turn(attempt, 1, b"67890")
     assert store.keep_turn(attempt, 2, b"x") is None and len(store.kept_turns(attempt.job_id)) == 2
 
 
-def test_they_go_with_the_end_of_the_job(store: JobStore, redis: Redis) -> None:
+def test_kept_turns_are_deleted_when_the_job_ends(store: JobStore, redis: Redis) -> None:
     attempt = started(store, new_job(store))
     store.keep_turn(attempt, 0, b"a")
     store.release(attempt, "w1")

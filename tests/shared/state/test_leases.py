@@ -1,4 +1,4 @@
-"""Leases: renewed, given back, and taken over once they have lapsed."""
+"""Tests that leases are renewed and released, and that jobs are requeued once their leases have expired."""
 
 from collections.abc import Callable
 from functools import partial
@@ -26,7 +26,7 @@ from tests.shared.state.builders import (
 )
 
 
-def test_a_release_is_the_same_when_sent_again_and_no_failure(store: JobStore) -> None:
+def test_a_repeated_release_has_the_same_result_and_is_no_failure(store: JobStore) -> None:
     job_id = running_job(store)
     assert store.release(attempt_of(job_id), "another") is ReleaseOutcome.LOST
     assert store.release(attempt_of(job_id, 2), "w1") is ReleaseOutcome.LOST
@@ -55,7 +55,7 @@ def test_a_renewal_answers_for_each_job(store: JobStore, redis: Redis) -> None:
     assert redis.zcard(keys.WORKERS) == 2
 
 
-def test_a_renewal_and_a_requeue_at_once_do_not_both_win(store: JobStore) -> None:
+def test_a_concurrent_renewal_and_requeue_do_not_both_succeed(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = running_job(store)
         lapse(store, job_id)
@@ -70,7 +70,7 @@ def test_a_renewal_and_a_requeue_at_once_do_not_both_win(store: JobStore) -> Non
         store.redis.delete(store.queue.key)
 
 
-def test_of_many_that_requeue_a_job_one_does(store: JobStore) -> None:
+def test_only_one_of_many_concurrent_requeues_of_a_job_succeeds(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = running_job(store)
         lapse(store, job_id)

@@ -1,4 +1,4 @@
-"""What is said of an outage, by a clock that the tests turn."""
+"""Tests what is logged about an outage, with a clock that the tests advance."""
 
 import logging
 from collections.abc import Callable
@@ -21,7 +21,9 @@ def turn(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return turn
 
 
-def test_an_hour_without_redis_costs_few_lines(turn: Callable[[float], None], caplog: pytest.LogCaptureFixture) -> None:
+def test_an_hour_without_redis_is_logged_in_few_lines(
+    turn: Callable[[float], None], caplog: pytest.LogCaptureFixture
+) -> None:
     outages = Outages()
     with caplog.at_level(logging.WARNING):
         for _ in range(7200):
@@ -35,7 +37,7 @@ def test_an_hour_without_redis_costs_few_lines(turn: Callable[[float], None], ca
     assert not outages.is_away
 
 
-def test_a_time_out_that_ends_after_the_outage_is_no_other_one(
+def test_a_time_out_that_ends_after_the_outage_is_not_another_outage(
     turn: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     outages = Outages()
@@ -49,14 +51,14 @@ def test_a_time_out_that_ends_after_the_outage_is_no_other_one(
     assert not outages.is_away
 
 
-def test_a_full_redis_that_answers_other_commands_meanwhile_costs_few_lines_and_counts_as_away(
+def test_a_full_redis_that_answers_other_commands_is_logged_in_few_lines_and_counts_as_away(
     turn: Callable[[float], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     outages = Outages()
     with caplog.at_level(logging.WARNING):
         for _ in range(600):
             outages.note(OutOfMemoryError("command not allowed"))
-            outages.over()  # a lease was renewed
+            outages.over()  # a lease was renewed meanwhile
             assert outages.is_away
             turn(1)
         assert caplog.messages[0] == "Redis is full: OutOfMemoryError"

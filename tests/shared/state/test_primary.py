@@ -1,4 +1,4 @@
-"""Clients of a primary that is demoted while they are connected, and of one that Sentinels name."""
+"""Tests clients of a primary that is demoted while they are connected, and of one that a Sentinel names."""
 
 import asyncio
 import subprocess
@@ -152,10 +152,7 @@ def test_a_refusal_that_another_server_would_repeat_keeps_the_connection(redis_s
 
 @pytest.fixture
 def sentinel(servers: tuple[RedisServer, RedisServer], tmp_path: Path) -> Iterator[str]:
-    """Provides a Sentinel that watches the first server; the second is its replica.
-
-    The address by which it is asked.
-    """
+    """Provides the URL of a Sentinel that watches the first server, of which the second is a replica."""
     old, new = servers
     demote(new, old)
     port, folder = free_port(), tmp_path / "sentinel"

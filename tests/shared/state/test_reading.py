@@ -1,4 +1,4 @@
-"""Reading a job and its log."""
+"""Tests how a job and its log are read."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_reader_gets_what_follows_its_cursor_in_the_current_attempt_else_all_o
     assert head is not None and head.entries == [] and head.last_id == EventId(2, 2)
 
 
-def test_there_is_no_head_of_a_job_that_is_not_there(store: JobStore) -> None:
+def test_a_job_that_does_not_exist_has_no_head(store: JobStore) -> None:
     assert store.head("00000000-0000-4000-8000-000000000000") is None
 
 

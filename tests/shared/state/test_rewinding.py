@@ -1,4 +1,4 @@
-"""A Redis that holds older data than it did: what runs is fenced off, and no id is given to two events."""
+"""Tests a Redis that is back at older data: running attempts are fenced off, and no two events get the same id."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,11 +15,11 @@ from tests.conftest import ApiSettingsFactory, RedisServer, free_port, start_red
 from tests.shared.state.builders import append, execute, field, lapse, log_of, new_job, requeue_lapsed, started, take
 
 CLOCK = 10_000_000
-"""Numbers that rise with the clock are larger than this, and those that count are not."""
+"""Attempt numbers that are taken from the clock are larger than this, and counted ones are smaller."""
 
 
 class OlderData:
-    """A server of its own that can be killed and come back as it was when it was last saved."""
+    """Runs a Redis server that can be killed and started again with the data that it last saved."""
 
     def __init__(self, folder: Path, api_settings: ApiSettingsFactory) -> None:
         self._folder = folder
@@ -54,7 +54,7 @@ def run_of(store: JobStore, job_id: str) -> str:
 
 
 def begin(store: JobStore, job_id: str, holder: str, events: int) -> tuple[int, str]:
-    """Starts an attempt and writes that many events; its number and run."""
+    """Starts an attempt, writes that many events, and returns the number and the run of the attempt."""
     attempt = started(store, job_id, holder, execute(store, job_id, holder))
     for sequence in range(1, events + 1):
         assert append(store, job_id, sequence, attempt=attempt.number, run=attempt.run) == "ok"
@@ -97,7 +97,7 @@ def test_an_attempt_whose_start_was_lost_is_not_numbered_twice_and_can_write_no_
     assert started(store, job_id, "w3").number == second + 1
 
 
-def test_numbers_count_again_where_nothing_was_lost_since(older: OlderData) -> None:
+def test_attempts_are_numbered_by_counting_where_nothing_was_lost(older: OlderData) -> None:
     store = older.store
     job_id = new_job(store)
     take(store)
@@ -107,7 +107,7 @@ def test_numbers_count_again_where_nothing_was_lost_since(older: OlderData) -> N
     assert started(store, job_id, "w2").number == 2
 
 
-def test_attempts_in_all_are_counted_whatever_their_numbers(older: OlderData) -> None:
+def test_the_limit_on_attempts_counts_them_whatever_their_numbers(older: OlderData) -> None:
     store = older.store
     job_id = new_job(store)
     older.save()
@@ -122,14 +122,14 @@ def test_attempts_in_all_are_counted_whatever_their_numbers(older: OlderData) ->
 
 
 def put_back(redis: Redis, kept: dict[str, Any]) -> None:
-    """Exchanges the data under a server which does not restart."""
+    """Replaces keys of a server that keeps running by older values, or deletes those without one."""
     for key, data in kept.items():
         redis.delete(key)
         if data is not None:
             redis.restore(key, 600_000, data)
 
 
-def test_a_run_that_another_has_the_number_of_can_write_no_more(store: JobStore, redis: Redis) -> None:
+def test_a_run_whose_attempt_number_was_given_to_another_can_write_no_more(store: JobStore, redis: Redis) -> None:
     job_id = new_job(store)
     take(store)
     kept = {key: redis.dump(key) for key in (keys.record(job_id), keys.log(job_id), store.queue.rq_key(job_id))}
@@ -141,7 +141,7 @@ def test_a_run_that_another_has_the_number_of_can_write_no_more(store: JobStore,
     assert append(store, job_id, 6, run=second_run) == "ok"
 
 
-def test_a_cursor_of_a_log_that_was_lost_gets_the_whole_current_attempt(store: JobStore, redis: Redis) -> None:
+def test_a_cursor_from_a_lost_log_gets_the_whole_current_attempt(store: JobStore, redis: Redis) -> None:
     job_id = new_job(store)
     take(store)
     kept = {key: redis.dump(key) for key in (keys.record(job_id), keys.log(job_id), store.queue.rq_key(job_id))}

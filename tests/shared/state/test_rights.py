@@ -1,4 +1,4 @@
-"""The rights that a user of Redis needs: all that the scripts use is among them, and asking changes nothing."""
+"""Tests that the rights that a Redis user needs cover all commands of the scripts, and that a check changes nothing."""
 
 import re
 from importlib.resources import files

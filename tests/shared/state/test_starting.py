@@ -1,4 +1,4 @@
-"""Starting attempts: one at a time, each with a lease, numbered upwards, within the limits."""
+"""Tests that attempts start one at a time, each with a lease and a rising number, within the limits."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,7 +36,7 @@ from tests.shared.state.builders import (
 )
 
 
-def test_a_start_is_an_attempt_with_a_lease_and_a_new_life(store: JobStore, redis: Redis) -> None:
+def test_a_start_makes_an_attempt_with_a_lease_and_extends_the_life_of_the_job(store: JobStore, redis: Redis) -> None:
     job_id = new_job(store)
     redis.pexpire(keys.record(job_id), 1000)
     attempt = started(store, job_id)
@@ -47,7 +47,7 @@ def test_a_start_is_an_attempt_with_a_lease_and_a_new_life(store: JobStore, redi
     assert redis.pttl(keys.record(job_id)) == about(TTL_MS)
 
 
-def test_a_start_that_is_sent_again_is_the_same_attempt(store: JobStore, redis: Redis) -> None:
+def test_a_repeated_start_returns_the_same_attempt(store: JobStore, redis: Redis) -> None:
     job_id = new_job(store)
     take(store)
     first = started(store, job_id)
@@ -68,7 +68,7 @@ def test_a_later_start_knows_how_long_the_job_has_run_already(store: JobStore, r
     assert 60_000 <= started(store, job_id, "w2").ran_ms < 90_000
 
 
-def test_a_start_says_why_there_is_none(store: JobStore) -> None:
+def test_a_refused_start_says_why(store: JobStore) -> None:
     job_id = running_job(store)
     assert store.start("00000000-0000-4000-8000-000000000000", "w1", "x:y") == "gone"
     assert store.start(job_id, "w2", f"{job_id}:w2") == "taken"
@@ -78,7 +78,7 @@ def test_a_start_says_why_there_is_none(store: JobStore) -> None:
     assert [name for _, name in log_of(store, job_id)] == ["complete"]
 
 
-def test_of_many_that_start_a_job_one_does(store: JobStore) -> None:
+def test_only_one_of_many_concurrent_starts_of_a_job_succeeds(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = new_job(store)
         outcomes = at_once(*[partial(store.start, job_id, f"w{w}", f"{job_id}:{w}") for w in range(6)])
@@ -87,7 +87,7 @@ def test_of_many_that_start_a_job_one_does(store: JobStore) -> None:
         assert field(store, job_id, "attempt") == "1"
 
 
-def test_a_start_and_a_cancel_at_once_agree(store: JobStore) -> None:
+def test_a_concurrent_start_and_cancel_have_a_consistent_outcome(store: JobStore) -> None:
     for _ in range(ROUNDS):
         job_id = new_job(store)
         calls: list[Callable[[], object]] = [
@@ -155,7 +155,7 @@ def test_drains_are_no_failures_but_there_are_ten_attempts_at_most(make: Make) -
     assert status_of(store, job_id) is JobStatus.FAILED and len(log_of(store, job_id)) == 1
 
 
-def test_another_attempt_in_place_counts_a_failure_and_keeps_the_lease(store: JobStore, redis: Redis) -> None:
+def test_another_attempt_by_the_same_worker_counts_a_failure_and_keeps_the_lease(store: JobStore, redis: Redis) -> None:
     job_id = new_job(store)
     attempt, lease = started(store, job_id), lease_of(store, job_id)
     append(store, job_id, 1, name="started")
@@ -169,7 +169,7 @@ def test_another_attempt_in_place_counts_a_failure_and_keeps_the_lease(store: Jo
     assert append(store, job_id, 1, attempt=2, name="started") == "ok"
 
 
-def test_another_attempt_in_place_is_refused_when_the_failures_are_used_up_or_the_job_is_elsewhere(
+def test_another_attempt_by_the_same_worker_is_refused_after_too_many_failures_or_a_takeover(
     make: Make,
 ) -> None:
     store = make(max_attempts=2)

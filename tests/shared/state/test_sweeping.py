@@ -1,4 +1,4 @@
-"""The sweep: jobs whose worker has gone come back to the queue, and nothing else is touched."""
+"""Tests that the sweep requeues jobs that have lost their worker, and changes nothing else."""
 
 import pytest
 from redis import Redis
@@ -26,12 +26,12 @@ from tests.shared.state.builders import (
 )
 
 
-def test_a_job_is_abandoned_only_when_two_polls_agree(store: JobStore) -> None:
+def test_a_job_is_requeued_only_when_two_sweeps_agree(store: JobStore) -> None:
     job_id, sweeper = running_job(store), Sweeper(store)
     lapse(store, job_id)
     sweeper.sweep()
     assert queue_of(store) == []
-    store.renew("w1", [attempt_of(job_id)])  # it was Redis that stood still
+    store.renew("w1", [attempt_of(job_id)])  # the worker is alive: only Redis was suspended
     sweeper.sweep()
     lapse(store, job_id)
     sweeper.sweep()
@@ -49,7 +49,7 @@ def test_a_running_job_is_left_alone(store: JobStore, redis: Redis) -> None:
     assert everything(redis) == before
 
 
-def test_a_requeued_job_goes_to_the_front_and_runs_as_rq_means_it(store: JobStore) -> None:
+def test_a_requeued_job_goes_to_the_front_of_the_queue_and_can_be_run_by_rq(store: JobStore) -> None:
     job_id, sweeper = running_job(store), Sweeper(store)
     waiting = new_job(store)
     lapse(store, job_id)
@@ -61,7 +61,7 @@ def test_a_requeued_job_goes_to_the_front_and_runs_as_rq_means_it(store: JobStor
     assert (again.number, again.cause) == (2, Cause.WORKER_LOST)
 
 
-def test_a_job_whose_worker_died_right_after_taking_it_comes_back_without_a_failure(store: JobStore) -> None:
+def test_a_job_whose_worker_died_right_after_taking_it_is_requeued_without_a_failure(store: JobStore) -> None:
     job_id, sweeper = new_job(store), Sweeper(store)
     assert take(store) == job_id
     sweeper.sweep()
@@ -72,7 +72,7 @@ def test_a_job_whose_worker_died_right_after_taking_it_comes_back_without_a_fail
     assert started(store, job_id).cause is None
 
 
-def test_a_job_whose_worker_died_before_its_start_comes_back_and_rq_forgets_the_execution(
+def test_a_job_whose_worker_died_before_its_start_is_requeued_and_rq_forgets_the_execution(
     store: JobStore, redis: Redis
 ) -> None:
     job_id, sweeper = new_job(store), Sweeper(store)
@@ -86,7 +86,7 @@ def test_a_job_whose_worker_died_before_its_start_comes_back_and_rq_forgets_the_
 
 
 @pytest.mark.parametrize("where", ["queue", "intermediate", "started", "running"])
-def test_an_expired_job_is_swept_from_wherever_it_stands(store: JobStore, redis: Redis, where: str) -> None:
+def test_an_expired_job_is_removed_from_every_list(store: JobStore, redis: Redis, where: str) -> None:
     job_id, sweeper = new_job(store), Sweeper(store)
     if where != "queue":
         take(store)
@@ -115,7 +115,7 @@ def test_a_job_that_ends_by_a_sweep_leaves_nothing_in_rq(make: Make, redis: Redi
     assert {key for key in rq_keys(redis) if not key.startswith("rq:worker:")} == set()
 
 
-def test_many_sweepers_at_once_bring_each_job_back_once(store: JobStore) -> None:
+def test_many_concurrent_sweepers_requeue_each_job_once(store: JobStore) -> None:
     jobs = {running_job(store) for _ in range(10)}
     lapse(store, *jobs)
     sweepers = [Sweeper(store) for _ in range(4)]
@@ -131,9 +131,9 @@ def swept(store: JobStore, times: int = 2) -> None:
         sweeper.sweep()
 
 
-def test_what_waits_is_put_back_in_its_order_when_the_queue_has_lost_it(store: JobStore, redis: Redis) -> None:
+def test_waiting_jobs_that_the_queue_has_lost_are_requeued_in_their_order(store: JobStore, redis: Redis) -> None:
     waiting = [new_job(store) for _ in range(4)]
-    store.queue.queue.empty()  # what `rq empty` does
+    store.queue.queue.empty()  # `rq empty` does this
     assert not redis.exists(store.queue.rq_key(waiting[0]))
     swept(store)
     assert queue_of(store) == waiting
@@ -145,7 +145,7 @@ def test_what_waits_is_put_back_in_its_order_when_the_queue_has_lost_it(store: J
     assert queue_of(store) == [] and redis.zcard("planner:waiting") == 0
 
 
-def test_a_job_that_was_given_back_is_put_back_too(store: JobStore) -> None:
+def test_a_job_that_was_released_is_requeued_too(store: JobStore) -> None:
     job_id = running_job(store)
     store.release(attempt_of(job_id), "w1")
     swept(store)
@@ -165,7 +165,7 @@ NAMES = [b"\xff\xfe", b"", b":", b"a:b", b":x:", b"not-a-job", b"x" * 10_000, b"
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name[:12]))
-def test_an_entry_that_cannot_be_handled_stops_no_sweep(
+def test_an_entry_that_cannot_be_handled_does_not_stop_the_sweep(
     store: JobStore, redis: Redis, name: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     abandoned = running_job(store)
@@ -179,7 +179,7 @@ def test_an_entry_that_cannot_be_handled_stops_no_sweep(
 
 
 @pytest.mark.parametrize("missing", ["failures", "attempt", "status", "holder", "usage"])
-def test_a_record_with_a_field_missing_stops_no_sweep(store: JobStore, redis: Redis, missing: str) -> None:
+def test_a_record_with_a_field_missing_does_not_stop_the_sweep(store: JobStore, redis: Redis, missing: str) -> None:
     broken, abandoned = running_job(store), running_job(store)
     redis.hdel(keys.record(broken), missing)
     lapse(store, broken)
@@ -188,7 +188,7 @@ def test_a_record_with_a_field_missing_stops_no_sweep(store: JobStore, redis: Re
     assert abandoned in queue_of(store)
 
 
-def test_a_record_of_another_type_stops_no_sweep(store: JobStore, redis: Redis) -> None:
+def test_a_record_of_another_type_does_not_stop_the_sweep(store: JobStore, redis: Redis) -> None:
     broken, abandoned = running_job(store), running_job(store)
     redis.delete(keys.record(broken))
     redis.lpush(keys.record(broken), "x")

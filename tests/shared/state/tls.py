@@ -1,4 +1,4 @@
-"""Certificates of the tests' own, and a way to a Redis by TLS."""
+"""Makes certificates for the tests, and runs a TLS server in front of a Redis server."""
 
 import datetime
 import socket
@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 
 def write_certificate(folder: Path, name: str, *, days: int = 30) -> Path:
-    """Writes a self-signed certificate for that host name, with its key, into one file; negative days: it is over."""
+    """Writes a self-signed certificate for that host name and its key to one file. It has expired if `days` < 0."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)
@@ -40,7 +40,7 @@ def write_certificate(folder: Path, name: str, *, days: int = 30) -> Path:
 
 @contextmanager
 def tls_in_front_of(port: int, certificate: Path, *, client_ca: Path | None = None) -> Iterator[int]:
-    """Yields a server that speaks TLS and passes everything on to that port of this host; its own port."""
+    """Yields the port of a TLS server that forwards everything to that port of this host."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     if client_ca:
@@ -60,7 +60,7 @@ def _accept(listener: socket.socket, context: ssl.SSLContext, port: int) -> None
 
 
 def _serve(client: socket.socket, context: ssl.SSLContext, port: int) -> None:
-    """Passes on what a client sends, and each answer back; that is enough for commands one by one."""
+    """Forwards each message of a client and the answer to it, which is enough for one command at a time."""
     with (
         suppress(OSError),
         client,

@@ -1,4 +1,4 @@
-"""What goes to Sentry: one trace through the whole system, errors that can be found, and no words of anybody's."""
+"""Tests what is sent to Sentry: one trace through the whole system, errors with context, and no text of users."""
 
 import gzip
 import json
@@ -39,7 +39,7 @@ Item = dict[str, Any]
 
 
 class StandIn:
-    """Takes envelopes as Sentry does, and keeps what is in them."""
+    """Stands in for Sentry: accepts envelopes and keeps their items."""
 
     def __init__(self) -> None:
         self.raw: list[str] = []
@@ -102,7 +102,7 @@ def reported(sentry: StandIn, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 @pytest.fixture(scope="module")
 def answered(reported: Stack, sentry: StandIn) -> str:
-    """Provides a job with an answer, all of whose trace has arrived."""
+    """Provides the id of a completed job whose whole trace has arrived."""
     person = Person(reported)
     job_id = person.ask("Checkout page, fast", additionalContext=SECRET_WORDS)
     assert person.watch(job_id)[-1].name == "complete"
@@ -112,7 +112,7 @@ def answered(reported: Stack, sentry: StandIn) -> str:
 
 
 def transaction(sentry: StandIn, part: str) -> Item:
-    """Returns the first transaction whose name has this part."""
+    """Returns the first transaction whose name contains `part`."""
     wait_until(lambda: any(part in item["transaction"] for item in sentry.of("transaction")))
     return next(item for item in sentry.of("transaction") if part in item["transaction"])
 
@@ -128,7 +128,7 @@ def test_one_trace_leads_from_the_request_through_the_queue_to_the_model(answere
     assert all(span["timestamp"] for span in ran["spans"])
 
 
-def test_a_transaction_says_whose_and_which_job_it_was(answered: str, sentry: StandIn) -> None:
+def test_a_transaction_names_its_job_and_the_user(answered: str, sentry: StandIn) -> None:
     for part in ("create_job", "suggest_features"):
         item = transaction(sentry, part)
         assert item["tags"]["job"] == answered and item["user"] == {"id": "alice"}
@@ -137,7 +137,7 @@ def test_a_transaction_says_whose_and_which_job_it_was(answered: str, sentry: St
 
 
 class FailingAgent:
-    """Uses a tool, then raises what nobody expects, with a key in it."""
+    """Uses a tool, then raises an unexpected error whose message contains an API key."""
 
     def turns_kept(self, model: str, agent: object, conversation: object) -> int:
         return 0
@@ -157,7 +157,7 @@ async def redis_writer(url: str) -> LogWriter:
 
 @pytest.fixture
 def runner(redis: Redis, redis_server: RedisServer, api_settings: ApiSettingsFactory) -> Iterator[JobRunner]:
-    """Provides what a worker runs jobs with, in this process, on an agent that fails."""
+    """Provides a job runner in this process, as a worker has it, with an agent that fails."""
     loop = LoopThread()
     loop.start()
     writer, gates = loop.run(redis_writer(redis_server.url)), GateStore(AsyncRedis.from_url(redis_server.url))
@@ -178,7 +178,7 @@ def runner(redis: Redis, redis_server: RedisServer, api_settings: ApiSettingsFac
     loop.stop()
 
 
-def test_an_error_of_an_attempt_says_which_one_it_was_and_what_led_to_it(
+def test_an_error_of_an_attempt_names_the_attempt_and_what_led_to_it(
     runner: JobRunner, redis: Redis, api_settings: ApiSettingsFactory, sentry: StandIn
 ) -> None:
     settings = api_settings(sentry_dsn=sentry.dsn)
@@ -204,7 +204,7 @@ def test_an_error_of_an_attempt_says_which_one_it_was_and_what_led_to_it(
     assert all((crumb["category"], crumb["level"], crumb["message"]) in known for crumb in points)
 
 
-def test_nothing_that_was_sent_holds_words_tokens_or_keys(answered: str, sentry: StandIn) -> None:
+def test_nothing_that_is_sent_contains_text_of_users_tokens_or_keys(answered: str, sentry: StandIn) -> None:
     for envelope in sentry.raw:
         for secret in (SECRET_WORDS, "merger", "eyJ", API_KEY, "Bearer"):
             assert secret not in envelope
@@ -214,7 +214,7 @@ def event(**fields: Any) -> Any:
     return scrub_event(fields, {})
 
 
-def test_a_request_keeps_what_says_where_and_loses_what_says_who(sentry: StandIn) -> None:
+def test_a_request_keeps_its_method_and_path_and_loses_what_identifies_the_user(sentry: StandIn) -> None:
     headers = {"Authorization": "Bearer x", "Cookie": "a=b", "User-Agent": "curl", "X-Forwarded-For": "1.2.3.4"}
     request = {
         "method": "POST",
@@ -230,7 +230,7 @@ def test_a_request_keeps_what_says_where_and_loses_what_says_who(sentry: StandIn
     }
 
 
-def test_an_exception_that_quotes_what_it_was_given_is_silenced() -> None:
+def test_the_message_of_an_exception_that_quotes_its_input_is_removed() -> None:
     with pytest.raises(ValidationError) as raised:
         JobInput.model_validate({"page_or_component": {"a": SECRET_WORDS}})
     values = [{"type": "ValidationError", "module": "pydantic_core._pydantic_core", "value": str(raised.value)}]
@@ -247,14 +247,14 @@ def test_an_exception_that_quotes_what_it_was_given_is_silenced() -> None:
         "redis://user:hunter2@redis:6379/0 is away",
     ],
 )
-def test_secrets_are_cut_out_of_any_text(text: str) -> None:
+def test_secrets_are_removed_from_any_text(text: str) -> None:
     scrubbed = event(logentry={"message": text, "params": [text]}, extra={"note": {"deep": [text]}}, message=text)
     assert FILTERED in str(scrubbed)
     for secret in (API_KEY, "abc.def", "eyJ", "hunter2"):
         assert secret not in str(scrubbed)
 
 
-def test_what_is_private_by_its_name_is_cut_out_at_any_depth() -> None:
+def test_values_with_private_names_are_removed_at_any_depth() -> None:
     private = {"systemPrompt": "x", "additional_context": "x", "api_key": "x", "Set-Cookie": "x", "session_token": "x"}
     scrubbed = event(extra={"a": [{"b": private}]}, contexts={"c": private})
     assert {*scrubbed["extra"]["a"][0]["b"].values(), *scrubbed["contexts"]["c"].values()} == {FILTERED}
