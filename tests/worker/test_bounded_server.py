@@ -1,4 +1,4 @@
-"""What clients can hold of a worker's METRICS_PORT."""
+"""Tests that clients cannot use up the server at a worker's METRICS_PORT."""
 
 import socket
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.stack import stack
 from worker.bounded_server import MAX_CONNECTIONS
 
 
-def test_silent_connections_to_the_metrics_port_cost_few_threads_and_shut_nobody_out(tmp_path: Path) -> None:
+def test_silent_connections_to_the_metrics_port_take_few_threads_and_block_no_other_client(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         port = free_port()
         worker = system.start_worker(METRICS_PORT=str(port))

@@ -1,4 +1,4 @@
-"""A worker that says it is ready has loaded what its first job needs, and has asked the model for no answer."""
+"""Tests that a worker that says it is ready has loaded what its first job needs, without calling the model."""
 
 import select
 import socket
@@ -39,7 +39,7 @@ def connections(system: Stack) -> int:
     return len(system.redis.client_list())
 
 
-def test_a_worker_that_starts_asks_what_the_model_can_do_and_redis_everything(tmp_path: Path) -> None:
+def test_a_worker_that_starts_requests_the_models_capabilities_and_opens_its_redis_connections(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as model, stack(tmp_path) as system:
         before = connections(system)
         worker = system.start_worker(ANTHROPIC_BASE_URL=f"http://127.0.0.1:{model.getsockname()[1]}")
@@ -52,11 +52,11 @@ def test_a_worker_that_starts_asks_what_the_model_can_do_and_redis_everything(tm
             connection, _ = model.accept()
             with connection:
                 asked.append(connection.recv(4096).split(b" HTTP")[0])
-        # The HTTP client may have tried again when the stop cut it off.
+        # The HTTP client may have opened another connection when the stop closed the first one.
         assert set(asked) - {b""} == {b"GET /v1/models/sandbox"}
 
 
-def test_after_the_warm_up_a_job_loads_nothing_more(tmp_path: Path) -> None:
+def test_after_the_warm_up_a_job_imports_no_more_modules(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox()
         command = [sys.executable, "-c", FIRST_JOB, system.sandbox_url]

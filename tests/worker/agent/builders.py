@@ -1,4 +1,4 @@
-"""What the tests of the agent build: requests, and agents that users have made."""
+"""Builds requests and custom agents for the tests of the agent."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def job(page: str, context: str | None = None) -> JobInput:
 
 
 def custom(**fields: Any) -> SuggestionAgent:
-    """Returns a user's own agent, with these fields in place of the usual ones."""
+    """Returns a custom agent with these fields in place of the default ones."""
     given = {
         "agent_id": "1",
         "name": "Ada",

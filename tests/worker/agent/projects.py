@@ -1,4 +1,4 @@
-"""A project for the tests of the tools, and a way to call them."""
+"""Provides a project for the tests of the tools, and functions that call the tools."""
 
 import asyncio
 import os
@@ -75,7 +75,7 @@ def refusal(root: Path | Project, name: str, **arguments: object) -> str:
 
 
 def children() -> set[int]:
-    """Returns the processes that this one has started and not yet buried."""
+    """Returns the ids of the processes that this one has started and not yet waited for."""
     found = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

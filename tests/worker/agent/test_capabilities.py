@@ -1,4 +1,4 @@
-"""What a model can do is asked once, and what is not known is not asked for."""
+"""Tests that the capabilities of a model are requested once, and that unknown ones count as absent."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ from worker.sandbox.models import MODELS, described
 
 
 class Provider:
-    """Answers what the test set, and counts how often it was asked."""
+    """Represents the provider: gives the answer that the test set, and records the requests."""
 
     def __init__(self, answer: Callable[[], httpx2.Response]) -> None:
         self.answer = answer
@@ -39,7 +39,7 @@ def provider_of(model: str) -> Provider:
     return Provider(lambda: httpx2.Response(200, json=described(MODELS[model])))
 
 
-def test_jobs_of_one_model_ask_once() -> None:
+def test_jobs_of_one_model_request_its_capabilities_once() -> None:
     provider = provider_of("claude-sonnet-5-5")
     first, *others = provider.capabilities(*["claude-sonnet-5-5"] * 20)
     assert provider.asked == ["/v1/models/claude-sonnet-5-5"] and others == [first] * 19
@@ -54,7 +54,9 @@ def test_jobs_of_one_model_ask_once() -> None:
         ("claude-sonnet-4-5-20250929", False, True),
     ],
 )
-def test_a_model_is_asked_for_what_it_can_do(model: str, thinks: bool, takes_temperature: bool) -> None:
+def test_the_capabilities_of_a_model_are_those_that_the_provider_states(
+    model: str, thinks: bool, takes_temperature: bool
+) -> None:
     [found] = provider_of(model).capabilities(model)
     assert (found.thinks_adaptively, found.takes_temperature) == (thinks, takes_temperature)
     assert found.efforts == MODELS[model].efforts and found.max_tokens == MODELS[model].max_tokens
@@ -70,7 +72,9 @@ def test_a_model_is_asked_for_what_it_can_do(model: str, thinks: bool, takes_tem
         ("high", (), None),
     ],
 )
-def test_the_effort_is_the_nearest_that_the_model_has(wanted: str, efforts: tuple[str, ...], sent: str | None) -> None:
+def test_the_effort_is_the_highest_that_the_model_has_up_to_the_wanted_one(
+    wanted: str, efforts: tuple[str, ...], sent: str | None
+) -> None:
     assert Capabilities(efforts=efforts).effort(wanted) == sent
 
 
@@ -92,12 +96,12 @@ def raises() -> httpx2.Response:
         raises,
     ],
 )
-def test_where_nobody_says_nothing_that_a_model_may_refuse_is_asked_for(answer: Callable[[], httpx2.Response]) -> None:
+def test_an_unusable_answer_about_a_model_counts_as_no_capabilities(answer: Callable[[], httpx2.Response]) -> None:
     [found] = Provider(answer).capabilities("m")
     assert (found.efforts, found.thinks_adaptively, found.max_tokens) == ((), False, None)
 
 
-def test_what_was_not_known_is_asked_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_capabilities_that_were_not_known_are_requested_again_later(monkeypatch: pytest.MonkeyPatch) -> None:
     answers: list[Any] = [{"error": 1}, described(MODELS["sandbox"])]
     provider = Provider(lambda: httpx2.Response(200, text=json.dumps(answers[min(len(provider.asked), 2) - 1])))
 

@@ -1,4 +1,4 @@
-"""Which of the files that a model names are published: those that it was shown, and that are there."""
+"""Tests that of the files that a model names, only those that exist and that it was shown are published."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def conversation(tmp_path: Path) -> Conversation:
     (tmp_path / "linked.py").symlink_to(tmp_path / "lib" / "unseen.py")
     conversation = Conversation()
     conversation.project = Project(str(tmp_path)).open()
-    # A tool that broke the rule would still not get a secret or a link into an answer.
+    # Even if a tool wrongly showed a secret or a link, an answer must not name it.
     conversation.seen = {*SHOWN, ".env", "deploy/id_rsa", "linked.py", "lib"}
     return conversation
 
@@ -39,7 +39,7 @@ def published(conversation: Conversation, *paths: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", SHOWN[:3])
-def test_a_file_that_was_shown_is_named_as_the_project_names_it(conversation: Conversation, path: str) -> None:
+def test_a_file_that_was_shown_is_named_by_its_path_in_the_project(conversation: Conversation, path: str) -> None:
     root = conversation.project.root if conversation.project else ""
     for spelled in (path, f"./{path}", f"{root}/{path}", f"lib/../{path}"):
         assert published(conversation, spelled) == [path]
@@ -70,9 +70,9 @@ LIES = [
 
 
 @pytest.mark.parametrize("path", LIES, ids=ascii)
-def test_a_path_that_nothing_proves_is_left_out(conversation: Conversation, path: str) -> None:
+def test_a_path_that_cannot_be_verified_is_left_out(conversation: Conversation, path: str) -> None:
     found = published(conversation, "a/ü.md", path)
-    # A slash at the end, as some write it, names the same file.
+    # Some models write a slash at the end of a path; it still names the same file.
     assert found == (["a/ü.md", "app/[id]/page.tsx"] if path == "app/[id]/page.tsx/" else ["a/ü.md"])
 
 
@@ -83,7 +83,7 @@ def test_whatever_the_model_writes_only_files_that_were_shown_are_named(paths: l
     assert published(conversation, *paths) == []
 
 
-def test_a_file_that_has_gone_since_is_left_out(conversation: Conversation, tmp_path: Path) -> None:
+def test_a_file_that_was_deleted_meanwhile_is_left_out(conversation: Conversation, tmp_path: Path) -> None:
     (tmp_path / "a/ü.md").unlink()
     assert published(conversation, "a/ü.md") == []
 
@@ -99,7 +99,7 @@ def test_without_a_project_no_file_is_named() -> None:
     assert published(conversation, "a.py") == []
 
 
-def test_what_is_left_out_is_counted_by_reason_and_once(conversation: Conversation) -> None:
+def test_each_path_that_is_left_out_is_counted_once_by_its_reason(conversation: Conversation) -> None:
     def counted(reason: str) -> float:
         return float(worker_metrics().files_dropped.labels(reason)._value.get())
 

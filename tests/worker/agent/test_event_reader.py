@@ -1,4 +1,4 @@
-"""The reader of events: any cut of the body gives the same events."""
+"""Tests that the reader returns the same events however the response body is split into pieces."""
 
 import json
 from itertools import pairwise
@@ -35,13 +35,13 @@ def test_events_come_out_however_the_body_is_cut(end: str, cuts: list[int]) -> N
     assert read(*(whole[a:b] for a, b in pairwise(edges))) == EVENTS
 
 
-def test_an_event_is_there_with_its_line() -> None:
+def test_an_event_is_returned_as_soon_as_its_line_is_complete() -> None:
     assert read(b'data: {"type":"ping"}') == []
     assert read(b'data: {"type":"ping"}', b"\n") == [{"type": "ping"}]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_what_gateways_write_is_read_by_the_events_name(end: bytes) -> None:
+def test_frames_as_gateways_write_them_take_their_type_from_the_event_line(end: bytes) -> None:
     lines = [
         b": PROCESSING",
         b"event: ping",
@@ -73,7 +73,7 @@ def test_what_gateways_write_is_read_by_the_events_name(end: bytes) -> None:
 
 
 @pytest.mark.parametrize("line", [b"data: nonsense\n", b"data: [1]\n", b'data: {"type":\n', b'data: "\xff"\n'])
-def test_what_is_no_event_is_worth_another_attempt(line: bytes) -> None:
+def test_a_line_that_is_no_valid_event_is_worth_another_attempt(line: bytes) -> None:
     with pytest.raises(AttemptFailed) as failed:
         read(line)
     assert failed.value.worth_retrying

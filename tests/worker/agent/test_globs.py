@@ -1,4 +1,4 @@
-"""Glob patterns, as ripgrep reads them and as models mean them."""
+"""Tests that glob patterns match as ripgrep reads them and as models mean them."""
 
 import time
 
@@ -89,7 +89,7 @@ def test_a_pattern_that_would_take_too_long_is_refused_or_quick() -> None:
     assert time.monotonic() - began < 5
 
 
-def test_many_wildcards_do_not_try_every_way_of_splitting_a_name() -> None:
+def test_many_wildcards_cause_no_exponential_backtracking() -> None:
     began = time.monotonic()
     for pattern in ("*?" * 40 + "Z", "*a" * 60 + "Z", "**a" * 40 + "Z", "**/*a" * 40 + "Z", "**/" + "*[ab]" * 40 + "Z"):
         assert not compile_glob(pattern).fullmatch("a" * 100)

@@ -1,4 +1,4 @@
-"""A conversation goes on from the turns that were kept of it, and from no others."""
+"""Tests that a conversation resumes from the turns that were stored of it, and from no others."""
 
 import json
 import zlib
@@ -27,11 +27,11 @@ def conversation(*turns: KeptTurn) -> Conversation:
     return loaded
 
 
-def test_a_turn_comes_back_as_it_was() -> None:
+def test_a_turn_is_unpacked_as_it_was_packed() -> None:
     assert unpack(TURN.pack()) == TURN
 
 
-def test_a_conversation_goes_on_with_its_own_beginning_and_turns() -> None:
+def test_a_conversation_resumes_with_its_first_message_and_its_turns() -> None:
     going = conversation(TURN, LATER)
     assert going.turns_for("key") == 2 and going.seen == {"a.py", "b.py"}
     assert going.calls_left == MAX_TOOL_CALLS - 2
@@ -39,7 +39,7 @@ def test_a_conversation_goes_on_with_its_own_beginning_and_turns() -> None:
     assert roles == [("user", FIRST), *[("assistant", TURN.assistant), ("user", TURN.user)] * 2]
 
 
-def test_with_another_model_prompt_or_tools_it_begins_anew() -> None:
+def test_with_another_model_prompt_or_tools_a_conversation_begins_anew() -> None:
     going = conversation(TURN, LATER)
     assert going.turns_for("other") == 0
     assert going.messages(FIRST) == [{"role": "user", "content": FIRST}]
@@ -54,14 +54,14 @@ def test_with_another_model_prompt_or_tools_it_begins_anew() -> None:
     [b"", b"x", zlib.compress(b"[]"), zlib.compress(b'{"key": 1}'), TURN.pack()[:-3], zlib.compress(b" " * 9_000_000)],
     ids=["empty", "not packed", "a list", "fields missing", "cut", "too long"],
 )
-def test_what_is_no_turn_of_ours_is_not_taken(data: bytes) -> None:
+def test_stored_data_that_is_no_turn_is_ignored(data: bytes) -> None:
     assert unpack(data) is None and MAX_TURN_BYTES < 9_000_000
     going = Conversation()
     going.load([TURN.pack(), data, LATER.pack()])
     assert len(going.turns) == 1
 
 
-def test_turns_without_the_beginning_are_not_taken() -> None:
+def test_turns_that_do_not_continue_a_first_turn_are_ignored() -> None:
     assert conversation(LATER).turns == []
     assert len(conversation(TURN, replace(LATER, key="other")).turns) == 1
 
@@ -86,10 +86,10 @@ def packed(**fields: object) -> bytes:
         zlib.compress(b"[" * 100_000),
     ],
 )
-def test_a_turn_with_fields_of_another_kind_is_not_taken(data: bytes) -> None:
+def test_a_turn_with_fields_of_another_type_is_ignored(data: bytes) -> None:
     assert unpack(data) is None
 
 
-def test_calls_that_named_no_tool_count_towards_the_bound_of_a_job_on_another_worker_too() -> None:
+def test_stored_calls_of_unknown_tools_count_towards_the_limit_of_calls() -> None:
     calls = [{"type": "tool_use", "id": str(number), "name": "Bash", "input": {}} for number in range(3)]
     assert conversation(replace(TURN, assistant=calls, tools=[])).calls_left == MAX_TOOL_CALLS - 3

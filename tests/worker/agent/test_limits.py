@@ -1,4 +1,4 @@
-"""When the model is asked to answer, when it is forced to, and when the job may cost no more."""
+"""Tests when the model is asked to answer, when it is forced to, and when a job has used up its tokens."""
 
 import time
 
@@ -16,26 +16,26 @@ def spent(tokens: int, cached: int = 0) -> TokenUsage:
     return TokenUsage(input_tokens=tokens, cache_read_tokens=cached, total_tokens=tokens + cached)
 
 
-def test_nothing_is_said_while_there_is_room() -> None:
+def test_the_model_is_not_asked_to_answer_while_no_limit_is_near() -> None:
     bounds = limits()
     urgencies = [bounds.before_turn(number, spent(10), calls_are_used_up=False) for number in range(2, MAX_TURNS - 1)]
     assert set(urgencies) == {Urgency.NONE}
 
 
-def test_the_last_turn_but_one_is_asked_to_answer_and_the_last_is_forced_to() -> None:
+def test_the_model_is_asked_to_answer_in_the_last_turn_but_one_and_forced_to_in_the_last() -> None:
     bounds = limits()
     assert bounds.before_turn(MAX_TURNS - 1, spent(0), calls_are_used_up=False) is Urgency.ASKED
     assert bounds.before_turn(MAX_TURNS, spent(0), calls_are_used_up=False) is Urgency.FORCED
 
 
-def test_a_model_that_was_asked_to_answer_and_calls_on_is_forced() -> None:
+def test_a_model_that_calls_tools_after_it_was_asked_to_answer_is_forced_to() -> None:
     bounds = limits()
     assert bounds.before_turn(2, spent(0), calls_are_used_up=True) is Urgency.ASKED
     assert bounds.before_turn(3, spent(0), calls_are_used_up=True) is Urgency.FORCED
 
 
 @pytest.mark.parametrize(("waited", "urgency"), [(0, Urgency.ASKED), (700, Urgency.NONE)])
-def test_the_time_that_was_waited_does_not_count(
+def test_time_spent_waiting_for_the_provider_does_not_count(
     monkeypatch: pytest.MonkeyPatch, waited: float, urgency: Urgency
 ) -> None:
     bounds = limits(timeout_seconds=1_000, waited=waited)
@@ -60,5 +60,5 @@ def test_tokens_read_from_the_cache_count_a_tenth(usage: TokenUsage, urgency: Ur
     assert limits().is_spent(usage) is is_spent
 
 
-def test_what_the_model_writes_counts_too() -> None:
+def test_output_tokens_count_too() -> None:
     assert weight(TokenUsage(output_tokens=7, cache_creation_tokens=3, total_tokens=10)) == 10

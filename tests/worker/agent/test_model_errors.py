@@ -1,4 +1,4 @@
-"""The model's failures in the contract's codes."""
+"""Tests that each failure of the model is reported with its error code of the contract."""
 
 import anthropic
 import httpx2
@@ -42,7 +42,7 @@ def status_error(status: int, kind: str | None = None, **headers: str) -> anthro
 
 
 @pytest.mark.parametrize("status", BY_STATUS)
-def test_a_status_has_its_code(status: int) -> None:
+def test_each_http_status_has_its_error_code(status: int) -> None:
     failure = as_attempt_failure(status_error(status))
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == BY_STATUS[status]
 
@@ -69,7 +69,7 @@ def test_an_error_event_in_mid_stream_has_the_code_of_its_type(kind: str) -> Non
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_what_broke_on_the_way_is_worth_another_attempt(
+def test_a_failure_of_the_connection_or_the_response_is_worth_another_attempt(
     error: anthropic.APIError | httpx2.HTTPError | httpx2.StreamError,
 ) -> None:
     failure = as_attempt_failure(error)
@@ -83,13 +83,13 @@ def test_an_error_event_of_another_type_is_worth_another_attempt(kind: str) -> N
 
 
 @pytest.mark.parametrize("error", [status_error(400, "invalid_request_error"), status_error(529), status_error(418)])
-def test_no_text_of_the_providers_gets_out(error: anthropic.APIStatusError) -> None:
+def test_no_text_of_the_provider_is_shown_to_users(error: anthropic.APIStatusError) -> None:
     failure = as_attempt_failure(error)
     assert "canary" not in str(failure) + failure.code.message
 
 
 @pytest.mark.parametrize(("header", "waited"), [("1", 1), ("0.5", 0.5), ("2.5", 2.5), ("171", 171), ("86400", 86400)])
-def test_the_time_to_come_back_is_taken_whole(header: str, waited: float) -> None:
+def test_a_retry_after_of_any_length_is_kept_as_sent(header: str, waited: float) -> None:
     assert as_attempt_failure(status_error(429, retry_after=header)).retry_after_seconds == waited
 
 
@@ -97,7 +97,7 @@ def test_the_time_to_come_back_is_taken_whole(header: str, waited: float) -> Non
     "header",
     ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "nan", "-1", "inf", "-inf", "1,2", "0", "0.0", "1795800000", "1e308"],
 )
-def test_a_time_to_come_back_that_makes_no_sense_is_none(header: str) -> None:
+def test_an_invalid_retry_after_counts_as_none(header: str) -> None:
     assert as_attempt_failure(status_error(529, retry_after=header)).retry_after_seconds is None
 
 
@@ -105,7 +105,7 @@ def test_a_time_to_come_back_that_makes_no_sense_is_none(header: str) -> None:
     ("status", "kind", "reason"),
     [(429, "rate_limit_error", "rate_limited"), (529, "overloaded_error", "overloaded"), (429, None, "rate_limited")],
 )
-def test_a_refusal_tells_limits_from_load(status: int, kind: str | None, reason: str) -> None:
+def test_a_refusal_distinguishes_rate_limits_from_overload(status: int, kind: str | None, reason: str) -> None:
     failure = as_attempt_failure(status_error(status, kind))
     assert isinstance(failure, ProviderRefused) and failure.reason == reason
 
@@ -128,18 +128,18 @@ MONEY = [
 
 
 @pytest.mark.parametrize(("status", "error"), MONEY)
-def test_what_is_about_money_is_no_limit_of_the_rate(status: int, error: object) -> None:
+def test_a_billing_error_is_not_a_rate_limit(status: int, error: object) -> None:
     failure = as_attempt_failure(error_with(status, error))
     assert (failure.code, failure.is_retryable, failure.worth_retrying) == (UNAVAILABLE, False, False)
 
 
-def test_a_ramp_limit_is_a_limit_of_the_rate() -> None:
+def test_a_ramp_limit_is_a_rate_limit() -> None:
     details = {"error_code": "ramp_limit_exceeded"}
     failure = as_attempt_failure(error_with(429, {"type": "rate_limit_error", "details": details}))
     assert isinstance(failure, ProviderRefused)
 
 
-def test_a_content_filter_refuses_whether_before_or_in_the_stream() -> None:
+def test_a_content_filter_error_is_a_refusal_before_and_within_the_stream() -> None:
     error = {"type": "invalid_request_error", "message": "Output blocked by content filtering policy"}
     for failure in (as_attempt_failure(error_with(400, error)), of_error_event({"type": "error", "error": error})):
         assert (failure.code, failure.worth_retrying) == (ErrorCode.MODEL_REFUSED, False)
@@ -151,7 +151,7 @@ def test_a_gateway_may_give_a_status_in_place_of_a_type(error: object) -> None:
     assert of_error_event({"error": "something"}).worth_retrying
 
 
-def test_the_operators_log_has_the_reason_cut_short_and_the_field_that_a_gateway_does_not_know(
+def test_the_log_names_the_field_that_a_gateway_rejects_and_the_truncated_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     as_attempt_failure(error_with(400, {"message": "output_config: Extra inputs are not permitted" + "x" * 9000}))
@@ -163,6 +163,6 @@ def test_the_operators_log_has_the_reason_cut_short_and_the_field_that_a_gateway
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_every_code_has_a_sentence_for_people(code: ErrorCode) -> None:
+def test_every_error_code_has_a_sentence_for_users(code: ErrorCode) -> None:
     assert code.message.endswith(".") and code.message[0].isupper() and code.value not in code.message
     assert code.is_retryable is (code not in (ErrorCode.MODEL_REJECTED, ErrorCode.MODEL_REFUSED))

@@ -1,4 +1,4 @@
-"""The one rule for reading, on a project full of traps: what comes out of each tool."""
+"""Tests which files each tool may read, on a project full of secrets, links and other traps."""
 
 import os
 import shutil
@@ -98,7 +98,7 @@ def not_to_be_read(root: Path) -> list[str]:
     return [*OUTSIDE, *IGNORED, *hidden, "id_rsa", "deploy/.env", "deploy/prod.env", "secrets/db", ".kube/config"]
 
 
-def test_every_file_that_may_be_read_comes_out_of_every_tool_and_nothing_else(root: Path) -> None:
+def test_every_tool_shows_every_file_that_may_be_read_and_no_other(root: Path) -> None:
     assert sorted(lines(root, "Glob", pattern="**", head_limit=500)) == MAY_BE_READ
     assert sorted(lines(root, "Grep", pattern="^", mode="files")) == MAY_BE_READ
     for path in MAY_BE_READ:
@@ -133,7 +133,7 @@ def test_a_path_that_may_not_be_read_is_refused_by_every_tool(root: Path) -> Non
         if path not in ("src/hard.txt",):
             refusal(project, "Grep", pattern=".", path=path)
             refusal(project, "Glob", pattern="*", path=path)
-    # ripgrep lists a file with two names, and it is found out only when it is opened.
+    # ripgrep lists a file that has two hard links; the second link is noticed only when the file is opened.
     assert text(project, "Grep", pattern=".", path="src/hard.txt") == "no matches"
     assert text(project, "Glob", pattern="hard.txt") == "no matches"
 
@@ -146,11 +146,11 @@ def test_each_family_of_secrets_is_refused(root: Path) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["../*", "../outside/*", "src/../../**", "/etc/*", "..", "a/../../b"])
-def test_a_glob_that_leads_out_is_refused(root: Path, pattern: str) -> None:
+def test_a_glob_that_leads_out_of_the_project_is_refused(root: Path, pattern: str) -> None:
     assert "inside" in refusal(root, "Glob", pattern=pattern)
 
 
-def test_ignore_files_are_heeded_with_and_without_a_repository(root: Path) -> None:
+def test_ignore_files_are_respected_with_and_without_a_repository(root: Path) -> None:
     assert (root / ".git").exists()
     with_git = lines(root, "Glob", pattern="**", head_limit=500)
     shutil.rmtree(root / ".git")
@@ -159,7 +159,7 @@ def test_ignore_files_are_heeded_with_and_without_a_repository(root: Path) -> No
     refusal(root, "Read", file_path="docs/guide.md")
 
 
-def test_an_ignore_file_that_allows_everything_again_opens_no_secret(root: Path) -> None:
+def test_an_ignore_file_that_re_includes_everything_exposes_no_secret(root: Path) -> None:
     for name in OPENERS:
         write(root / name, "!*\n!**\n")
         write(root / "src" / name, "!*\n")
@@ -168,7 +168,7 @@ def test_an_ignore_file_that_allows_everything_again_opens_no_secret(root: Path)
     assert answer(root, "Grep", pattern=SECRET, mode="files", head_limit=500).paths == set(IGNORED)
 
 
-def test_a_root_that_is_a_link_is_followed_anew_for_each_job(tmp_path: Path) -> None:
+def test_a_root_that_is_a_symbolic_link_is_resolved_anew_for_each_job(tmp_path: Path) -> None:
     first, second = make_project(tmp_path / "1"), make_project(tmp_path / "2", {"new.txt": "new\n"})
     link = tmp_path / "current"
     link.symlink_to(first)
@@ -196,7 +196,7 @@ def test_a_root_below_a_hidden_folder_shows_its_files(tmp_path: Path) -> None:
     assert lines(root, "Glob", pattern="**") == MAY_BE_READ
 
 
-def test_huge_files_and_pipes_keep_nobody_waiting(root: Path) -> None:
+def test_huge_files_and_pipes_do_not_delay_a_tool(root: Path) -> None:
     with (root / "sparse.txt").open("wb") as sparse:
         sparse.truncate(300_000_000)
     with (root / "one-line.txt").open("wb") as one:

@@ -1,4 +1,4 @@
-"""What the model is told: the request is data and stays in its block, the rules of the output stay ours."""
+"""Tests the prompts: the request is data and stays in its block, and no custom agent removes the output rules."""
 
 import json
 import re
@@ -28,7 +28,7 @@ hostile = st.lists(st.one_of(st.sampled_from(HOSTILE), strategies.text), max_siz
 
 
 @given(hostile, st.none() | hostile)
-def test_no_input_can_leave_its_block(page: str, context: str | None) -> None:
+def test_no_input_can_close_its_block(page: str, context: str | None) -> None:
     message = prompts.user_message(job(page, context))
     assert message.startswith("<request>\n") and message.endswith("\n</request>")
     assert message.count("<") == message.count(">") == 2
@@ -53,7 +53,7 @@ def test_text_is_sent_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("has_tools", [True, False])
 @given(system_prompt=hostile)
-def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, has_tools: bool) -> None:
+def test_a_custom_agent_does_not_remove_the_built_in_rules(system_prompt: str, has_tools: bool) -> None:
     prompt = prompts.system_prompt(custom(system_prompt=system_prompt), has_tools=has_tools)
     ours = prompts.system_prompt(None, has_tools=has_tools)
     rules = ours.removeprefix(prompts.DEFAULT_FRAME)
@@ -62,7 +62,7 @@ def test_a_users_agent_does_not_remove_our_rules(system_prompt: str, has_tools: 
     assert (prompts.WITH_TOOLS in rules, prompts.WITHOUT_TOOLS in rules) == (has_tools, not has_tools)
 
 
-def test_a_users_agent_takes_the_place_of_ours_with_its_role_and_focus() -> None:
+def test_a_custom_agent_replaces_the_built_in_one_with_its_role_and_focus() -> None:
     prompt = prompts.system_prompt(custom(), has_tools=True)
     assert prompts.DEFAULT_FRAME not in prompt
     assert "Accessibility expert" in prompt and "What people with low vision need" in prompt

@@ -1,4 +1,4 @@
-"""The list of secrets: every family, in all spellings, and nothing that is a program."""
+"""Tests that names of secrets of every family are recognized in all spellings, and that other names are not."""
 
 import pytest
 
@@ -62,10 +62,10 @@ PROGRAMS = """
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_secret_is_known_by_its_name(family: str) -> None:
+def test_a_secret_is_recognized_by_its_name(family: str) -> None:
     names = FAMILIES[family].split()
     assert [name for name in names if not is_secret(name)] == []
-    # Case tells the words of `serviceAccountKey` apart, so only names without such words are shouted.
+    # Case separates the words of `serviceAccountKey`, so only names in lower case are also tried in upper case.
     loud = [name.upper() for name in names if name.islower()]
     assert [name for name in loud if not is_secret(name)] == []
 
@@ -84,7 +84,7 @@ def test_a_backup_of_a_secret_is_a_secret(ending: str) -> None:
     assert [name for name in names if not is_secret(name + ending)] == []
 
 
-def test_a_program_is_no_secret() -> None:
+def test_ordinary_files_are_no_secrets() -> None:
     assert [name for name in PROGRAMS.split() if is_secret(name)] == []
 
 
@@ -94,6 +94,6 @@ def test_a_long_name_is_judged_quickly() -> None:
 
 
 @pytest.mark.parametrize("path", [".env", "a/.b/c", ".git/config", "a/.b"])
-def test_hidden_is_whatever_has_a_dot_on_the_way(path: str) -> None:
+def test_a_path_is_hidden_if_any_of_its_parts_begins_with_a_dot(path: str) -> None:
     assert is_hidden(path)
     assert not is_hidden("a/b.c") and not is_hidden("a.b/c..d")

@@ -1,4 +1,4 @@
-"""A limit shared out over groups."""
+"""Tests how a limit is shared out over groups."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +20,7 @@ def test_a_limit_is_used_up_and_no_group_gets_less_than_a_smaller_share_of_anoth
         )
 
 
-def test_where_there_are_more_groups_than_places_the_alphabet_is_not_cut_at_its_end() -> None:
+def test_with_more_groups_than_the_limit_the_chosen_ones_are_spread_evenly() -> None:
     chosen = fairly([[n] for n in range(100)], 4)
     assert chosen == [0, 25, 50, 75]
 

@@ -1,4 +1,4 @@
-"""The toolbox: every call gets an answer, whatever it does."""
+"""Tests that the toolbox answers every call, whatever the tool does."""
 
 import asyncio
 import logging
@@ -14,7 +14,7 @@ from worker.agent.toolbox import MAX_AT_ONCE, MAX_PROBLEM_CHARACTERS, Toolbox
 
 
 class Called:
-    """A tool that does what it is given."""
+    """Represents a tool that answers with the given function."""
 
     def __init__(self, name: str, answer: Callable[[str], Awaitable[ToolAnswer]]) -> None:
         self.name = name
@@ -92,7 +92,7 @@ def test_the_files_that_were_shown_are_remembered() -> None:
     assert conversation.seen == {"a.txt", "c.txt"}
 
 
-def test_a_tools_error_is_returned_in_its_words_and_the_next_call_runs() -> None:
+def test_a_tools_error_is_returned_with_its_own_text_and_the_next_call_runs() -> None:
     refused, echoed = results(("Refuse", {"text": "outside the project"}), ("Echo", {"text": "b"}))
     assert refused["content"] == "outside the project" and refused["is_error"] is True
     assert echoed["content"] == "b" and "is_error" not in echoed
@@ -102,19 +102,21 @@ def test_a_long_refusal_is_cut() -> None:
     assert len(results(("Refuse", {"text": "x" * 2 * MAX_PROBLEM_CHARACTERS}))[0]["content"]) == MAX_PROBLEM_CHARACTERS
 
 
-def test_a_tool_that_breaks_says_so_to_the_model_and_why_only_to_us(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_in_a_tool_is_reported_to_the_model_and_its_reason_only_to_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with caplog.at_level(logging.ERROR):
         [result] = results(("Break", {"text": "/srv/machine"}))
     assert result["is_error"] is True and "/srv" not in result["content"] and "RuntimeError" not in result["content"]
     assert "Break" in caplog.text and "/srv/machine" in caplog.text
 
 
-def test_a_call_of_an_unknown_tool_is_answered_with_the_names_of_those_there_are() -> None:
+def test_a_call_of_an_unknown_tool_is_answered_with_the_names_of_the_available_tools() -> None:
     [result] = results(("bash", {"text": "ls"}))
     assert result["is_error"] is True and "Echo, Refuse, Break" in result["content"]
 
 
-def test_a_job_has_so_many_calls_and_no_more() -> None:
+def test_a_job_has_a_limited_number_of_tool_calls() -> None:
     toolbox = box()
     first = results(*[("Echo", {"text": "a"})] * (MAX_TOOL_CALLS - 1), toolbox=toolbox)
     assert not any("is_error" in result for result in first) and not toolbox.is_used_up
@@ -123,6 +125,6 @@ def test_a_job_has_so_many_calls_and_no_more() -> None:
     assert toolbox.is_used_up
 
 
-def test_what_has_no_encoding_is_replaced() -> None:
+def test_characters_that_cannot_be_encoded_are_replaced() -> None:
     [echoed, refused] = results(("Echo", {"text": "a\ud800b"}), ("Refuse", {"text": "\udc80"}))
     assert (echoed["content"], refused["content"]) == ("a?b", "?")

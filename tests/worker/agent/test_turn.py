@@ -1,4 +1,4 @@
-"""A turn put together from its events, as the Messages API documents them."""
+"""Tests that a turn is assembled from its events as the Messages API documents them."""
 
 from typing import Any
 
@@ -43,13 +43,13 @@ def test_text_that_looks_like_the_answer_is_yielded_as_it_comes() -> None:
     assert turn.text == '\n  {"context":1}'
 
 
-def test_text_before_it_is_kept_and_is_no_part_of_it() -> None:
+def test_text_before_the_answer_is_kept_and_is_no_part_of_it() -> None:
     turn = Turn()
     assert taken(turn, *text("Let me look."), *text('{"a"')) == [Said("Let me look.", is_end=True), Wrote('{"a"')]
     assert turn.text == 'Let me look.{"a"' and turn.answer_json == '{"a"'
 
 
-def test_an_input_in_pieces_is_one_call() -> None:
+def test_a_tool_input_in_pieces_is_one_call() -> None:
     turn = Turn()
     results = taken(turn, *tool_call("", '{"pat', 'tern": "*.py"}'), *ending("tool_use"))
     assert results[0] == UsedTool("Glob", {"pattern": "*.py"})
@@ -57,25 +57,25 @@ def test_an_input_in_pieces_is_one_call() -> None:
 
 
 @pytest.mark.parametrize("written", [(), ("",), ("{}", "")])
-def test_an_input_may_be_empty(written: tuple[str, ...]) -> None:
+def test_a_tool_input_may_be_empty(written: tuple[str, ...]) -> None:
     assert taken(Turn(), *tool_call(*written)) == [UsedTool("Glob", {})]
 
 
 @pytest.mark.parametrize("written", ["[1]", '"x"', "nonsense", '{"path": "\\ud800"}', '{"pattern": "*.'])
-def test_an_input_that_is_no_object_is_a_call_to_be_answered_as_wrong(written: str) -> None:
+def test_a_tool_input_that_is_no_object_is_a_call_to_be_answered_with_an_error(written: str) -> None:
     turn = Turn()
     assert taken(turn, *tool_call(written), *ending("tool_use")) == [Spent(TokenUsage())]
     assert turn.malformed_calls == {"toolu_1"} and [call["input"] for call in turn.tool_calls] == [{}]
 
 
-def test_an_input_may_be_given_whole() -> None:
+def test_a_tool_input_may_come_in_one_piece() -> None:
     turn = Turn()
     start = {"type": "tool_use", "id": "toolu_1", "name": "Glob", "input": {"pattern": "*"}}
     assert taken(turn, *block(start)) == [UsedTool("Glob", {"pattern": "*"})]
     assert turn.content == [start]
 
 
-def test_a_call_of_something_that_is_no_tool_of_ours_is_not_shown_but_answered() -> None:
+def test_a_call_of_an_unknown_tool_is_answered_but_not_shown() -> None:
     turn = Turn()
     assert taken(turn, *tool_call(name="Bash"), *ending("tool_use")) == [Spent(TokenUsage())]
     assert [call["name"] for call in turn.tool_calls] == ["Bash"]
@@ -110,7 +110,7 @@ def test_a_last_event_without_usage_is_no_error() -> None:
 @pytest.mark.parametrize("after", ["\n```\n", "```", "\n``` \nI hope that helps {you}."])
 @pytest.mark.parametrize("before", ["```json\n", "Here you are:\n\n```\n", "```JSON "])
 @pytest.mark.parametrize("size", [1, 3, 1000])
-def test_an_answer_in_a_fence_is_yielded_without_it(before: str, after: str, size: int) -> None:
+def test_an_answer_in_a_code_fence_is_yielded_without_the_fence(before: str, after: str, size: int) -> None:
     answer = '{"context": "a ``` {x} \\"}\\" b", "suggestions": [{"a": {}}]}'
     whole = before + answer + after
     turn = Turn()
@@ -118,13 +118,13 @@ def test_an_answer_in_a_fence_is_yielded_without_it(before: str, after: str, siz
     assert "".join(each.piece for each in results if isinstance(each, Wrote)) == answer == turn.answer_json
 
 
-def test_a_turn_that_ends_without_a_word_is_empty() -> None:
+def test_a_turn_that_ends_without_text_or_calls_is_empty() -> None:
     turn = Turn()
     taken(turn, *block({"type": "thinking", "thinking": "", "signature": "s"}), *ending("end_turn"))
     assert turn.is_empty
 
 
-def test_thinking_goes_back_as_it_came_with_its_signature() -> None:
+def test_thinking_is_sent_back_unchanged_with_its_signature() -> None:
     turn = Turn()
     deltas = ({"type": "thinking_delta", "thinking": piece} for piece in ("Hm", "m."))
     thinking = block(
@@ -140,7 +140,7 @@ def test_thinking_goes_back_as_it_came_with_its_signature() -> None:
     assert turn.text == "{}"
 
 
-def test_what_is_not_known_yet_is_no_error() -> None:
+def test_events_and_blocks_of_unknown_types_are_no_error() -> None:
     new = {"type": "poem", "lines": []}
     turn = Turn()
     assert taken(turn, {"type": "weather"}, *block(new, {"type": "poem_delta", "line": "x"})) == []
@@ -169,7 +169,7 @@ def test_a_long_text_that_is_no_answer_is_not_yielded() -> None:
 
 
 @pytest.mark.parametrize("start", [{}, {"id": None, "name": None}, {"id": "", "name": ""}])
-def test_a_call_without_an_id_or_a_name_gets_one_of_its_own(start: JsonObject) -> None:
+def test_a_call_without_an_id_or_a_name_gets_a_unique_id_and_a_placeholder_name(start: JsonObject) -> None:
     turn = Turn()
     taken(turn, *block({"type": "tool_use", "input": {}, **start}), *block({"type": "tool_use", "input": {}, **start}))
     taken(turn, *ending("tool_use"))
@@ -178,7 +178,7 @@ def test_a_call_without_an_id_or_a_name_gets_one_of_its_own(start: JsonObject) -
 
 
 @pytest.mark.parametrize("odd", ["many", [], {}, -1, float("inf"), float("nan"), 1e300])
-def test_a_count_of_tokens_that_is_none_is_not_taken(odd: object) -> None:
+def test_an_invalid_count_of_tokens_is_ignored(odd: object) -> None:
     turn = Turn()
     taken(turn, {"type": "message_start", "message": {"usage": {"input_tokens": 7}}})
     taken(turn, *ending("end_turn", input_tokens=odd, output_tokens=2))

@@ -1,4 +1,4 @@
-"""Turns that fail before anything of the answer was shown: asked again in the same attempt, after a wait."""
+"""Tests that a turn that fails before its answer was shown is requested again in the same attempt, after a wait."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ def project(tmp_path: Path) -> Project:
 
 
 class Recording(OpenGate):
-    """A gate that records its reports, and answers the first questions as a test wants."""
+    """Represents a gate that records its reports, and answers its first questions as the test sets it."""
 
     def __init__(self, *answers: Delay) -> None:
         self.answers = list(answers)
@@ -103,7 +103,7 @@ BEFORE_THE_ANSWER = (
 
 
 @pytest.mark.parametrize("words", BEFORE_THE_ANSWER)
-def test_what_fails_before_the_answer_is_asked_again_with_the_same_conversation(
+def test_a_request_that_fails_before_the_answer_is_repeated_with_the_same_conversation(
     sandbox: Sandbox, project: Project, words: str
 ) -> None:
     page = f"CheckoutPage {words}"
@@ -111,13 +111,13 @@ def test_what_fails_before_the_answer_is_asked_again_with_the_same_conversation(
     assert isinstance(events[-1], Answered)
     requests = sandbox.requests(page)
     bodies = [request["body"] for request in requests]
-    assert len(bodies) == len({str(body) for body in bodies}) + 1, "one request came twice, and no other"
+    assert len(bodies) == len({str(body) for body in bodies}) + 1, "exactly one request is sent twice"
     undisturbed = [event for event in asked(sandbox, "CheckoutPage", project) if isinstance(event, UsedTool)]
     assert [event for event in events if isinstance(event, UsedTool)] == undisturbed
     assert sum(isinstance(event, Waits) for event in events) == 1 == sum(isinstance(event, Resumes) for event in events)
 
 
-def test_what_the_failed_request_has_cost_is_counted(sandbox: Sandbox, project: Project) -> None:
+def test_the_usage_of_a_failed_request_is_counted(sandbox: Sandbox, project: Project) -> None:
     events = asked(sandbox, "Costly CheckoutPage broken stream in turn 2 once", project)
     spent = [event.usage.total_tokens for event in events if isinstance(event, Spent)]
     requests = sandbox.requests("Costly CheckoutPage broken stream in turn 2 once")
@@ -125,14 +125,14 @@ def test_what_the_failed_request_has_cost_is_counted(sandbox: Sandbox, project: 
     assert spent[-1] >= sum(request["inputTokens"] for request in requests)
 
 
-def test_a_turn_is_asked_a_few_times_and_then_fails(sandbox: Sandbox) -> None:
+def test_a_turn_is_requested_a_limited_number_of_times_and_then_fails(sandbox: Sandbox) -> None:
     with pytest.raises(AttemptFailed) as failed:
         asked(sandbox, "Never unavailable")
     assert failed.value.code is ErrorCode.MODEL_UNAVAILABLE and failed.value.worth_retrying
     assert len(sandbox.requests("Never unavailable")) == MAX_TRIES
 
 
-def test_an_answer_that_broke_after_it_was_shown_is_not_asked_again_here(sandbox: Sandbox) -> None:
+def test_an_answer_that_broke_after_it_was_shown_is_not_requested_again_in_the_same_attempt(sandbox: Sandbox) -> None:
     events: list[AgentEvent] = []
     with pytest.raises(AttemptFailed) as failed:
         asked(sandbox, "Shown broken stream once", into=events)
@@ -141,11 +141,11 @@ def test_an_answer_that_broke_after_it_was_shown_is_not_asked_again_here(sandbox
 
 
 @pytest.mark.parametrize(("words", "status"), [("overloaded", 529), ("rate limited", 429)])
-def test_a_provider_that_refuses_is_waited_for_as_long_as_the_job_may(
+def test_a_job_waits_for_a_provider_that_refuses_up_to_its_longest_wait(
     sandbox: Sandbox, words: str, status: int
 ) -> None:
     page, conversation, began = f"Patient {words}", Conversation(), time.monotonic()
-    conversation.waited_seconds = 1.0  # in an attempt before
+    conversation.waited_seconds = 1.0  # from an earlier attempt
     with pytest.raises(AttemptFailed) as failed:
         asked(sandbox, page, max_wait_seconds=2.5, conversation=conversation)
     assert failed.value.code is ErrorCode.MODEL_OVERLOADED and not failed.value.worth_retrying
@@ -155,7 +155,7 @@ def test_a_provider_that_refuses_is_waited_for_as_long_as_the_job_may(
     assert {request["status"] for request in sandbox.requests(page)} == {status}
 
 
-def test_nobody_asks_before_a_retry_after_is_over(sandbox: Sandbox) -> None:
+def test_no_request_is_repeated_before_a_retry_after_is_over(sandbox: Sandbox) -> None:
     page = "Obedient retry after 2 once"
     events = asked(sandbox, page)
     first, second = sandbox.requests(page)
@@ -175,7 +175,9 @@ def test_a_delay_at_the_gate_is_reported_and_waited_for(sandbox: Sandbox) -> Non
     assert gate.outcomes == ["accepted"]
 
 
-def test_each_request_asks_first_and_what_the_headers_tell_is_reported(sandbox: Sandbox, project: Project) -> None:
+def test_each_request_asks_the_gate_first_and_reports_the_limits_in_the_headers(
+    sandbox: Sandbox, project: Project
+) -> None:
     gate = Recording()
     asked(sandbox, "CheckoutPage at the gate", project, gate=gate)
     assert len(gate.asked) == 4 and gate.outcomes == ["accepted"] * 4
@@ -185,7 +187,7 @@ def test_each_request_asks_first_and_what_the_headers_tell_is_reported(sandbox: 
     limit, left = first["requests"]
     assert limit == 1_000_000 and left == pytest.approx(1_000_000, abs=1000)
     assert all(tokens > 0 for _, tokens in gate.asked)
-    assert gate.asked[1][1] < 500, "what the cache holds is not counted again"
+    assert gate.asked[1][1] < 500, "tokens that the cache holds are not counted again"
 
 
 @pytest.mark.parametrize(
@@ -196,19 +198,19 @@ def test_each_request_asks_first_and_what_the_headers_tell_is_reported(sandbox: 
         ("silent once", ["unknown", "accepted"]),
     ],
 )
-def test_what_became_of_a_request_is_reported(sandbox: Sandbox, words: str, outcomes: list[str]) -> None:
+def test_the_outcome_of_each_request_is_reported_to_the_gate(sandbox: Sandbox, words: str, outcomes: list[str]) -> None:
     gate = Recording()
     asked(sandbox, f"Reported {words}", gate=gate, silence=0.5)
     assert gate.outcomes == outcomes
 
 
-def test_an_overload_in_the_middle_of_a_response_shuts_the_gate_too(sandbox: Sandbox, project: Project) -> None:
+def test_an_overload_in_the_middle_of_a_response_is_reported_to_the_gate(sandbox: Sandbox, project: Project) -> None:
     gate = Recording()
     asked(sandbox, "CheckoutPage error event in turn 1 once", project, gate=gate)
     assert gate.outcomes[:3] == ["accepted", "cut", "accepted"]
 
 
-def test_a_job_that_is_stopped_says_that_it_waits_no_more(sandbox: Sandbox) -> None:
+def test_a_job_that_is_stopped_tells_the_gate_that_it_no_longer_waits(sandbox: Sandbox) -> None:
     gate = Recording(Delay(60_000, 5, WaitReason.RATE_LIMITED))
 
     async def run() -> None:
@@ -238,6 +240,6 @@ def test_limits_are_read_from_the_headers_also_behind_a_gateway() -> None:
     ("limit", "left"),
     [("x", "1"), ("0", "0"), ("-1", "5"), ("50", "-1"), ("inf", "5"), ("50", "inf"), ("50", "nan"), ("nan", "5")],
 )
-def test_limits_that_no_provider_means_are_not_taken(limit: str, left: str) -> None:
+def test_invalid_limits_in_headers_are_ignored(limit: str, left: str) -> None:
     stated = {"anthropic-ratelimit-requests-limit": limit, "anthropic-ratelimit-requests-remaining": left}
     assert limits_of(stated) == {}

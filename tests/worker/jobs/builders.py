@@ -1,4 +1,4 @@
-"""Running jobs for tests: an agent without a model, and a job that runs it in this process."""
+"""Provides an agent without a model, and a job that runs it in the test's own process."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -24,7 +24,7 @@ ANSWER = Answer(context=None, suggestions=[SUGGESTION] * 3)
 
 
 class FakeAgent:
-    """An agent whose runs yield what `events` does; it counts them, and notes whether the last one was closed."""
+    """Stands in for the agent: a run yields what `events` yields; counts runs and records if the last was closed."""
 
     def __init__(self) -> None:
         self.asked = 0

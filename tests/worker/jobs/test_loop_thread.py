@@ -1,4 +1,4 @@
-"""The thread of the event loop that the jobs of a worker share."""
+"""Tests the thread of the event loop that the jobs of a worker share."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""What the queue and the concurrent worker lean on in rq 3.0, private parts included."""
+"""Tests what the queue and the concurrent worker rely on in rq 3.0, private parts included."""
 
 import inspect
 import json
@@ -67,7 +67,7 @@ CALLED = (
 
 
 class Runner:
-    """In place of JobRunner: answers what it is told to, and notes what it is asked."""
+    """Stands in for JobRunner: returns or raises what the test set, and records its calls."""
 
     def __init__(self) -> None:
         self.answers: list[Retry | Exception | None] = []
@@ -101,7 +101,7 @@ def runner() -> Runner:
 
 @pytest.fixture
 def rq_pool(redis_server: RedisServer) -> Iterator[Redis]:
-    """Provides a pool of one connection: whoever holds it and asks for another waits in vain."""
+    """Provides a pool of one connection, so that code which needs a second one while it holds the first fails."""
     with connect(redis_server.url, max_connections=1, timeout_seconds=0.2) as client:
         yield client
 
@@ -125,7 +125,7 @@ def worker(queue: JobQueue, rq_pool: Redis, redis: Redis, runner: Runner) -> Ite
 
 
 def run_commands(redis: Redis, packed: list[Argument]) -> None:
-    """Does what `run_commands` in common.lua does."""
+    """Runs packed commands as `run_commands` in common.lua does."""
     place = 0
     while place < len(packed):
         length = int(packed[place])
@@ -138,7 +138,7 @@ def enqueue(redis: Redis, queue: JobQueue, job_id: str = JOB_ID, *, at_front: bo
 
 
 def work_one(worker: ConcurrentWorker, redis: Redis) -> str | None:
-    """Takes one job through the worker's own steps, in this thread; answers the status it has in RQ then."""
+    """Takes one job through the worker's own steps, in this thread. Returns its status in RQ afterwards."""
     job = worker._dequeue()
     assert job is not None
     worker._slots.acquire()
@@ -150,20 +150,20 @@ def keys_of(redis: Redis) -> set[str]:
     return {key.decode() for key in redis.scan_iter("rq:*")} - {"rq:queues", "rq:workers"}
 
 
-def test_this_is_the_rq_that_was_read() -> None:
+def test_the_installed_rq_is_the_version_that_the_worker_was_written_for() -> None:
     assert rq.__version__.startswith("3.0")
 
 
 # The queue
 
 
-def test_the_function_the_queue_names_is_ours() -> None:
+def test_the_function_that_the_queue_names_is_the_workers() -> None:
     module, _, name = FUNCTION.rpartition(".")
     assert getattr(import_module(module), name) is jobs.suggest_features
     assert list(inspect.signature(jobs.suggest_features).parameters) == ["job_id"]
 
 
-def test_what_our_commands_enqueue_a_stock_queue_has(redis: Redis, queue: JobQueue) -> None:
+def test_a_stock_queue_reads_what_our_commands_enqueue(redis: Redis, queue: JobQueue) -> None:
     enqueue(redis, queue)
     stock = Queue(keys.QUEUE_NAME, connection=redis, serializer=JSONSerializer)
     assert stock.job_ids == [JOB_ID] and [listed.name for listed in Queue.all(redis)] == [keys.QUEUE_NAME]
@@ -174,7 +174,7 @@ def test_what_our_commands_enqueue_a_stock_queue_has(redis: Redis, queue: JobQue
     assert stock.key == queue.key and job.key == queue.rq_key(JOB_ID)
 
 
-def test_our_commands_leave_what_a_real_enqueue_leaves(redis: Redis, queue: JobQueue) -> None:
+def test_our_commands_write_the_same_keys_as_rqs_own_enqueue(redis: Redis, queue: JobQueue) -> None:
     def left(made: Any) -> dict[bytes, Any]:
         redis.flushall()
         made()
@@ -208,7 +208,7 @@ def test_the_jobs_data_is_json(redis: Redis, queue: JobQueue) -> None:
     assert json.loads(zlib.decompress(data))[0] == FUNCTION
 
 
-def test_the_front_is_the_front(redis: Redis, queue: JobQueue) -> None:
+def test_a_job_enqueued_at_the_front_comes_first(redis: Redis, queue: JobQueue) -> None:
     enqueue(redis, queue)
     enqueue(redis, queue, OTHER_ID, at_front=True)
     assert queue.queue.job_ids == [OTHER_ID, JOB_ID]
@@ -233,7 +233,9 @@ def test_a_pipeline_shows_its_commands_and_not_the_transaction_around_them(redis
     assert list(pipeline.command_stack) == []
 
 
-def test_cleaning_up_forgets_an_execution_whole(redis: Redis, queue: JobQueue, worker: ConcurrentWorker) -> None:
+def test_the_cleanup_commands_delete_all_keys_of_an_execution(
+    redis: Redis, queue: JobQueue, worker: ConcurrentWorker
+) -> None:
     enqueue(redis, queue)
     job = worker._dequeue()
     assert job is not None
@@ -245,7 +247,7 @@ def test_cleaning_up_forgets_an_execution_whole(redis: Redis, queue: JobQueue, w
     assert ExecutionRegistry(JOB_ID, redis).get_execution_ids() == []
 
 
-def test_an_executions_name_is_the_job_and_its_own() -> None:
+def test_an_executions_key_consists_of_the_job_id_and_its_own_id() -> None:
     execution = Execution.from_composite_key(f"{JOB_ID}:abc", cast(Redis, None))
     assert (execution.job_id, execution.id, execution.composite_key) == (JOB_ID, "abc", f"{JOB_ID}:abc")
 
@@ -268,7 +270,7 @@ def test_an_empty_queue_gives_no_job(worker: ConcurrentWorker, monkeypatch: pyte
     assert worker._dequeue() is None
 
 
-def test_a_job_that_has_gone_from_the_queue_is_passed_over(
+def test_a_queue_entry_whose_job_was_deleted_is_skipped(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker
 ) -> None:
     enqueue(redis, queue)
@@ -301,7 +303,7 @@ def test_what_the_worker_reads_is_there(worker: ConcurrentWorker, queue: JobQueu
     assert BaseWorker.death_penalty_class is not NoDeathPenalty is ConcurrentWorker.death_penalty_class
 
 
-def test_no_time_out_of_rqs_is_ever_set(worker: ConcurrentWorker) -> None:
+def test_rq_sets_no_time_out_of_its_own(worker: ConcurrentWorker) -> None:
     abstract = {name for name in vars(BaseDeathPenalty) if name.endswith("_death_penalty")}
     assert abstract == {"setup_death_penalty", "cancel_death_penalty"}
     before = signal.getsignal(signal.SIGALRM)
@@ -350,7 +352,7 @@ def test_a_worker_takes_no_more_jobs_while_a_quarter_of_its_slots_wait_for_the_p
     wait_until(lambda: runner.ran == [JOB_ID])
 
 
-def test_a_suspended_worker_takes_nothing_until_it_is_to_go_on(
+def test_a_suspended_worker_takes_nothing_until_it_is_resumed(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWAY_SECONDS", "SUSPENSION_SECONDS"):
@@ -389,7 +391,7 @@ def test_a_job_that_is_done_leaves_what_it_would_leave_with_a_stock_worker(
     assert left(ConcurrentWorker) == left(BaseWorker) == ({"rq:worker:w1", "rq:workers:suggestions"}, expected)
 
 
-def test_what_a_worker_lives_by_does_not_wait_for_the_bookkeeping(
+def test_a_workers_heartbeat_does_not_wait_for_the_connection_of_the_bookkeeping(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, rq_pool: Redis
 ) -> None:
     enqueue(redis, queue)
@@ -422,7 +424,7 @@ def test_while_a_job_runs_rq_shows_it(redis: Redis, queue: JobQueue, worker: Con
     assert shown == [JobStatus.STARTED, [JOB_ID], 1, True, 0, "w1", "busy"]
 
 
-def test_a_job_that_is_given_back_waits_at_the_front_as_often_as_it_may_start(
+def test_a_job_that_is_given_back_returns_to_the_front_every_time(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
 ) -> None:
     enqueue(redis, queue)
@@ -436,7 +438,7 @@ def test_a_job_that_is_given_back_waits_at_the_front_as_often_as_it_may_start(
         redis.lrem(queue.key, 0, OTHER_ID)
 
 
-def test_a_lost_job_is_left_to_whoever_runs_it_now(
+def test_a_lost_job_is_left_to_the_worker_that_runs_it_now(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
 ) -> None:
     enqueue(redis, queue)
@@ -446,7 +448,7 @@ def test_a_lost_job_is_left_to_whoever_runs_it_now(
     assert not redis.exists(queue.started_key)
 
 
-def test_a_job_that_raises_stays_for_the_sweep(
+def test_a_job_that_raises_is_left_to_the_sweep(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
 ) -> None:
     enqueue(redis, queue)
@@ -456,7 +458,7 @@ def test_a_job_that_raises_stays_for_the_sweep(
     assert queue.queue.failed_job_registry.get_job_ids() == []
 
 
-def test_an_execution_outlives_any_job_and_the_worker_its_heartbeats(
+def test_an_execution_expires_later_than_any_job_and_a_worker_after_missed_heartbeats(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker
 ) -> None:
     enqueue(redis, queue)
@@ -492,7 +494,7 @@ def test_no_other_command_does_anything(
     assert runner.stopped == [] and not worker._shutdown_request.is_asked and len(caplog.records) == 1
 
 
-def test_the_listener_outlives_whatever_redis_raises_and_pauses_also_while_the_worker_stops(
+def test_the_listener_survives_any_error_and_pauses_after_it_even_while_the_worker_stops(
     worker: ConcurrentWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("worker.jobs.rq_bookkeeping.AWAY_SECONDS", 0.05)
@@ -507,7 +509,7 @@ def test_the_listener_outlives_whatever_redis_raises_and_pauses_also_while_the_w
 
 
 def forge(redis: Redis, queue: JobQueue, data: object, **fields: str) -> None:
-    """Writes an entry as somebody who can write to Redis might make it."""
+    """Writes a queue entry as someone with write access to Redis might forge it."""
     enqueue(redis, queue)
     if data is not None:
         redis.hset(queue.rq_key(JOB_ID), "data", json.dumps(data))
@@ -560,13 +562,13 @@ def test_an_entry_whose_name_is_no_job_is_not_run(
     redis.rpush(queue.key, name)
     redis.hset(b"rq:job:" + name, "data", "[]")
     enqueue(redis, queue, OTHER_ID)
-    # RQ passes over some such names by itself, and takes the next entry in the same step.
+    # RQ skips some such names by itself and takes the next entry in the same step, so the number of steps varies.
     while redis.llen(queue.key):
         worker._take_one()
     wait_until(lambda: runner.ran == [OTHER_ID])
 
 
-def test_a_hash_of_another_type_stops_nothing(
+def test_a_job_key_of_another_type_does_not_stop_the_worker(
     redis: Redis, queue: JobQueue, worker: ConcurrentWorker, runner: Runner
 ) -> None:
     enqueue(redis, queue)
@@ -577,7 +579,9 @@ def test_a_hash_of_another_type_stops_nothing(
     assert runner.ran == [] and work_one(worker, redis) is None and runner.ran == [OTHER_ID]
 
 
-def test_a_worker_that_redis_has_forgotten_in_part_is_known_again(redis: Redis, worker: ConcurrentWorker) -> None:
+def test_a_worker_whose_registration_was_partly_lost_is_registered_again(
+    redis: Redis, worker: ConcurrentWorker
+) -> None:
     redis.flushall()
     redis.hset(worker.key, "state", "busy")
     worker.show_presence()

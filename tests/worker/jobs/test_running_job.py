@@ -1,4 +1,4 @@
-"""A running job with an agent that follows a script: stops at every moment, failures, time-outs."""
+"""Tests a running job, with an agent that follows a script: stops at every moment, failures and time-outs."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ OVERLOADED = AttemptFailed(ErrorCode.MODEL_OVERLOADED, "busy", worth_retrying=Tr
 
 
 class ScriptedAgent(FakeAgent):
-    """Each attempt takes the next step of the script: an error to raise, or something to wait for."""
+    """Represents an agent each of whose attempts takes the next step of a script: it raises an error or waits."""
 
     def __init__(self, *script: Exception | Callable[[], Awaitable[object]] | None) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def test_a_cancel_that_comes_before_the_first_step_is_not_lost() -> None:
 
 
 @pytest.mark.parametrize("reason", [Stop.DRAIN, Stop.LOST])
-def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
+def test_a_drained_or_lost_job_gets_no_final_event(reason: Stop) -> None:
     agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
@@ -68,7 +68,7 @@ def test_a_stop_that_is_no_end_leaves_the_log_open(reason: Stop) -> None:
     assert agent.is_closed
 
 
-def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
+def test_a_cancel_closes_the_call_of_the_model_and_reports_the_usage() -> None:
     agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     job = running(agent, writer)
 
@@ -82,7 +82,7 @@ def test_a_cancel_closes_the_model_and_tells_what_was_spent() -> None:
     assert agent.is_closed
 
 
-def test_a_cancel_that_an_append_brings_is_heeded() -> None:
+def test_a_cancel_that_an_append_reports_ends_the_job() -> None:
     agent, writer = ScriptedAgent(wait_forever), RecordingWriter()
     writer.answer = AttemptStatus.CANCEL_ASKED
     assert run(running(agent, writer)) is Outcome.ENDED
@@ -106,7 +106,7 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
     assert [event for event in writer.published if "delta" not in event] == ["1-1 started", "1-3 cancelled"]
 
 
-def test_a_failure_worth_it_gets_another_attempt_and_usage_adds_up() -> None:
+def test_a_failure_worth_retrying_gets_another_attempt_and_usage_adds_up() -> None:
     agent, writer = ScriptedAgent(OVERLOADED, None), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert [event for event in writer.published if "delta" not in event] == [
@@ -124,7 +124,7 @@ def test_the_time_of_a_job_counts_from_its_first_attempt() -> None:
     assert json.loads(writer.appends[-1].data)["executionTimeMs"] >= 60_000
 
 
-def test_failures_are_used_up() -> None:
+def test_a_job_fails_when_its_attempts_are_used_up() -> None:
     agent, writer = ScriptedAgent(OVERLOADED, OVERLOADED, OVERLOADED), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
     assert writer.published[-1] == "3-3 error"
@@ -180,7 +180,7 @@ CUT = AttemptFailed(ErrorCode.BAD_OUTPUT, "stopped by max_tokens", is_cut=True)
 
 @pytest.mark.parametrize("then", [CUT, wait_forever], ids=["by its length", "by the time limit"])
 @pytest.mark.parametrize("count", [2, 3, 4])
-def test_what_is_whole_of_an_answer_that_was_cut_is_delivered_from_three_suggestions_on(
+def test_a_truncated_answer_with_three_complete_suggestions_is_delivered_in_part(
     count: int, then: Callable[[], Awaitable[object]] | Exception
 ) -> None:
     agent = writes('{"context":"c","suggestions":[', ",".join([WHOLE] * count), ',{"title":"half', then=then)
@@ -193,7 +193,7 @@ def test_what_is_whole_of_an_answer_that_was_cut_is_delivered_from_three_suggest
         assert last["isPartial"] is True and last["context"] == "c" and len(last["suggestions"]) == count
 
 
-def test_an_answer_that_broke_otherwise_is_not_taken_for_whole() -> None:
+def test_an_answer_that_broke_for_another_reason_is_not_delivered() -> None:
     broken = AttemptFailed(ErrorCode.MODEL_UNAVAILABLE, "the stream ended early")
     agent = writes('{"context":"c","suggestions":[', ",".join([WHOLE] * 3), then=broken)
     writer = RecordingWriter()

@@ -1,4 +1,4 @@
-"""The turns of a job reach Redis in their order, through failures of Redis and a log that it has lost."""
+"""Tests that the turns of a job reach Redis in order, through failures of Redis and a loss of its data."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ TURNS = [TURN] * 3
 
 
 class Kept:
-    """What Redis answers: turns in a list, of at most `room`, unless it is away."""
+    """Stands in for Redis: keeps at most `room` turns in a list, and raises while `is_away` is set."""
 
     def __init__(self) -> None:
         self.turns: list[bytes] = []
@@ -40,7 +40,7 @@ class Kept:
 
 
 def written(writer: TurnWriter, *counts: int) -> None:
-    """Writes so many turns, one call after the other without waiting, and waits for the end of all."""
+    """Starts a write for each count, of that many turns, without waiting in between; then waits for all of them."""
 
     async def write() -> None:
         for count in counts:
@@ -50,7 +50,7 @@ def written(writer: TurnWriter, *counts: int) -> None:
     asyncio.run(write())
 
 
-def test_what_redis_did_not_take_is_written_with_the_next_turn() -> None:
+def test_turns_that_redis_did_not_store_are_written_with_the_next_one() -> None:
     kept = Kept()
     writer = TurnWriter(kept, 0)
     kept.is_away = True
@@ -78,7 +78,7 @@ def test_a_slow_turn_is_not_overtaken_by_the_next() -> None:
     assert len(kept.turns) == 2 == kept.calls
 
 
-def test_it_goes_on_from_what_another_worker_has_kept_and_begins_anew_with_a_conversation() -> None:
+def test_a_writer_continues_after_the_stored_turns_and_begins_anew_with_a_new_conversation() -> None:
     kept = Kept()
     kept.turns = [TURN.pack()] * 2
     writer = TurnWriter(kept, 2)
@@ -88,7 +88,7 @@ def test_it_goes_on_from_what_another_worker_has_kept_and_begins_anew_with_a_con
     assert len(kept.turns) == 1
 
 
-def test_without_room_it_stops() -> None:
+def test_a_writer_stops_when_there_is_no_more_room() -> None:
     kept = Kept()
     kept.room = 1
     written(writer := TurnWriter(kept, 0), 3)

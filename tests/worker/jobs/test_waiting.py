@@ -1,4 +1,4 @@
-"""A running job that waits for its model's provider: what viewers see, and what the wait does not cost."""
+"""Tests what viewers see of a job that waits for its provider, and that the wait does not use up its time."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from worker.jobs.job_context import Outcome, Stop
 
 
 class WaitingAgent(FakeAgent):
-    """Waits until each of these times, in milliseconds from now, as long as `pause` takes."""
+    """Represents an agent that announces a wait of each length in `waits_ms`, and resumes after `pause`."""
 
     def __init__(self, *waits_ms: int, pause: Callable[[], Awaitable[object]] = lambda: asyncio.sleep(0)) -> None:
         super().__init__()
@@ -47,13 +47,13 @@ def test_a_short_wait_is_not_published() -> None:
     assert writer.published == ["1-1 started", "1-2 complete"]
 
 
-def test_the_time_limit_stands_still_meanwhile() -> None:
+def test_the_time_limit_is_suspended_during_a_wait() -> None:
     agent, writer = WaitingAgent(5000, pause=lambda: asyncio.sleep(0.5)), RecordingWriter()
     assert run(running(agent, writer, timeout_seconds=0.3)) is Outcome.ENDED
     assert writer.published[-1] == "1-3 complete"
 
 
-def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
+def test_the_time_limit_resumes_after_a_wait() -> None:
     class Slow(WaitingAgent):
         async def events(self) -> AsyncGenerator[AgentEvent, None]:
             async for event in super().events():
@@ -67,7 +67,7 @@ def test_after_a_wait_the_rest_of_the_time_runs_on() -> None:
 
 
 @pytest.mark.parametrize("reason", [Stop.CANCEL, Stop.DRAIN])
-def test_a_stop_in_a_wait_acts_at_once(reason: Stop) -> None:
+def test_a_stop_during_a_wait_acts_at_once(reason: Stop) -> None:
     agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
 
@@ -91,7 +91,7 @@ def test_a_worker_that_is_about_to_stop_gives_back_a_job_that_waits() -> None:
     assert run(job, release) is Outcome.DRAINED
 
 
-def test_it_gives_back_a_job_that_begins_to_wait_later_too() -> None:
+def test_a_worker_that_is_about_to_stop_also_gives_back_a_job_that_begins_to_wait_later() -> None:
     agent, writer = WaitingAgent(60_000, pause=wait_forever), RecordingWriter()
     job = running(agent, writer)
     job.release_if_waiting()

@@ -1,4 +1,4 @@
-"""A log writer's stand-in: keeps what is appended."""
+"""Provides a stand-in for the log writer."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from worker.publishing.log_writer import Append
 
 
 class RecordingWriter:
-    """Takes appends at once, or answers what the test set."""
+    """Stands in for the log writer: records what is appended, and answers at once with `answer`."""
 
     def __init__(self) -> None:
         self.appends: list[Append] = []

@@ -1,4 +1,4 @@
-"""What the model says meanwhile is published in time, whole where it can be, and not too often."""
+"""Tests that the model's notes are published in time, in whole sentences if possible, and not too often."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ Play = Callable[["Stage"], Awaitable[None]]
 
 
 class ClockedLoop(asyncio.SelectorEventLoop):
-    """An event loop whose clock moves on when it has nothing else to do."""
+    """Represents an event loop whose clock jumps to the next timer instead of waiting for it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class ClockedLoop(asyncio.SelectorEventLoop):
 
 
 class Stage:
-    """A note writer, and when it published what."""
+    """Provides a note writer, and records what it published and when."""
 
     def __init__(self) -> None:
         self.published: list[tuple[float, str]] = []
@@ -77,7 +77,7 @@ def test_the_first_sentence_is_published_at_once() -> None:
     assert play(act) == play(act_in_pieces) == [(0.0, "I look for the checkout page.")]
 
 
-def test_what_follows_waits_for_two_seconds_and_comes_together() -> None:
+def test_later_sentences_are_published_together_after_two_seconds() -> None:
     async def act(stage: Stage) -> None:
         for word in ("One. ", "Two. ", "Three. ", "Fo"):
             stage.notes.say(word)
@@ -98,7 +98,7 @@ def test_a_sentence_that_does_not_end_is_published_up_to_its_last_word_and_goes_
     assert all(text.startswith("word word") and text.endswith("word…") for _, text in published)
 
 
-def test_a_model_that_thinks_on_has_a_note_at_least_every_three_seconds() -> None:
+def test_continuous_thinking_is_published_at_least_every_three_seconds() -> None:
     async def act(stage: Stage) -> None:
         for number in range(80):
             stage.notes.say(f"thought{number} is here" + (". " if number % 9 == 0 else " "))
@@ -127,7 +127,7 @@ def test_when_the_answer_begins_no_more_notes_are_published() -> None:
     play(act)
 
 
-def test_of_a_long_text_the_end_is_published() -> None:
+def test_only_the_end_of_a_long_text_is_published() -> None:
     async def act(stage: Stage) -> None:
         stage.notes.say("many words " * 200 + "at the end.", is_end=True)
 
@@ -135,7 +135,7 @@ def test_of_a_long_text_the_end_is_published() -> None:
     assert len(text) <= MAX_CHARACTERS and text.startswith("…") and text.endswith("at the end.")
 
 
-def test_blank_words_are_no_note() -> None:
+def test_blank_text_is_not_published() -> None:
     async def act(stage: Stage) -> None:
         for blank in ("", " ", "\n\n", "\t"):
             stage.notes.say(blank, is_end=True)
@@ -145,7 +145,7 @@ def test_blank_words_are_no_note() -> None:
 
 
 @given(pieces=st.lists(st.tuples(st.text(max_size=60), st.booleans(), st.floats(0, 3)), max_size=20))
-def test_no_word_is_published_twice_and_none_too_soon(pieces: list[tuple[str, bool, float]]) -> None:
+def test_no_text_is_published_twice_or_too_soon(pieces: list[tuple[str, bool, float]]) -> None:
     async def act(stage: Stage) -> None:
         for piece, is_end, pause in pieces:
             stage.notes.say(piece, is_end=is_end)
@@ -161,7 +161,7 @@ def test_no_word_is_published_twice_and_none_too_soon(pieces: list[tuple[str, bo
     )
 
 
-def test_two_blocks_of_words_have_a_space_between_them() -> None:
+def test_two_blocks_of_text_have_a_space_between_them() -> None:
     async def act(stage: Stage) -> None:
         stage.notes.say("First of all.", is_end=True)
         for block in ("I look at the layout.", "Its names tell much."):

@@ -1,4 +1,4 @@
-"""From growing JSON to text that only grows, and to suggestions found once, at once."""
+"""Tests that growing JSON gives text that only grows, and each suggestion once, as soon as it is complete."""
 
 import json
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ SPACES = st.sampled_from(["", "", " ", "\n", "\r\n\t", "    "])
 
 @dataclass(frozen=True)
 class Written:
-    """An answer's JSON, and where in it the closing brace of each suggestion ends."""
+    """Represents the JSON of an answer, and the position after the closing brace of each suggestion."""
 
     raw: str
     ends: list[int]
@@ -24,7 +24,7 @@ class Written:
 
 
 class _Writer:
-    """Writes JSON as a model might: any order of keys, any white space, any escapes."""
+    """Writes JSON as a model might: in any order of keys, with any white space and any escapes."""
 
     def __init__(self, draw: st.DrawFn) -> None:
         self._draw = draw
@@ -104,7 +104,7 @@ def cut(draw: st.DrawFn, raw: str, most: int = 30) -> list[str]:
 
 
 def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]]]:
-    """Returns the text after each piece, and each suggestion with its index and how much had been written by then."""
+    """Returns the text after each piece, and each suggestion with the characters written by then and its index."""
     answer, texts, found, written = PartialAnswer(), [], [], 0
     for piece in pieces:
         answer.write(piece)
@@ -118,7 +118,7 @@ def play(pieces: list[str]) -> tuple[list[str], list[tuple[int, int, Suggestion]
 @given(st.data(), answers())
 def test_an_answer_cut_anywhere_gives_the_same_text_which_only_grows(data: st.DataObject, answer: Written) -> None:
     texts, _ = play(data.draw(cut(answer.raw)))
-    # The standard library's parser is not the one that reads the growing answer.
+    # The growing answer is read by another parser than the standard library's, which makes the check independent.
     assert texts[-1] == render(json.loads(answer.raw))
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
 
@@ -143,7 +143,7 @@ def test_all_of_a_whole_suggestion_is_in_the_text_when_it_is_returned(answer: Wr
         assert all(field in text for field in (*fields, *suggestion.implementation_considerations))
 
 
-def test_cut_between_any_two_characters_nothing_changes() -> None:
+def test_a_cut_between_any_two_characters_changes_nothing() -> None:
     nasty = "".join(strategies.NASTY)
     suggestion = {
         "title": nasty,
@@ -207,7 +207,7 @@ garbage = st.one_of(
 
 
 @given(st.data(), garbage)
-def test_garbage_never_raises_and_takes_no_text_back(data: st.DataObject, raw: str) -> None:
+def test_malformed_json_never_raises_and_retracts_no_text(data: st.DataObject, raw: str) -> None:
     texts, found = play(data.draw(cut(raw, most=8)))
     assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
     indexes = [index for _, index, _ in found]
@@ -220,7 +220,7 @@ def test_half_a_surrogate_pair_does_not_raise() -> None:
     assert (texts, found) == (["About it."] * 3, [])
 
 
-def test_brackets_without_end_do_not_raise() -> None:
+def test_very_deep_nesting_and_very_long_numbers_do_not_raise() -> None:
     for raw in ("[" * 100_000, '{"a":' * 100_000, "}" * 100_000, '{"context": ' + "9" * 100_000):
         texts, found = play([raw])
         assert (texts, found) == ([""], [])

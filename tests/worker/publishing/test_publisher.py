@@ -1,4 +1,4 @@
-"""The publisher: what it holds back, what it does not, and where it stops."""
+"""Tests what the publisher delays, what it publishes at once, and when it stops."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ async def appended(writer: RecordingWriter, count: int) -> None:
         await asyncio.sleep(0)
 
 
-def test_the_first_text_goes_at_once_and_the_rest_with_the_end_and_nothing_is_lost() -> None:
+def test_the_first_text_is_published_at_once_and_the_rest_before_the_final_event() -> None:
     async def run() -> None:
         writer = RecordingWriter()
         it = publisher(writer)
@@ -81,7 +81,7 @@ def test_a_final_event_that_the_log_refuses_says_that_the_job_is_lost() -> None:
     asyncio.run(run())
 
 
-def test_what_was_spent_travels_with_the_next_event_once() -> None:
+def test_usage_is_sent_once_with_the_next_event() -> None:
     async def run() -> None:
         writer = RecordingWriter()
         it = publisher(writer)

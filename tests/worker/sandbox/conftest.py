@@ -1,4 +1,4 @@
-"""What the tests of the sandbox share: the SDK, pointed at the sandbox of their module."""
+"""Provides a sandbox for each module of its tests, and the SDK as its client."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The sandbox's rate limits: what a client gets to see of token buckets."""
+"""Tests the sandbox's rate limits, which are token buckets, as a client sees them."""
 
 import time
 from collections.abc import Iterator
@@ -29,14 +29,14 @@ def post(sandbox: Sandbox, page: str, **more: Any) -> httpx.Response:
     return httpx.post(f"{sandbox.url}/v1/messages", json=ask(page, **more), headers=KEY, timeout=10)
 
 
-def test_every_response_tells_limit_rest_and_reset_of_each_bucket() -> None:
+def test_every_response_states_limit_remaining_and_reset_of_each_bucket() -> None:
     with limited("--requests-per-minute", "60", "--burst", "5", "--input-tokens-per-minute", "50000") as sandbox:
         first, second = post(sandbox, "Headers fast"), post(sandbox, "Headers rejected")
         for answer, left in ((first, "4"), (second, "3")):
             assert answer.headers["anthropic-ratelimit-requests-limit"] == "60"
             assert answer.headers["anthropic-ratelimit-requests-remaining"] == left
             assert answer.headers["anthropic-ratelimit-input-tokens-limit"] == "50000"
-            assert answer.headers["anthropic-ratelimit-input-tokens-remaining"] == "50000"  # in thousands
+            assert answer.headers["anthropic-ratelimit-input-tokens-remaining"] == "50000"  # rounded to thousands
             reset = datetime.fromisoformat(answer.headers["anthropic-ratelimit-requests-reset"])
             assert abs((reset - datetime.now(UTC)).total_seconds()) < 10
             assert "anthropic-ratelimit-output-tokens-remaining" in answer.headers
@@ -54,7 +54,7 @@ def test_an_empty_bucket_refuses_with_the_seconds_until_it_is_filled() -> None:
         noted = sandbox.requests("Burst 2 fast")[0]
         assert noted["isRefused"] and noted["status"] == 429 and noted["retryAfter"] in (1, 2)
         other = post(sandbox, "Burst 5 fast", model="claude-haiku-5-5")
-        assert other.status_code == 200  # each model has buckets of its own
+        assert other.status_code == 200  # each model has its own buckets
 
 
 def test_a_bucket_fills_again_at_its_rate() -> None:
@@ -101,7 +101,7 @@ def test_a_gateway_may_strip_the_headers() -> None:
         ({"retryAfter": 171, "model": "sandbox"}, anthropic.RateLimitError, "171"),
     ],
 )
-def test_a_refusal_can_be_ordered_for_the_next_request(
+def test_the_next_request_can_be_made_to_be_refused(
     order: JsonObject, error: type[anthropic.APIStatusError], retry_after: str | None
 ) -> None:
     with limited() as sandbox, client_of(sandbox) as client:

@@ -1,4 +1,4 @@
-"""The stand-in for the Messages API, spoken to by the real SDK over a real socket."""
+"""Tests the stand-in for the Messages API, with the real SDK over a real socket."""
 
 import asyncio
 import contextlib
@@ -105,7 +105,7 @@ def test_different_requests_get_visibly_different_answers(client: Anthropic) -> 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Provides a small project to look at."""
+    """Provides a small project for the tools to read."""
     (tmp_path / "src").mkdir()
     (tmp_path / "docs").mkdir()
     (tmp_path / "src" / "Checkout.tsx").write_text("export function CheckoutPage() {\n  return null\n}\n")
@@ -145,7 +145,7 @@ def test_tools_that_find_nothing_or_fail_do_not_stop_it(sandbox: Sandbox, tmp_pa
         assert "No file of the project was seen" in json.loads(text_of(messages[-1]))["context"]
 
 
-def test_it_says_so_when_no_file_goes_by_the_name(sandbox: Sandbox, project: Path) -> None:
+def test_the_answer_says_so_when_no_file_matches_the_page(sandbox: Sandbox, project: Path) -> None:
     messages = run_tools(sandbox, file_tools(project, "Read", "Grep", "Glob"), ask("Zebra"))
     assert [len(calls) for calls in calls_of(messages)] == [1, 1, 2, 2, 0]
     context = json.loads(text_of(messages[-1]))["context"]
@@ -181,7 +181,7 @@ def test_a_failing_word_raises_what_the_real_service_would(sandbox: Sandbox, wor
     assert sandbox.wait_for(f"Cart {word}", lambda noted: bool(noted["endedAt"]))["outcome"] == outcome
 
 
-def test_being_rate_limited_says_when_to_come_back(client: Anthropic) -> None:
+def test_a_rate_limit_error_says_when_to_retry(client: Anthropic) -> None:
     with pytest.raises(anthropic.RateLimitError) as raised:
         streamed(client, ask("Cart rate-limited"))
     assert raised.value.response.headers["retry-after"] == "1"
@@ -195,7 +195,7 @@ def test_a_word_ends_the_answer_with_its_stop_reason(client: Anthropic, word: st
         json.loads(text_of(message))
 
 
-def test_bad_output_breaks_the_schema_and_bad_json_is_none(client: Anthropic) -> None:
+def test_bad_output_violates_the_schema_and_bad_json_cannot_be_parsed(client: Anthropic) -> None:
     bad = json.loads(text_of(streamed(client, ask("Cart bad output"))))
     assert len(bad["suggestions"]) == 1 and set(bad["suggestions"][0]) < SUGGESTION_FIELDS
     with pytest.raises(ValueError, match="Expecting"):
@@ -245,7 +245,7 @@ def test_a_word_inside_another_word_is_no_fault(client: Anthropic, page: str) ->
     assert message.stop_reason == "end_turn" and len(text_of(message)) < 3_000
 
 
-def test_with_tools_the_answer_is_what_breaks(sandbox: Sandbox, project: Path) -> None:
+def test_with_tools_a_fault_within_the_answer_comes_in_the_last_turn(sandbox: Sandbox, project: Path) -> None:
     tools = file_tools(project, "Glob", "Grep", "Read")
     with pytest.raises(anthropic.APIStatusError):
         run_tools(sandbox, tools, ask("Checkout error event"))
@@ -288,7 +288,9 @@ def test_requests_are_noted_with_their_body_and_can_be_cleared(sandbox: Sandbox,
     assert sandbox.requests("Noted") == []
 
 
-def test_the_times_of_a_request_and_of_each_piece_are_noted_finely(sandbox: Sandbox, client: Anthropic) -> None:
+def test_the_times_of_a_request_and_of_each_piece_are_recorded_in_microseconds(
+    sandbox: Sandbox, client: Anthropic
+) -> None:
     text = text_of(streamed(client, ask("Timed")))
     noted = sandbox.requests("Timed")[-1]
     pieces = httpx.get(f"{sandbox.url}/sandbox/requests/{noted['id']}/pieces").json()
@@ -309,7 +311,9 @@ def test_models_from_4_7_on_refuse_any_temperature(client: Anthropic, model: str
 
 @pytest.mark.parametrize("model", ["sandbox", "claude-sonnet-4-5", "claude-sonnet-4-20250514", "other"])
 def test_other_models_take_a_temperature(sandbox: Sandbox, model: str) -> None:
-    body = ask("Warm fast", model=model, temperature=0.5)  # by hand: the SDK warns of models near their end
+    body = ask(
+        "Warm fast", model=model, temperature=0.5
+    )  # sent without the SDK, which warns of models near their end of life
     answer = httpx.post(f"{sandbox.url}/v1/messages", json=body, headers={"x-api-key": "any"})
     assert answer.status_code == 200 and answer.json()["model"] == model
 
@@ -345,7 +349,7 @@ def test_an_output_format_is_accepted(client: Anthropic) -> None:
     assert json.loads(text_of(message))
 
 
-def test_without_a_key_or_a_path_it_says_so(sandbox: Sandbox) -> None:
+def test_a_request_without_a_key_or_with_an_unknown_path_gets_a_clear_error(sandbox: Sandbox) -> None:
     nobody = httpx.post(f"{sandbox.url}/v1/messages", json=ask("Cart"))
     assert nobody.status_code == 401 and nobody.json()["error"]["type"] == "authentication_error"
     nowhere = httpx.get(f"{sandbox.url}/v2")
@@ -369,7 +373,7 @@ def test_it_stops_cleanly_with_open_streams_and_answers_in_the_length_asked_for(
                 stream.get_final_message()
 
 
-async def _hear_all(sandbox: Sandbox, pages: list[str]) -> list[str]:
+async def _receive_all(sandbox: Sandbox, pages: list[str]) -> list[str]:
     async with AsyncAnthropic(api_key="any", base_url=sandbox.url, max_retries=0) as pointed:
 
         async def answer_for(page: str) -> str:
@@ -380,5 +384,5 @@ async def _hear_all(sandbox: Sandbox, pages: list[str]) -> list[str]:
 
 
 def test_many_streams_at_once_all_arrive_whole(sandbox: Sandbox) -> None:
-    answers = asyncio.run(_hear_all(sandbox, [f"Tile {number}" for number in range(50)]))
+    answers = asyncio.run(_receive_all(sandbox, [f"Tile {number}" for number in range(50)]))
     assert all(f"Tile {number}" in json.loads(text)["context"] for number, text in enumerate(answers))

@@ -1,4 +1,4 @@
-"""What the sandbox does by words: turns by a script, gateways, failures in a turn, files that are true or lies."""
+"""Tests what words in a page's name make the sandbox do: turns, gateway variants, failures, true and false files."""
 
 import json
 import re
@@ -75,7 +75,9 @@ def test_it_takes_as_many_turns_as_are_asked_for(sandbox: Sandbox, tools: list[A
     assert [noted["turn"] for noted in sandbox.requests(f"Checkout {words}")] == list(range(1, turns + 2))
 
 
-def test_by_need_it_asks_for_nothing_that_it_was_told_at_the_start(sandbox: Sandbox, tools: list[Any]) -> None:
+def test_a_model_that_looks_as_needed_requests_nothing_that_the_overview_shows(
+    sandbox: Sandbox, tools: list[Any]
+) -> None:
     params = ask("Checkout, looks as needed")
     unaware = [[name for name, _ in calls] for calls in calls_of(run_tools(sandbox, tools, params))]
     assert unaware[:2] == [["Glob", "Glob", "Read"], ["Grep"]] and set(unaware[2]) == {"Read"} and unaware[3:] == [[]]
@@ -91,8 +93,8 @@ def test_several_calls_of_one_turn_are_different_ones(sandbox: Sandbox, tools: l
     assert len({json.dumps(call) for call in calls[0]}) == 4
 
 
-def _told(client: Anthropic, page: str, *, say: bool = False, **more: Any) -> Any:
-    """Returns the answer to a turn's results, with or without a text after them."""
+def _answer_after_tools(client: Anthropic, page: str, *, say: bool = False, **more: Any) -> Any:
+    """Returns the answer to the tool results of three turns, with or without a text after the last ones."""
     params = ask(page, tools=[TOOL])
     for _ in range(3):
         message = streamed(client, params)
@@ -111,11 +113,11 @@ def _told(client: Anthropic, page: str, *, say: bool = False, **more: Any) -> An
 
 def test_a_model_that_reads_on_and_on_stops_when_it_is_asked_to(client: Anthropic) -> None:
     none: JsonObject = {"tool_choice": {"type": "none"}}
-    assert _told(client, "Cart reads on and on").stop_reason == "tool_use"
-    assert _told(client, "Cart reads on and on", say=True).stop_reason == "end_turn"
-    assert _told(client, "Cart reads on and on", **none).stop_reason == "end_turn"
-    assert _told(client, "Cart reads regardless", say=True).stop_reason == "tool_use"
-    assert _told(client, "Cart reads regardless", say=True, **none).stop_reason == "end_turn"
+    assert _answer_after_tools(client, "Cart reads on and on").stop_reason == "tool_use"
+    assert _answer_after_tools(client, "Cart reads on and on", say=True).stop_reason == "end_turn"
+    assert _answer_after_tools(client, "Cart reads on and on", **none).stop_reason == "end_turn"
+    assert _answer_after_tools(client, "Cart reads regardless", say=True).stop_reason == "tool_use"
+    assert _answer_after_tools(client, "Cart reads regardless", say=True, **none).stop_reason == "end_turn"
 
 
 @pytest.mark.parametrize(
@@ -135,7 +137,7 @@ def test_a_failure_may_come_in_any_turn(sandbox: Sandbox, tools: list[Any], word
         assert len(run_tools(sandbox, tools, ask(page))) == 7
 
 
-def test_an_empty_answer_says_nothing(client: Anthropic) -> None:
+def test_an_empty_answer_has_no_content(client: Anthropic) -> None:
     message = streamed(client, ask("Cart empty answer once"))
     assert message.content == [] and message.stop_reason == "end_turn"
     assert streamed(client, ask("Cart empty answer once")).content
@@ -177,7 +179,7 @@ def test_an_answer_can_be_cut_after_three_whole_suggestions(client: Anthropic) -
         ("content filter blocks", 400, None),
     ],
 )
-def test_errors_about_money_and_content_look_as_the_api_has_them(
+def test_errors_about_billing_and_content_have_the_form_of_the_real_api(
     client: Anthropic, word: str, status: int, code: str | None
 ) -> None:
     with pytest.raises(anthropic.APIStatusError) as raised:
@@ -230,7 +232,7 @@ def test_each_habit_of_a_gateway_shows_in_the_stream(sandbox: Sandbox) -> None:
     assert not any(name.startswith("anthropic-ratelimit") for name in headers)
 
 
-def test_an_answer_may_stand_in_a_fence(client: Anthropic) -> None:
+def test_an_answer_may_come_in_a_code_fence(client: Anthropic) -> None:
     text = text_of(streamed(client, ask("Cart fenced answer")))
     assert "```json\n" in text and json.loads(text.split("```json\n")[1].split("\n```")[0])["suggestions"]
 

@@ -1,4 +1,4 @@
-"""How the sandbox thinks, and what it checks of thinking that comes back."""
+"""Tests the thinking blocks that the sandbox sends, and its checks of those that clients send back."""
 
 import json
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_a_conversation_that_sends_its_thinking_back_goes_on(sandbox: Sandbox, p
 
 
 def _conversation(client: Anthropic, page: str, **more: Any) -> JsonObject:
-    """Returns the second request of a conversation with a tool, as it should be."""
+    """Returns a valid second request of a conversation with a tool."""
     params = ask(page, tools=[TOOL], **more)
     message = streamed(client, params)
     content = [block.model_dump(exclude_none=True) for block in message.content]
@@ -142,7 +142,7 @@ def _stream(sandbox: Sandbox, page: str) -> str:
     return httpx.post(f"{sandbox.url}/v1/messages", json=body, headers={"x-api-key": "any"}, timeout=20).text
 
 
-def test_while_it_ponders_pings_come_and_nothing_else() -> None:
+def test_while_it_ponders_only_pings_are_sent() -> None:
     running = Sandbox("--chars", "400", "--interval-ms", "1", "--ping-seconds", "0.1")
     pondered, silent = _stream(running, "Cart ponders"), _stream(running, "Cart ponders silently")
     assert pondered.count("event: ping") >= 4 and "message_stop" in pondered
@@ -152,7 +152,7 @@ def test_while_it_ponders_pings_come_and_nothing_else() -> None:
     assert running.stop() == 0
 
 
-def test_its_pace_can_be_that_of_a_model() -> None:
+def test_its_pace_can_be_set_to_that_of_a_real_model() -> None:
     running = Sandbox("--turn-seconds", "0.3", "--tokens-per-second", "2000", "--chars", "100")
     with client_of(running) as client:
         message = streamed(client, ask("Paced"))
