@@ -1,6 +1,6 @@
-"""What the chaos tests share: a system whose answers take some 3 s.
+"""Provides the fixtures that the chaos tests share: a system whose answers take some 3 s.
 
-`stall once` in a page's name makes the first answer stop in its middle, for as long as a test needs to break it.
+`stall once` in a page's name makes the first answer stop half-way, so that a test has time to break something.
 """
 
 from collections.abc import Iterator
@@ -13,14 +13,14 @@ from tests.stack import Person, Stack, running_stack
 
 @pytest.fixture(scope="module")
 def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Redis, the sandbox and a web process, for the tests of a module: starting them takes longer than most tests."""
+    """Provides Redis, the sandbox and a web process to a module, since starting them takes longer than most tests."""
     with running_stack(tmp_path_factory.mktemp("stack"), chars=8, has_worker=False) as it:
         yield it
 
 
 @pytest.fixture
 def system(lasting: Stack) -> Iterator[Stack]:
-    """Provides the lasting system, empty. Workers, and whatever else is started, are the test's own."""
+    """Provides the module's system with no data in it. What a test starts, such as workers, is stopped after it."""
     kept = list(lasting.processes)
     yield lasting
     for process in reversed(lasting.processes[len(kept) :]):

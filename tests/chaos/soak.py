@@ -1,10 +1,10 @@
-"""`make soak`: a seeded run of everything going wrong at once; then nothing may be lost, mixed or left over.
+"""Runs jobs while everything fails at once (`make soak`, seeded); nothing may be lost, mixed up or left over.
 
-Jobs run while their viewers drop off, politely and by reset, and come back, and while some are cancelled. Meanwhile
-connections to Redis are cut; its primary is demoted, rewound or full; workers are killed, stopped and frozen, as a
-whole or one thread of them; web processes are killed and frozen. Each viewer has to end with the same as one that never
-left. A rewind loses data, so what runs during one may end differently for those who saw the lost part, but nobody may
-hang, and nobody may be left with a mixture.
+Jobs run while their viewers disconnect, by a close or a reset, and reconnect, and while some are cancelled. Meanwhile
+connections to Redis are cut; its primary is demoted, set back to older data or full; workers are killed, stopped and
+frozen, as a whole or one thread of them; web processes are killed and frozen. Each viewer has to end in the same state
+as one that was never disconnected. A rewind loses data, so a job that runs during one may end differently for those who
+saw the lost part, but no viewer may hang, and none may show the text of two attempts mixed up.
 """
 
 import argparse
@@ -46,7 +46,7 @@ PACES = (
 
 @dataclass(frozen=True)
 class Left:
-    """What a process or Redis holds while nothing runs."""
+    """Represents the resources that the processes and Redis hold while no job runs."""
 
     web_descriptors: int
     worker_threads: int
@@ -62,7 +62,7 @@ class Left:
 
 @dataclass
 class Result:
-    """How the jobs ended, and what went wrong."""
+    """Represents how the jobs ended, and the errors that were raised."""
 
     ends: Counter[str] = field(default_factory=Counter)
     failures: list[BaseException] = field(default_factory=list)
@@ -161,7 +161,7 @@ class _Job:
         person.close()
         for watcher in (*watchers, late):
             check_lengths(watcher.kept)
-        # An odd number: a rewind is on.
+        # The counter is odd during a rewind.
         if self._losses % 2 == 0 and self._rewinds == self._losses:
             self._check_same(job_id, ends, [*watchers, late])
             self._result.ends[str(ends[0].error.code if ends[0].error else ends[0].status)] += 1
@@ -176,11 +176,11 @@ class _Job:
         assert ends[0].error is None or ends[0].error.code != ErrorCode.EXPIRED, f"{what} has expired"
 
     def _ask(self, person: Person, page: str) -> str:
-        """Creates a job, as often as it takes: the key makes it one."""
+        """Creates a job, and repeats the request until it is accepted; the idempotency key makes it one job."""
         headers = {"Idempotency-Key": f"run-{self._run}-{self._choice.random()}"}
         deadline = time.monotonic() + LONGEST_SECONDS
         while True:
-            assert time.monotonic() < deadline, f"run {self._run} was not taken"
+            assert time.monotonic() < deadline, f"no web process accepted run {self._run}"
             try:
                 answer = person.http.post(JOBS, json={**BODY, "pageOrComponent": page}, headers=headers)
             except httpx.TransportError:
@@ -207,10 +207,10 @@ class _Job:
 
 
 def comparable(end: Transcript) -> Transcript:
-    """What all viewers have in common at the end.
+    """Returns the part of a viewer's final state that is the same for all viewers of a job.
 
-    Where the final event has an attempt of its own, since ids may have been lost before it, a late viewer is told of
-    no other attempt.
+    The final event may have an attempt number of its own, as ids may have been lost before it. A viewer that joins late
+    then sees no other attempt, so the attempt is left out.
     """
     is_apart = end.last_event_id is not None and not end.last_event_id.startswith(f"{end.attempt}-")
     return replace(end, attempt=None) if is_apart else end
@@ -234,7 +234,7 @@ def _left(system: Stack, web: Process) -> Left:
 
 
 def _settled(system: Stack, web: Process, before: Left) -> Left:
-    """What is left once everything has had time to go. Pools may have grown to their bounds, and no further."""
+    """Waits until everything has been released, and returns what is left; pools may have grown up to their bounds."""
 
     def is_settled() -> bool:
         now = _left(system, web)

@@ -1,4 +1,4 @@
-"""A primary that is demoted while jobs run, behind one address: nothing needs a restart."""
+"""Tests that nothing needs a restart when a primary behind one address is demoted while jobs run."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ BACK_SECONDS = 15
 
 
 class Pair:
-    """A primary and its replica behind one address."""
+    """Represents a primary and its replica behind one address."""
 
     def __init__(self, system: Stack, relay: Relay, folder: Path) -> None:
         self._relay = relay
@@ -27,7 +27,7 @@ class Pair:
             wait_until(lambda: new.info("replication")["master_link_status"] == "up")
 
     def fail_over(self, old_primary: str) -> None:
-        """Promotes the replica. What becomes of the old primary: `kept` as a replica, `cut` the same, or `killed`."""
+        """Promotes the replica. The old primary follows it (`kept`), also loses its clients (`cut`), or is `killed`."""
         with Redis(port=self.new.port) as new, Redis(port=self.old.port) as old:
             new.replicaof("NO", "ONE")
             old.replicaof("127.0.0.1", self.new.port)
@@ -77,7 +77,7 @@ def test_a_failover_delivers_what_runs_and_takes_new_jobs_without_a_restart(
             pair.close()
 
 
-def test_a_primary_that_is_demoted_with_no_other_in_its_place_shows_in_probes_and_metrics(tmp_path: Path) -> None:
+def test_a_primary_that_is_demoted_without_a_successor_shows_in_probes_and_metrics(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         metrics_port = free_port()
         system.start_sandbox()

@@ -1,4 +1,4 @@
-"""A Redis whose memory is full: creates are refused whole, what runs is kept, and all completes once there is some."""
+"""Tests that creates are refused as a whole while Redis's memory is full, and all jobs complete once there is room."""
 
 import signal
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ ASKED_ONCE = {"Idempotency-Key": "asked-while-memory-was-full"}
 
 @contextmanager
 def full(redis: Redis) -> Iterator[None]:
-    """Redis refuses all that needs memory, as it does at its limit."""
+    """Makes Redis refuse every command that needs memory, as it does at its limit."""
     redis.config_set("maxmemory", 1)
     try:
         yield
@@ -26,12 +26,12 @@ def full(redis: Redis) -> Iterator[None]:
 
 
 def is_renewed(system: Stack, job_id: str, since: float) -> bool:
-    """Whether the lease lasts longer than at `since`."""
+    """Returns whether the lease now ends later than `since`, in ms since the epoch."""
     return (system.redis.zscore(keys.LEASES, job_id) or 0.0) > since
 
 
 def stored(redis: Redis) -> set[bytes | str]:
-    """The keys that creating a job would add to, or change."""
+    """Returns the keys and queue entries that creating a job would add to."""
     return (
         set(redis.keys("suggestion:*")) | set(redis.keys("rq:job:*")) | set(redis.lrange("rq:queue:suggestions", 0, -1))
     )
@@ -56,7 +56,7 @@ def refuses_creates_whole(system: Stack, alice: Person, metrics_port: int) -> No
         assert "planner_redis_full 1.0" in metrics(at) and "planner_redis_up 1.0" in metrics(at)
 
 
-def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_once_there_is_some(
+def test_without_memory_creates_are_refused_and_running_jobs_complete_once_there_is_memory(
     system: Stack, alice: Person
 ) -> None:
     port = free_port()
@@ -71,7 +71,7 @@ def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_onc
     with full(system.redis):
         leases = system.redis.zscore(keys.LEASES, cancelled.job_id) or 0.0
         refuses_creates_whole(system, alice, port)
-        # A viewer that comes now sees what there is; one that waits is cancelled at once, one that runs is stopped.
+        # A new viewer still sees what is stored. A cancel ends a waiting job at once and stops a running one.
         late = Watcher(system, running[0].job_id)
         wait_until(lambda: late.saw("started"))
         assert alice.cancel(waiting[0].job_id).status_code == 200
@@ -99,7 +99,7 @@ def test_without_memory_creates_are_refused_whole_and_what_runs_is_delivered_onc
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_that_ends_while_memory_is_full_leaves_its_job_to_the_next(
+def test_a_worker_that_ends_while_memory_is_full_leaves_its_job_to_the_next_worker(
     system: Stack, alice: Person, how: signal.Signals
 ) -> None:
     worker = system.start_worker(DRAIN_SECONDS="1")

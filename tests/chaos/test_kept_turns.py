@@ -1,4 +1,4 @@
-"""A worker that is lost or drained in a late turn leaves its conversation to the next one."""
+"""Tests that a worker that is lost or drained in a late turn leaves its conversation to the next worker."""
 
 import signal
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def weight(request: dict[str, Any]) -> float:
-    """Returns what the input of a request costs, reads from the cache at a tenth."""
+    """Returns what the input of a request costs, in tokens; those read from the cache count a tenth."""
     return float(request["inputTokens"] + request["cacheCreationTokens"] + request["cacheReadTokens"] / 10)
 
 
@@ -40,13 +40,13 @@ def second_attempt(watcher: Watcher) -> list[Event]:
 
 
 def costs_at_most_a_third_more(requests: list[dict[str, Any]], k: int) -> bool:
-    """Returns whether only the k-th turn was asked for twice, with the conversation before it read from the cache."""
+    """Asserts that only the k-th turn was requested twice; returns whether that cost at most a third more."""
     assert [request["turn"] for request in requests] == [*range(1, k + 1), *range(k, TURNS + 2)]
     return sum(map(weight, requests)) <= 1.35 * sum(map(weight, requests[:k] + requests[k + 1 :]))
 
 
 @pytest.mark.parametrize("loss", ["kill", "drain"])
-def test_a_worker_that_is_lost_in_the_k_th_turn_leaves_the_turns_before_it(
+def test_the_turns_before_the_one_in_which_a_worker_is_lost_are_not_repeated(
     system: Stack, alice: Person, loss: str
 ) -> None:
     first = system.start_worker(DRAIN_SECONDS="0")
@@ -65,13 +65,13 @@ def test_a_worker_that_is_lost_in_the_k_th_turn_leaves_the_turns_before_it(
         assert [event.name for event in looks] == ["tool"] * (k - 1)
         assert watcher.final is not None and any(each["files"] for each in watcher.final.data["suggestions"])
     assert not system.redis.keys("suggestion:*:turns")
-    # `once`: nothing happens to the same page the second time.
+    # Because of `once`, a second job for the same page is not disturbed.
     undisturbed = Watcher(system, alice.ask(pages[TURNS]))
     assert undisturbed.join().attempt == 1
     assert answer_of(undisturbed) == answer_of(watchers[TURNS])
 
 
-def test_a_refused_or_broken_k_th_turn_is_asked_for_again_and_nothing_before_it(system: Stack, alice: Person) -> None:
+def test_only_the_turn_that_was_refused_or_broken_is_requested_again(system: Stack, alice: Person) -> None:
     system.start_worker()
     pages = {
         (fault, k): f"{PAGE}, {fault} in turn {k} once"
@@ -84,7 +84,7 @@ def test_a_refused_or_broken_k_th_turn_is_asked_for_again_and_nothing_before_it(
         assert costs_at_most_a_third_more(system.requests_for(pages[fault, k]), k)
 
 
-def test_an_answer_that_broke_is_asked_for_again_from_whole_turns(system: Stack, alice: Person) -> None:
+def test_an_answer_that_broke_is_requested_again_after_the_complete_turns(system: Stack, alice: Person) -> None:
     system.start_worker()
     page = "Checkout three tool turns, broken stream once"
     watcher = Watcher(system, alice.ask(page))
@@ -94,7 +94,9 @@ def test_an_answer_that_broke_is_asked_for_again_from_whole_turns(system: Stack,
     assert [request["turn"] for request in system.requests_for(page)] == [1, 2, 3, 4, 4]
 
 
-def test_an_agent_that_was_changed_meanwhile_begins_anew(system: Stack, alice: Person) -> None:
+def test_a_job_whose_custom_agent_was_changed_meanwhile_begins_its_conversation_anew(
+    system: Stack, alice: Person
+) -> None:
     first = system.start_worker()
     page = f"{PAGE}, another agent, stall once"
     watcher = Watcher(system, alice.ask(page))

@@ -1,4 +1,4 @@
-"""Workers that are killed."""
+"""Tests that the jobs of workers that are killed are run again, fail or can be cancelled."""
 
 import signal
 
@@ -37,7 +37,7 @@ def test_a_job_that_kills_every_worker_ends_as_lost(system: Stack, alice: Person
     assert alice.read(job_id)["status"] == "failed"
 
 
-def test_viewers_see_that_no_worker_is_there_and_the_job_runs_when_one_comes(system: Stack, alice: Person) -> None:
+def test_viewers_see_that_no_worker_runs_and_the_job_runs_when_one_starts(system: Stack, alice: Person) -> None:
     worker = system.start_worker()
     job_id = alice.ask("orphaned, stall once")
     watcher = Watcher(system, job_id)

@@ -1,4 +1,4 @@
-"""What an outage of Redis and a failing job cost in the logs, by the real processes."""
+"""Tests how few lines an outage of Redis and a failing job cause in the logs of the real processes."""
 
 import re
 import signal
@@ -15,12 +15,12 @@ OUTAGE_SECONDS = 7.0
 LINE = re.compile(r"\d\d:\d\d:\d\d (\w+) +([\w.]+): (.*)")
 
 
-def told(process: Process, since: int) -> list[str]:
-    """What the process said from that line on, but for requests and attempts, which have a line each."""
+def unusual_lines(process: Process, since: int) -> list[str]:
+    """Returns what the process logged from that line on, except the usual line for each request and attempt."""
     lines = []
     for line in process.lines[since:]:
         match = LINE.match(line)
-        # What has another form belongs to a traceback, or comes from a library that logs by itself.
+        # A line of another form belongs to a traceback, or comes from a library that logs by itself.
         if match is None:
             lines.append(line)
         elif match[1] not in ("info", "debug"):
@@ -29,7 +29,7 @@ def told(process: Process, since: int) -> list[str]:
 
 
 def use(system: Stack, metrics_port: int, stopping: threading.Event) -> None:
-    """Asks for jobs, metrics and readiness, as users and machines do, until it is stopped."""
+    """Requests jobs, metrics and readiness, as users and monitoring do, until it is stopped."""
     person = Person(system)
     urls = [f"http://127.0.0.1:{system.web_port}{path}" for path in ("/readyz", "/metrics")]
     urls += [f"http://127.0.0.1:{metrics_port}{path}" for path in ("/readyz", "/metrics")]
@@ -41,7 +41,7 @@ def use(system: Stack, metrics_port: int, stopping: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("how", ["frozen", "gone"])
-def test_an_outage_of_redis_costs_each_process_a_line_at_its_beginning_and_one_at_its_end(
+def test_each_process_logs_one_line_when_an_outage_of_redis_begins_and_one_when_it_ends(
     tmp_path: Path, how: str
 ) -> None:
     metrics_port = free_port()
@@ -69,10 +69,10 @@ def test_an_outage_of_redis_costs_each_process_a_line_at_its_beginning_and_one_a
         stopping.set()
         user.join()
         for process in processes:
-            lines = told(process, since[process.name])
+            lines = unusual_lines(process, since[process.name])
             assert lines[0].startswith("Redis is away: "), lines
             assert sum(line.startswith("Redis answers again") for line in lines) == 1, lines
-            # A busy machine may take long enough for a reminder.
+            # On a busy machine the outage may last long enough for the repeated warning.
             assert all(line.startswith("Redis ") for line in lines), lines
             assert len(lines) <= 4, lines
         for watcher in watchers:
@@ -87,7 +87,7 @@ def test_an_outage_of_redis_costs_each_process_a_line_at_its_beginning_and_one_a
         ("broken stream once", "", "another attempt, on this worker"),
     ],
 )
-def test_a_failing_attempt_says_in_one_line_which_why_and_what_follows(
+def test_a_failing_attempt_logs_its_job_its_reason_and_what_follows_in_one_line(
     system: Stack, page: str, reason: str, follows: str
 ) -> None:
     worker = system.start_worker()
@@ -98,7 +98,7 @@ def test_a_failing_attempt_says_in_one_line_which_why_and_what_follows(
     def found() -> list[str]:
         return [line for line in worker.lines if "attempt ended" in line and " reason=" in line]
 
-    # The viewers have the end before it is logged.
+    # Viewers receive the final event before it is logged.
     wait_until(lambda: bool(found()))
     (line,) = found()
     assert f"job_id={job_id}" in line

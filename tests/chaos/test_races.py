@@ -1,4 +1,4 @@
-"""Several workers, viewers and cancels at one job, in every order: a model check over the store and the log."""
+"""Tests workers, viewers and cancels that race for one job, in random order, against the store and the log."""
 
 import threading
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ FINALS = {
 
 
 class RecordingViewer:
-    """Takes frames as a client would, and keeps the ids."""
+    """Stands in for a client: receives frames, and keeps the ids."""
 
     def __init__(self) -> None:
         self.ids: list[EventId] = []
@@ -64,7 +64,7 @@ class RecordingViewer:
 
 
 class Writer:
-    """A worker's view of its attempt: it goes on writing until an answer says that it has lost."""
+    """Represents a worker's view of its attempt: it goes on writing until an answer says that the job is lost."""
 
     def __init__(self, attempt: Attempt) -> None:
         self.attempt = attempt
@@ -107,7 +107,7 @@ class Races(RuleBasedStateMachine):
 
     @rule(behind=st.integers(0, 2), ahead=st.integers(0, 2))
     def write_as_a_zombie(self, behind: int, ahead: int) -> None:
-        """Writes as a worker that has lost its job would: an attempt at or behind the current one, about any number."""
+        """Writes as a worker that has lost its job: to the current or an older attempt, at varying sequence numbers."""
         raw: Any = self.redis.hmget(keys.record(self.job_id), "status", "attempt")
         attempt = max(0, int(raw[1]) - behind)
         sequences = [int(i.split(b"-")[1]) for i, _ in self._log() if int(i.split(b"-")[0]) == attempt]
@@ -119,7 +119,7 @@ class Races(RuleBasedStateMachine):
         if self.redis.xlen(keys.log(self.job_id)) > before:
             assert not JobStatus(raw[0].decode()).is_final
             assert attempt == int(raw[1])
-            # It has taken the number of the one whose turn it was, who will find that out.
+            # It has used the sequence number of the worker that holds the job, whose next append is refused.
             for writer in self.writers.values():
                 writer.is_over = writer.is_over or writer.attempt.number == attempt
 
@@ -152,7 +152,7 @@ class Races(RuleBasedStateMachine):
 
     @rule()
     def lose_the_lease(self) -> None:
-        """Lets the lease lapse: the worker has died, or is frozen."""
+        """Lets the lease expire, as when the worker has died or is frozen."""
         if self.redis.zscore(keys.LEASES, self.job_id) is not None:
             self.redis.zadd(keys.LEASES, {self.job_id: 1})
 
@@ -238,7 +238,7 @@ class Races(RuleBasedStateMachine):
         return writer if writer and not writer.is_over else None
 
     def _write(self, worker: str, event: Any) -> bool:
-        """Returns what a worker does, whether or not the job is still its own. Whether the log took it."""
+        """Appends as a worker does, even if it no longer holds the job. Returns whether the log accepted the event."""
         writer = self._writer(worker)
         if writer is None:
             return False
@@ -251,7 +251,7 @@ class Races(RuleBasedStateMachine):
             writer.is_over = True
             return False
         writer.sequence += 1
-        # Sent again, as after an answer that was lost: it counts once.
+        # The worker sends it again, as it does when the reply was lost; it counts once.
         assert self.redis.execute_command("EVAL", script("append").text, *append.keys_and_args()) != b"lost"
         return True
 
@@ -261,7 +261,7 @@ def machine(redis_server: RedisServer, redis: Redis) -> Iterator[type[Races]]:
     yield type("Machine", (Races,), {"redis": redis, "url": redis_server.url})
 
 
-def test_whatever_races_ends_in_exactly_one_final_event(machine: type[Races]) -> None:
+def test_every_race_ends_in_exactly_one_final_event(machine: type[Races]) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -1,4 +1,4 @@
-"""Connections to Redis that are cut, and a Redis that freezes or comes back empty."""
+"""Tests cut connections to Redis, and a Redis that freezes or comes back empty."""
 
 import signal
 import threading
@@ -30,7 +30,7 @@ def worker(system: Stack) -> Process:
 
 
 def whole(watcher: Watcher) -> bool:
-    """Returns whether the viewer saw every event of one attempt in order, but for what was merged when it joined."""
+    """Returns whether the viewer saw every event of one attempt in order, except those merged when it joined."""
     events = own_events(watcher.kept)
     joined = next(place for place, event in enumerate(events) if event.name == "delta")
     first = EventId.parse(events[joined].id)
@@ -62,7 +62,7 @@ def test_cut_connections_lose_nothing(system: Stack, alice: Person, kind: str) -
     assert all(job.text == jobs[0].text for job in jobs)
     assert len(system.requests_for(page)) == 3
     for watcher in watchers:
-        # Deltas that were missed come as one, so ids may be left out, but no text.
+        # Missed deltas are sent merged into one, so ids may be skipped, but no text.
         check_lengths(watcher.kept)
 
 
@@ -76,14 +76,16 @@ def test_a_worker_receives_stop_commands_again_after_a_cut(system: Stack, alice:
         assert worker
         channel = f"rq:pubsub:{worker.decode()}"
         wait_until(lambda: dict(redis.pubsub_numsub(channel))[channel.encode()] == 1)
-        # Nothing but the command: a cancel would also come with the next renewal of the lease.
+        # Only the command is sent, since a cancel would also be noticed at the next renewal of the lease.
         send_command(redis, worker.decode(), "stop-job", job_id=job_id)
     assert Watcher(system, job_id).join().status == "cancelled"
 
 
 @pytest.mark.parametrize("lost", ["a delta", "the final event"])
-def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, alice: Person, lost: str) -> None:
-    """The event is put into the log behind the channel's back."""
+def test_an_event_whose_publish_is_lost_arrives_with_the_next_keep_alive(
+    system: Stack, alice: Person, lost: str
+) -> None:
+    """Appends to the log without a publish, so that the viewer gets the event with the next keep-alive."""
     job_id = alice.ask("by hand")
     watcher = Watcher(system, job_id)
     wait_until(lambda: watcher.saw("queued"))
@@ -106,8 +108,8 @@ def test_a_publish_that_never_arrives_costs_a_keep_alive_at_most(system: Stack, 
     assert whole(watcher)
 
 
-def test_a_publish_that_is_lost_before_another_one_is_made_up_for_at_once(alice: Person, tmp_path: Path) -> None:
-    """Not with the next keep-alive, which is a minute away."""
+def test_an_event_whose_publish_is_lost_arrives_with_the_next_publish(alice: Person, tmp_path: Path) -> None:
+    """Expects the missed event with the next publish, not with the keep-alive, which is a minute away."""
     with stack(tmp_path, KEEPALIVE_SECONDS="60") as system:
         system.start_web()
         person = Person(system)
@@ -135,7 +137,7 @@ def test_a_publish_that_is_lost_before_another_one_is_made_up_for_at_once(alice:
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_thaws(
+def test_a_frozen_redis_causes_a_503_within_seconds_and_everything_resumes_when_it_thaws(
     system: Stack, alice: Person
 ) -> None:
     page = "frozen redis"
@@ -158,25 +160,27 @@ def test_a_frozen_redis_is_a_503_within_seconds_and_everything_goes_on_when_it_t
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_freeze_longer_than_a_lease_restarts_nothing_that_is_alive(system: Stack, alice: Person) -> None:
+def test_a_freeze_of_redis_longer_than_a_lease_restarts_no_job_whose_worker_is_alive(
+    system: Stack, alice: Person
+) -> None:
     watcher = Watcher(system, alice.ask("long freeze, slow"))
     wait_until(lambda: watcher.saw("started"))
     server = system.redis_server.process
     server.send_signal(signal.SIGSTOP)
-    # What is waited for is time itself: a lease is 8 s.
+    # The test has to outlast a lease, which is 8 s; there is no other condition to wait for.
     threading.Event().wait(12)
     server.send_signal(signal.SIGCONT)
     sweeps = lambda: int(system.redis.zscore(keys.LEASES, watcher.job_id) or 0)  # noqa: E731
     before = sweeps()
     wait_until(lambda: sweeps() > before)
-    threading.Event().wait(6)  # two sweeps would have come by
+    threading.Event().wait(6)  # long enough for two sweeps
     assert not watcher.saw("started", attempt=2)
     alice.cancel(watcher.job_id)
     assert watcher.join().status == "cancelled"
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_redis_that_comes_back_empty_ends_what_was_running_and_nothing_needs_a_restart(
+def test_a_redis_that_comes_back_empty_ends_the_running_jobs_and_nothing_needs_a_restart(
     system: Stack, alice: Person, tmp_path: Path
 ) -> None:
     page = "lost, slow"

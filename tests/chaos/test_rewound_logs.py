@@ -1,4 +1,4 @@
-"""A Redis that has lost its last writes while people watch: nobody hangs, and nobody is left with two runs mixed."""
+"""Tests that no viewer hangs or shows two attempts mixed up after Redis has lost its last writes."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ FURTHER = 6
 
 
 class OlderData:
-    """Redis behind one address, which comes back as it was when it was last kept."""
+    """Represents a Redis behind one address, which restarts with the data that it had at the last `keep`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -41,7 +41,7 @@ class OlderData:
         self.system.redis_server = start_redis(server.port, self._folder)
 
     def end_lease(self, job_id: str) -> None:
-        """Saves the 8 s for which the lease of a worker that has lost the job still runs."""
+        """Ends the lease of a worker that has lost the job, to save the 8 s until it expires."""
 
         def has_ended() -> bool:
             try:
@@ -57,7 +57,7 @@ class OlderData:
 
 
 class LaggingReplica(OlderData):
-    """A replica that has fallen behind, promoted when the primary dies."""
+    """Represents a replica that has fallen behind, and is promoted when the primary dies."""
 
     def begin(self, system: Stack) -> None:
         super().begin(system)
@@ -69,7 +69,8 @@ class LaggingReplica(OlderData):
     def keep(self) -> None:
         self.system.redis.wait(1, 5000)
         self._client.config_set("masterauth", "wrong")
-        self._client.execute_command("REPLICAOF", "127.0.0.1", free_port())  # which answers nothing from now on
+        # Nothing listens on that port, so the replica gets no more data.
+        self._client.execute_command("REPLICAOF", "127.0.0.1", free_port())
 
     def come_back(self) -> None:
         self.system.redis_server.process.kill()
@@ -92,7 +93,7 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OlderData]:
 
 @pytest.fixture
 def restarted(lasting: OlderData) -> Iterator[OlderData]:
-    """Provides the lasting system, empty. Workers are the test's own."""
+    """Provides the module's system with no data in it. Each test starts its own workers."""
     system = lasting.system
     kept = list(system.processes)
     yield lasting
@@ -134,7 +135,7 @@ def seen(watcher: Watcher) -> EventId:
 
 
 def wait_for_more(watchers: list[Watcher]) -> None:
-    """Waits until all have seen some events that they had not when this was called."""
+    """Waits until all viewers have seen some events that are new since the call."""
     before = [seen(watcher) for watcher in watchers]
     wait_until(
         lambda: all(
@@ -144,14 +145,16 @@ def wait_for_more(watchers: list[Watcher]) -> None:
 
 
 def shows_what_the_job_is(watcher: Watcher, alice: Person, status: str) -> bool:
-    """Returns whether the viewer ended with what the job is: its own text, and nothing of a run that Redis forgot."""
+    """Asserts that the viewer ended with the job's own status, text and last id, and nothing that Redis has lost."""
     shown, job = watcher.join(), alice.read(watcher.job_id)
     assert (shown.status, job["status"]) == (status, status)
     assert shown.text == job["text"] and shown.last_event_id == job["lastEventId"]
     return True
 
 
-def test_viewers_who_saw_more_than_the_log_has_get_the_job_as_it_is_now(older: OlderData, alice: Person) -> None:
+def test_viewers_who_saw_more_than_the_log_contains_get_the_current_state_of_the_job(
+    older: OlderData, alice: Person
+) -> None:
     system = older.system
     system.start_worker()
     job_id = alice.ask("a log that ends too soon")
@@ -166,7 +169,9 @@ def test_viewers_who_saw_more_than_the_log_has_get_the_job_as_it_is_now(older: O
     assert all(len(watcher.connections) > count for watcher, count in zip(watchers, before, strict=True))
 
 
-def test_viewers_of_a_run_whose_start_was_lost_see_the_next_one_alone(restarted: OlderData, alice: Person) -> None:
+def test_viewers_of_an_attempt_whose_start_was_lost_see_only_the_next_attempt(
+    restarted: OlderData, alice: Person
+) -> None:
     system = restarted.system
     job_id = alice.ask("a start that was lost")
     restarted.keep()
@@ -177,7 +182,7 @@ def test_viewers_of_a_run_whose_start_was_lost_see_the_next_one_alone(restarted:
     assert all(shows_what_the_job_is(watcher, alice, "completed") for watcher in watchers)
 
 
-def test_a_cancel_after_events_were_lost_reaches_who_saw_them(restarted: OlderData, alice: Person) -> None:
+def test_a_cancel_after_events_were_lost_reaches_the_viewers_who_saw_them(restarted: OlderData, alice: Person) -> None:
     system = restarted.system
     worker = system.start_worker()
     job_id = alice.ask("a cancel after a loss, slow")
@@ -191,11 +196,11 @@ def test_a_cancel_after_events_were_lost_reaches_who_saw_them(restarted: OlderDa
     wait_until(lambda: alice.http.delete(f"{JOBS}/{job_id}").status_code in (200, 202))
     for watcher in watchers:
         shown, job = watcher.join(), alice.read(job_id)
-        # Whatever id the end has, nobody has seen it before, and it belongs to no run: the job has no text then.
+        # The final event has an id that no viewer has seen, and belongs to no attempt, so the job has no text.
         assert (shown.status, shown.last_event_id) == ("cancelled", job["lastEventId"])
 
 
-def test_viewers_of_a_job_that_was_lost_whole_get_expired(restarted: OlderData, alice: Person) -> None:
+def test_viewers_of_a_job_that_was_lost_entirely_get_expired(restarted: OlderData, alice: Person) -> None:
     system = restarted.system
     system.start_worker()
     restarted.keep()
@@ -207,7 +212,7 @@ def test_viewers_of_a_job_that_was_lost_whole_get_expired(restarted: OlderData, 
     assert alice.http.get(f"{JOBS}/{watcher.job_id}").status_code == 404
 
 
-def test_who_watches_a_log_that_a_restart_left_whole_is_not_disturbed(restarted: OlderData, alice: Person) -> None:
+def test_viewers_of_a_log_that_survived_a_restart_are_not_disturbed(restarted: OlderData, alice: Person) -> None:
     system = restarted.system
     system.start_worker()
     job_id = alice.ask("stall once, and nothing lost")
@@ -216,7 +221,7 @@ def test_who_watches_a_log_that_a_restart_left_whole_is_not_disturbed(restarted:
     wait_until(lambda: stands_still(watchers))
     restarted.keep()
     restarted.come_back()
-    # The log is read after the reconnect, and again with each keep-alive.
+    # The log is read once after the reconnect, and once with each keep-alive.
     wait_until(lambda: alice.http.get("/readyz").status_code == 200)
     calls = lambda: int(system.redis.info("commandstats").get("cmdstat_evalsha", {}).get("calls", 0))  # noqa: E731
     before = calls()
@@ -228,7 +233,7 @@ def test_who_watches_a_log_that_a_restart_left_whole_is_not_disturbed(restarted:
 
 
 def stands_still(watchers: list[Watcher], looks: int = 5) -> bool:
-    """Returns whether nothing comes for a while."""
+    """Returns whether no viewer receives an event for `looks` tenths of a second."""
     before = [watcher.last_id for watcher in watchers]
     watchers[0]._stopping.wait(0.1 * looks)
     return before == [watcher.last_id for watcher in watchers]
@@ -246,7 +251,7 @@ def delete_job(redis: Redis, job_id: str) -> None:
     redis.delete(keys.record(job_id), keys.log(job_id))
 
 
-def test_a_log_that_was_deleted_under_its_viewers_is_written_anew(restarted: OlderData, alice: Person) -> None:
+def test_a_log_that_is_deleted_while_it_is_watched_is_written_anew(restarted: OlderData, alice: Person) -> None:
     system = restarted.system
     system.start_worker()
     watcher = Watcher(system, alice.ask("a deleted log"))
@@ -269,7 +274,7 @@ def test_viewers_of_data_that_was_deleted_get_expired(
     assert watcher.final is not None and watcher.final.data["code"] == "EXPIRED"
 
 
-def test_who_comes_for_an_answer_whose_log_was_deleted_does_not_wait_for_it(
+def test_a_viewer_that_joins_a_completed_job_whose_log_was_deleted_gets_expired_at_once(
     restarted: OlderData, alice: Person
 ) -> None:
     system = restarted.system

@@ -1,4 +1,4 @@
-"""Connections to Redis that fall silent without an end, as behind a firewall that has forgotten them."""
+"""Tests connections to Redis that fall silent without being closed, as when a firewall has dropped their state."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.stack import BODY, JOBS, Person, Stack, Watcher, stack
 HEALED_SECONDS = 30
 
 
-def test_connections_that_fall_silent_are_replaced_and_what_runs_is_delivered_whole(tmp_path: Path) -> None:
+def test_connections_that_fall_silent_are_replaced_and_running_jobs_are_delivered_in_full(tmp_path: Path) -> None:
     relay = Relay(0)
     try:
         with stack(tmp_path, REDIS_URL=f"redis://127.0.0.1:{relay.port}/0") as system:
@@ -29,7 +29,7 @@ def silence(system: Stack, relay: Relay) -> None:
     stuck = Watcher(system, alice.ask("quiet connections, stall"))
     wait_until(lambda: all(watcher.saw("delta") for watcher in (*watchers, stuck)))
     relay.silence()
-    # The first requests find this out, and are refused.
+    # The first requests fail on the silent connections, and are refused.
     wait_until(lambda: alice.http.post(JOBS, json=BODY).status_code == 202)
     new = Watcher(system, alice.ask("after connections fell quiet, fast"), is_patient=True)
     assert [watcher.join(HEALED_SECONDS).status for watcher in (*watchers, new)] == ["completed"] * 4

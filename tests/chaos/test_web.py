@@ -1,4 +1,4 @@
-"""Web processes that stop with streams open, and viewers that vanish, stall or drop off at random."""
+"""Tests web processes that stop with streams open, and viewers that vanish, stall or disconnect at random."""
 
 import json
 import os
@@ -29,20 +29,20 @@ def system(system: Stack) -> Stack:
 
 
 def resident_bytes(web: Process) -> int:
-    """Returns the memory of the process that serves."""
+    """Returns the resident memory of the process that serves requests, in bytes."""
     (child,) = children(web.pid)
     pages = int(Path(f"/proc/{child}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def raw_request(person: Person, job_id: str) -> bytes:
-    """Sends bytes for clients that do what no HTTP library would."""
+    """Returns the bytes of a request, for clients that behave as no HTTP library does."""
     lines = [f"GET {JOBS}/{job_id} HTTP/1.1", "Host: x", f"Authorization: {person.http.headers['authorization']}"]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_viewers_that_drop_off_at_random_end_with_the_same_as_one_that_never_left(
+def test_viewers_that_disconnect_at_random_end_in_the_same_state_as_one_that_does_not(
     system: Stack, alice: Person, seed: int
 ) -> None:
     choice = random.Random(seed)
@@ -62,7 +62,7 @@ def test_viewers_that_drop_off_at_random_end_with_the_same_as_one_that_never_lef
     assert sum(len(watcher.connections) for watcher in leaving) > len(leaving)
     for page in pages:
         turns = [len(request["body"]["messages"]) for request in system.requests_for(page)]
-        assert len(turns) == len(set(turns)), "the model was asked twice"
+        assert len(turns) == len(set(turns)), "the model was called twice for a turn"
 
 
 def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: Stack, alice: Person) -> None:
@@ -85,13 +85,13 @@ def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: S
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
-def test_every_way_of_stopping_a_web_process_ends_its_streams_whole(
+def test_every_signal_that_stops_a_web_process_ends_its_streams_properly(
     system: Stack, alice: Person, number: signal.Signals
 ) -> None:
     port = free_port()
     web = system.start_web(port)
     job_id = alice.ask("stopped in every way, slow")
-    # A stream that is cut raises here; one that ends as HTTP says does not.
+    # A stream that is cut raises an error here; one that ends properly does not.
     with Person(system, port=port).stream(job_id) as events:
         assert next(events).name == "connected"
         web.send(number)
@@ -101,7 +101,7 @@ def test_every_way_of_stopping_a_web_process_ends_its_streams_whole(
     alice.cancel(job_id)
 
 
-def test_a_web_process_that_has_answered_its_share_ends_its_streams_whole(system: Stack, alice: Person) -> None:
+def test_a_web_process_that_has_reached_max_requests_ends_its_streams_properly(system: Stack, alice: Person) -> None:
     port = free_port()
     web = system.start_web(port, GUNICORN_CMD_ARGS="--max-requests 20")
     [first] = children(web.pid)
@@ -119,7 +119,7 @@ def test_a_web_process_that_has_answered_its_share_ends_its_streams_whole(system
     alice.cancel(job_id)
 
 
-def test_an_official_event_source_comes_back_by_itself_after_a_restart_and_stops_at_the_end(
+def test_an_event_source_reconnects_by_itself_after_a_restart_and_stops_at_the_end(
     system: Stack, alice: Person
 ) -> None:
     port = free_port()
@@ -160,11 +160,11 @@ def test_a_viewer_that_vanishes_gives_its_slot_back_at_once(tmp_path: Path) -> N
             assert alice.http.get(f"{JOBS}/{job_id}").status_code == 429
             for sock in socks:
                 hang_up(sock)
-            wait_until(lambda: slots() == 0, seconds=10)  # a lease lasts 45 s
+            wait_until(lambda: slots() == 0, seconds=10)  # far less than the lease of 45 s
         alice.close()
 
 
-def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None:
+def test_stuck_viewers_neither_delay_the_others_nor_use_up_memory(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox(chars=200, interval_ms=5)
         web = system.start_web()
@@ -188,10 +188,10 @@ def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None
                     late_ms.append(time.time() * 1000 - event.data["timestamp"])
         job = Watcher(system, job_id).join()
         assert job.status == "completed"
-        # Those who read do not wait for those who don't.
-        assert statistics.median(late_ms) < 5000  # far less than the stuck ones are waited for
+        # Viewers that read are not delayed by those that do not.
+        assert statistics.median(late_ms) < 5000  # far less than the time after which a stuck viewer is disconnected
         assert resident_bytes(web) - before < 60_000_000
-        # One of them wakes up, and can resume from nothing.
+        # A viewer that joins again without a cursor gets everything.
         assert Watcher(system, job_id).join() == job
         for sock in stuck:
             sock.close()
@@ -199,7 +199,7 @@ def test_stuck_viewers_are_let_go_and_the_others_see_all(tmp_path: Path) -> None
 
 
 def test_a_killed_web_process_does_not_hold_its_users_stream_slots(tmp_path: Path) -> None:
-    """Not for as long as the leases of its slots, which is 45 s."""
+    """Expects the slots back long before their leases of 45 s expire."""
     with stack(tmp_path, STREAMS_PER_USER="2") as system:
         web = system.start_web(WEB_CONCURRENCY="1")
         alice = Person(system)
@@ -211,7 +211,7 @@ def test_a_killed_web_process_does_not_hold_its_users_stream_slots(tmp_path: Pat
                 sock.sendall(request)
                 assert sock.recv(100).startswith(b"HTTP/1.1 200")
             before = heartbeats(system.redis)
-            # Longer than a process is taken for alive without a heartbeat: its slots still count.
+            # This takes longer than a heartbeat counts, so the slots are held because the process is still alive.
             wait_until(lambda: heartbeats(system.redis) >= before + 3, seconds=60)  # noqa: B023
             assert alice.http.get(f"{JOBS}/{job_id}").status_code == 429
             (child,) = children(web.pid)
@@ -223,7 +223,7 @@ def test_a_killed_web_process_does_not_hold_its_users_stream_slots(tmp_path: Pat
 
 
 def heartbeats(redis: Redis) -> int:
-    """Returns how many heartbeats a web process has sent by now."""
+    """Returns how many heartbeats the web process has sent so far."""
     stats: Any = redis.info("commandstats")
     return int(stats.get("cmdstat_set", {}).get("calls", 0))
 
@@ -236,8 +236,10 @@ def answers_stream(person: Person, job_id: str) -> bool:
         return False
 
 
-def test_a_viewer_whose_process_is_cut_off_as_the_job_ends_gets_the_answer_that_is_not_kept(tmp_path: Path) -> None:
-    """Another process has nobody left who watches, and deletes the job."""
+def test_a_viewer_whose_process_is_cut_off_as_the_job_ends_still_gets_an_answer_that_is_not_retained(
+    tmp_path: Path,
+) -> None:
+    """Has another process, which has no viewers left, delete the job."""
     relay = Relay(0)
     try:
         with stack(tmp_path, COMPLETED_RETENTION_SECONDS="0") as system:
@@ -262,7 +264,7 @@ def test_a_viewer_whose_process_is_cut_off_as_the_job_ends_gets_the_answer_that_
         relay.close()
 
 
-def test_the_keep_alive_comes_when_nothing_happens(tmp_path: Path) -> None:
+def test_a_keep_alive_is_sent_when_nothing_happens(tmp_path: Path) -> None:
     with stack(tmp_path, KEEPALIVE_SECONDS="1") as system:
         system.start_web()
         alice = Person(system)

@@ -1,4 +1,4 @@
-"""Parts of a worker that break, and a Redis that goes away at the worst moment: no job hangs, a stop ends in time."""
+"""Tests that no job hangs and a worker stops in time when a part of it breaks or Redis goes away."""
 
 import signal
 import socket
@@ -18,7 +18,7 @@ LEASE_LAPSE_SECONDS = 20
 
 
 def with_a_change(system: Stack, change: str, **settings: str) -> Process:
-    """Returns a worker in which something has been changed before it starts."""
+    """Starts a worker whose code has been changed by `change`, which is run before its main function."""
     code = f"{change}\nimport sys\nfrom worker import process\nsys.exit(process.main())"
     return system.start("worker", [sys.executable, "-c", code], **settings)
 
@@ -75,7 +75,7 @@ def test_a_stop_that_comes_while_redis_is_silent_at_the_start_ends_the_worker_at
             file.touch()
             assert worker.wait(60) == 0
         wait_until(lambda: worker.has_said("stopped"))
-        # Each of these steps would have waited 5 s for Redis.
+        # Each of these steps would have waited 5 s for Redis, so none of them may have begun.
         assert not any(worker.has_said(text) for text in ("ready", "registering", "opening connections")), worker.lines
     finally:
         relay.close()
@@ -94,7 +94,9 @@ DEATHS = {
 
 
 @pytest.mark.parametrize("part", DEATHS)
-def test_a_part_that_dies_ends_the_process_and_its_jobs_run_elsewhere(system: Stack, alice: Person, part: str) -> None:
+def test_a_worker_process_ends_when_one_of_its_parts_dies_and_another_worker_runs_jobs(
+    system: Stack, alice: Person, part: str
+) -> None:
     ends = "loop.close" if part == "event loop" else ""
     body = (
         "self._loop._loop.call_soon_threadsafe(self._loop._loop.stop)"
@@ -132,7 +134,7 @@ def test_a_job_whose_events_redis_refuses_fails_alone(system: Stack, alice: Pers
     assert worker.stop() == 0
 
 
-def test_a_worker_that_takes_back_its_own_job_keeps_it(system: Stack, alice: Person) -> None:
+def test_a_worker_that_takes_its_own_lost_job_again_completes_it(system: Stack, alice: Person) -> None:
     worker = system.start_worker()
     watcher = Watcher(system, alice.ask("taken back, stall once"))
     wait_until(lambda: watcher.saw("delta"))
@@ -147,7 +149,9 @@ def test_a_worker_that_takes_back_its_own_job_keeps_it(system: Stack, alice: Per
     assert worker.stop() == 0
 
 
-def test_a_worker_whose_way_to_redis_alone_was_cut_keeps_what_it_takes_back(system: Stack, alice: Person) -> None:
+def test_a_worker_that_alone_was_cut_off_from_redis_completes_the_job_it_takes_again(
+    system: Stack, alice: Person
+) -> None:
     relay = Relay(system.redis_server.port)
     try:
         worker = system.start_worker(REDIS_URL=f"redis://127.0.0.1:{relay.port}")
@@ -166,7 +170,7 @@ def test_a_worker_whose_way_to_redis_alone_was_cut_keeps_what_it_takes_back(syst
         relay.close()
 
 
-def test_a_stop_while_redis_is_away_ends_the_process_in_its_time(alice: Person, tmp_path: Path) -> None:
+def test_a_stop_while_redis_is_away_ends_the_process_in_time(alice: Person, tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox()
         system.start_web()
@@ -207,7 +211,7 @@ def alive(system: Stack, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_probes_tell_a_worker_that_works_from_one_that_stands_still(system: Stack) -> None:
+def test_the_probes_distinguish_a_worker_that_works_from_one_whose_event_loop_is_blocked(system: Stack) -> None:
     port = free_port()
     stall = (
         "from worker.jobs.heartbeat import Heartbeat\nimport time\nbefore = Heartbeat._renew\n"

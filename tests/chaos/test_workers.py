@@ -1,4 +1,4 @@
-"""Workers that freeze, stop, and are told to stop something."""
+"""Tests workers that freeze, stop, or have to cancel a job."""
 
 import signal
 from pathlib import Path
@@ -29,13 +29,13 @@ def test_a_frozen_worker_that_was_replaced_writes_nothing_when_it_thaws_and_goes
     second = [event_id for event_id in ids if event_id.startswith("2-")]
     assert second == [f"2-{number}" for number in range(1, len(second) + 1)]
     assert ids == sorted(ids, key=lambda event_id: tuple(map(int, event_id.split("-"))))
-    # Its call of the model was closed, and it takes jobs again.
+    # The thawed worker has closed its call of the model, and takes jobs again.
     wait_until(lambda: sorted(r["outcome"] for r in system.requests_for(page)) == ["closed", "completed"])
     other.stop()
     assert Watcher(system, alice.ask("after the thaw fast")).join().status == "completed"
 
 
-def test_jobs_that_end_at_once_do_not_wait_for_each_others_connections(system: Stack, alice: Person) -> None:
+def test_jobs_that_end_at_the_same_time_share_few_connections_without_errors(system: Stack, alice: Person) -> None:
     worker = system.start_worker()
     worker.send(signal.SIGSTOP)
     job_ids = [alice.ask(f"one of many, {number} fast") for number in range(60)]
@@ -51,7 +51,7 @@ def test_jobs_that_end_at_once_do_not_wait_for_each_others_connections(system: S
     assert 1 < connections - len(system.redis.client_list()) <= 9
 
 
-def test_a_stopping_worker_finishes_what_fits_and_gives_the_rest_back(system: Stack, alice: Person) -> None:
+def test_a_stopping_worker_finishes_the_jobs_that_fit_and_gives_the_others_back(system: Stack, alice: Person) -> None:
     old = system.start_worker(DRAIN_SECONDS="1")
     long = Watcher(system, alice.ask("drained, stall once"))
     wait_until(lambda: long.saw("delta"))
@@ -116,7 +116,7 @@ def test_an_attempt_that_takes_too_long_ends_as_timed_out_and_frees_its_slot(sys
     assert Watcher(system, alice.ask("fast")).join().status == "completed"
 
 
-def test_three_suggestions_that_were_whole_when_the_time_was_over_are_delivered(system: Stack, alice: Person) -> None:
+def test_three_suggestions_that_are_complete_at_the_time_limit_are_delivered(system: Stack, alice: Person) -> None:
     system.start_worker(JOB_TIMEOUT_SECONDS="4")
     watcher = Watcher(system, alice.ask("stall after three fast"))
     job = watcher.join()

@@ -1,4 +1,4 @@
-"""What the soak does to a system: to Redis in one thread, to the other processes in another."""
+"""Injects the faults of the soak into a system: one thread for Redis, another for the other processes."""
 
 import ctypes
 import os
@@ -26,7 +26,7 @@ Action = Callable[[random.Random], None]
 
 
 class Servers:
-    """A primary and its replica behind one address, whose roles change."""
+    """Represents a primary and its replica behind one address, whose roles change."""
 
     def __init__(self, system: Stack, relay: Relay, folder: Path) -> None:
         self._system = system
@@ -41,7 +41,7 @@ class Servers:
         self._wait_for_replica()
 
     def demote(self, *, cuts: bool) -> None:
-        """Has the two change roles, and loses nothing by it; connections to the old primary are kept or cut."""
+        """Swaps the roles of the two without a loss of data; connections to the old primary are kept or cut."""
         self._wait_for_replica()
         new = self.other
         self._system.redis.execute_command("FAILOVER", "TO", "127.0.0.1", new.port)
@@ -53,7 +53,7 @@ class Servers:
         self._use(new, self._system.redis_server)
 
     def rewind(self, seconds: float) -> None:
-        """Brings the primary back with the data that it had some seconds ago."""
+        """Restarts the primary with the data that it had this many seconds ago."""
         server = self._system.redis_server
         wait_until(lambda: self._saved(server))
         time.sleep(seconds)
@@ -64,7 +64,7 @@ class Servers:
         self._wait_for_replica()
 
     def silence(self, seconds: float) -> None:
-        """Has the connections that are open fall silent, and cuts them after a time."""
+        """Lets all open connections fall silent, and cuts them after this many seconds."""
         self._relay.silence()
         time.sleep(seconds)
         self._relay.forget()
@@ -83,7 +83,7 @@ class Servers:
         try:
             with Redis(port=server.port) as redis:
                 return bool(redis.save())
-        except ResponseError:  # it saves for its replica just now
+        except ResponseError:  # a save for the replica is running
             return False
 
     def _wait_for_replica(self) -> None:
@@ -92,7 +92,7 @@ class Servers:
 
 
 class Troubles:
-    """Does one bad thing after the other from `start` to `stop`. `counts` says what; `rewinds` moves with each loss."""
+    """Injects faults one by one from `start` to `stop`. `counts` has each by name; `rewinds` is odd during a rewind."""
 
     def __init__(self, system: Stack, servers: Servers, web: Process, seed: float) -> None:
         self.counts: Counter[str] = Counter()
@@ -102,7 +102,7 @@ class Troubles:
         self._servers = servers
         self._web = web
         self._stopping = threading.Event()
-        # Few rewinds: what runs during one is judged less strictly.
+        # Rewinds are few, since jobs that run during one are checked less strictly.
         redis: list[Action] = [self._cut, self._demote, self._fill, self._cut, self._demote, self._fill]
         redis += [self._silence, self._rewind]
         others: list[Action] = [self._kill, self._stop, self._freeze, self._freeze_thread, self._kill_web]
@@ -116,7 +116,7 @@ class Troubles:
             thread.start()
 
     def stop(self) -> None:
-        """Ends the trouble that is on, and then all of it."""
+        """Waits for the current fault to end, and injects no more."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
@@ -188,7 +188,7 @@ class Troubles:
 
 
 def freeze_thread(thread_id: int, seconds: float) -> None:
-    """Stops one thread of a process for a time, as a debugger does, while the others go on; not where it has ended."""
+    """Stops one thread of a process for some seconds, as a debugger does; does nothing if the thread has ended."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     if libc.ptrace(PTRACE_SEIZE, thread_id, None, None) != 0:
