@@ -1,4 +1,4 @@
-"""What the tests of the whole system share: one system a module, and a person who uses it."""
+"""Provides the fixtures that the tests of the whole system share: one system for each module, and a user of it."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.stack import Person, Stack, running_stack
 
 @pytest.fixture(scope="module")
 def settings() -> dict[str, str]:
-    """Provides the settings beside those of every stack; a module may have its own."""
+    """Provides settings in addition to those of every stack; a module may override it."""
     return {}
 
 

@@ -1,8 +1,9 @@
 """Records what a version leaves in Redis: `python -m tests.system.record_state CHECKOUT FILE`.
 
-The checkout needs a `.venv` of its own (`make install` there): its web and its worker do the work.
+The checkout needs a `.venv` of its own (`make install` there), since its own web process and worker are run.
 
-Jobs that have ended in each way, one that was running when its worker was killed, one that waits, and an agent.
+The file has jobs that have ended in each way, one that was running when its worker was killed, one that waits, and an
+agent.
 """
 
 import base64
@@ -52,7 +53,7 @@ def dump(redis: Any) -> list[dict[str, Any]]:
 
 
 def fill(redis: Any, records: list[dict[str, Any]]) -> None:
-    """Does the reverse of `dump`; nothing expires."""
+    """Writes the records that `dump` has returned, without their expiry times."""
     byte = base64.b64decode
     for record in records:
         key, value = record["key"], record["value"]
@@ -73,7 +74,7 @@ def fill(redis: Any, records: list[dict[str, Any]]) -> None:
 
 
 def start(it: Stack, checkout: Path, process: str, **settings: str) -> Process:
-    """Starts a process of another version, from its own files and by its own Procfile."""
+    """Starts a process of another version, from its own files and with the command of its own Procfile."""
     commands = dict(line.split(": ", 1) for line in (checkout / "Procfile").read_text().splitlines())
     command = shlex.split(commands[process])
     command[0] = str(checkout / ".venv/bin" / command[0])

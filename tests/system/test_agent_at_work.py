@@ -1,4 +1,4 @@
-"""What a viewer sees of the agent at work: what it says, what it looks at, and which files its answer rests on."""
+"""Tests what a viewer sees of the running agent: its notes, the files that it reads and those that it names."""
 
 from itertools import pairwise
 
@@ -32,7 +32,7 @@ def files_in(events: list[Event]) -> list[str]:
     return [file["path"] for suggestion in suggestions for file in suggestion["files"]]
 
 
-def test_what_the_model_says_is_published_before_its_answer_and_is_no_part_of_it(alice: Person) -> None:
+def test_the_notes_of_the_model_are_published_before_its_answer_and_are_no_part_of_it(alice: Person) -> None:
     events = own_events(alice.watch(alice.ask("Checkout five tool turns")))
     names = [event.name for event in events]
     notes = [event for event in events if event.name == "note"]
@@ -47,12 +47,12 @@ def test_a_suggestion_names_files_that_were_shown_to_the_model(alice: Person) ->
     assert files and set(files) <= {"app/checkout/page.tsx", "app/cart/cart.ts", "README.md"}
 
 
-def test_a_model_that_lies_about_files_gets_none_of_its_lies_through(alice: Person) -> None:
+def test_false_file_names_of_the_model_are_left_out(alice: Person) -> None:
     files = files_in(own_events(alice.watch(alice.ask("Checkout lying files"))))
     assert set(files) <= {"app/checkout/page.tsx", "app/cart/cart.ts", "README.md"}
 
 
-def test_what_may_not_be_read_reaches_neither_the_model_nor_a_viewer(alice: Person, system: Stack) -> None:
+def test_files_that_may_not_be_read_reach_neither_the_model_nor_a_viewer(alice: Person, system: Stack) -> None:
     job_id = alice.ask("Secret of the checkout")
     seen = str([event.data for event in alice.watch(job_id)])
     bodies = str([request["body"] for request in system.requests_for("Secret of the checkout")])

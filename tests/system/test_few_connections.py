@@ -1,4 +1,4 @@
-"""A plan of Redis that allows 20 connections carries a web process and a worker under load."""
+"""Tests that a Redis which allows 20 connections is enough for a web process and a worker under load."""
 
 from collections import Counter
 from pathlib import Path
@@ -12,10 +12,10 @@ from tests.stack import Person, Process, Watcher, children, stack
 WEB, WORKER = 9, 8
 
 
-def test_the_processes_keep_to_their_connections_while_many_jobs_run(tmp_path: Path) -> None:
+def test_the_processes_stay_within_their_connection_limits_while_many_jobs_run(tmp_path: Path) -> None:
     port = free_port()
     with stack(tmp_path, WORKER_CONCURRENCY="20") as system:
-        # Two are for this test's own client and what it starts.
+        # Two more connections are for this test's own client and for what it starts.
         system.redis.config_set("maxclients", WEB + WORKER + 2)
         system.start_sandbox(chars=40, interval_ms=10)
         web = system.start_web(REDIS_MAX_CONNECTIONS=str(WEB))

@@ -1,4 +1,4 @@
-"""Each mistake in a process's environment has one clear line and a non-zero exit code, at once."""
+"""Tests that each mistake in a process's environment ends it at once, with one clear line and a non-zero exit code."""
 
 import resource
 import shlex
@@ -47,7 +47,7 @@ def line_of(process: Process) -> str:
     ("credentials", "path", "reason"),
     [("nobody:hunter2@", "/0", "refuses the user or the password"), ("", "/99", "has no database with that number")],
 )
-def test_what_redis_refuses_for_good_ends_a_process_by_name(
+def test_a_permanent_refusal_by_redis_ends_a_process_with_the_name_of_the_setting(
     redis_server: RedisServer, half: str, credentials: str, path: str, reason: str
 ) -> None:
     line = line_of(start(half, REDIS_URL=f"redis://{credentials}127.0.0.1:{redis_server.port}{path}"))
@@ -56,7 +56,7 @@ def test_what_redis_refuses_for_good_ends_a_process_by_name(
 
 
 @pytest.mark.parametrize("half", ["web", "worker"])
-def test_a_redis_user_without_the_rights_ends_a_process_with_the_rules_that_are_missing(
+def test_a_redis_user_without_the_rights_ends_a_process_with_the_missing_acl_rules(
     redis_server: RedisServer, redis: Redis, half: str
 ) -> None:
     rules = "reset on >hunter2 +@all ~suggestion:* ~agent:* resetchannels"
@@ -65,7 +65,9 @@ def test_a_redis_user_without_the_rights_ends_a_process_with_the_rules_that_are_
     assert line.endswith("grant it: ~planner:* ~rq:* &suggestion:* &rq:pubsub:*") and "hunter2" not in line
 
 
-def test_few_files_lower_the_number_of_connections_and_very_few_end_the_process(redis_server: RedisServer) -> None:
+def test_a_low_limit_of_open_files_lowers_the_connections_and_a_very_low_one_ends_the_process(
+    redis_server: RedisServer,
+) -> None:
     assert "ulimit -n" in line_of(start("web", files=150, REDIS_URL=redis_server.url))
     port = free_port()
     web = start("web", files=400, REDIS_URL=redis_server.url, PORT=str(port))
@@ -107,7 +109,7 @@ def test_malformed_options_of_gunicorn_are_refused_by_the_name_of_their_variable
 
 
 def test_a_host_that_cannot_be_listened_on_is_named_by_its_own_setting(redis_server: RedisServer) -> None:
-    host = "203.0.113.7"  # an address for documents, which no machine has
+    host = "203.0.113.7"  # an address reserved for documentation, which no machine has
     port = str(free_port())
     line = line_of(start("worker", REDIS_URL=redis_server.url, METRICS_PORT=port, METRICS_HOST=host))
     assert line.startswith(f"worker: METRICS_HOST {host} cannot be used: ")
@@ -121,7 +123,7 @@ def test_a_host_that_cannot_be_listened_on_is_named_by_its_own_setting(redis_ser
         ("SSL_CERT_DIR", "/is/not/there", "is not a directory"),
     ],
 )
-def test_certificates_that_cannot_be_used_end_a_worker_by_name(
+def test_certificates_that_cannot_be_used_end_a_worker_with_the_name_of_the_setting(
     redis_server: RedisServer, name: str, path: str, reason: str
 ) -> None:
     other = "SSL_CERT_DIR" if name == "SSL_CERT_FILE" else "SSL_CERT_FILE"
@@ -161,7 +163,7 @@ def test_a_web_process_listens_where_bind_says_even_if_its_port_is_taken(
             web.cleanup()
 
 
-def test_a_taken_address_is_named(redis_server: RedisServer) -> None:
+def test_an_address_that_is_taken_is_named(redis_server: RedisServer) -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
         port = taken.getsockname()[1]
         line = line_of(start("web", REDIS_URL=redis_server.url, GUNICORN_CMD_ARGS=f"--bind [::1]:{port}"))
@@ -191,6 +193,6 @@ def _is_up(port: int) -> bool:
         return False
 
 
-def test_a_temp_folder_that_takes_no_files_ends_the_web_process_by_name(redis_server: RedisServer) -> None:
+def test_a_temporary_folder_that_is_not_writable_ends_the_web_process_with_its_name(redis_server: RedisServer) -> None:
     line = line_of(start("web", REDIS_URL=redis_server.url, TMPDIR="/proc"))
     assert line.startswith("web: TMPDIR: /proc cannot be written to")

@@ -1,6 +1,6 @@
-"""Two versions at work over one Redis, each as the web process and as the worker, with kills and drains between them.
+"""Tests two versions on one Redis, each as web process and as worker, with kills and drains between them.
 
-The other version is `OTHER`, out of the repository's own history, run with this version's packages.
+The other version is the commit `OTHER` of this repository, run with this version's packages.
 """
 
 import signal
@@ -21,11 +21,11 @@ OTHER = "367b536"
 
 @pytest.fixture(scope="module")
 def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The files of the other version."""
+    """Provides the folder with the files of the other version."""
     checkout = tmp_path_factory.mktemp("other")
     archive = subprocess.run(["git", "archive", OTHER], cwd=ROOT, capture_output=True)
     if archive.returncode != 0:
-        # A copy without history has no other version to run; pytest's summary names this test then.
+        # A copy of the repository without its history has no other version to run; pytest's summary then says so.
         pytest.skip(f"the repository's history is not here: {archive.stderr.decode().strip()}")
     subprocess.run(["tar", "x", "-C", str(checkout)], input=archive.stdout, check=True)
     (checkout / ".venv").symlink_to(ROOT / ".venv")
@@ -40,7 +40,7 @@ def system(tmp_path: Path) -> Iterator[Stack]:
 
 
 def web(system: Stack, other: Path | None) -> int:
-    """Starts a web process of that version. Returns its port."""
+    """Starts a web process of the other version, or of this one if it is None. Returns its port."""
     port = free_port()
     if other is None:
         system.start_web(port)
@@ -60,15 +60,15 @@ def worker(system: Stack, other: Path | None) -> Process:
 
 @pytest.mark.parametrize("is_upgrade", [True, False], ids=["upgrade", "rollback"])
 def test_a_deploy_in_either_direction_loses_no_job_and_no_viewer(system: Stack, other: Path, is_upgrade: bool) -> None:
-    """One worker is killed and one drained, each followed by the other version's; both versions show each job."""
+    """Kills one worker and drains the next; a worker of the other version follows each, and both show every job."""
     old, new = (other, None) if is_upgrade else (None, other)
     ports = [web(system, old), web(system, new)]
     people = [Person(system, port=port) for port in ports]
     for person in people:
-        person.http.event_hooks = {}  # the other version's answers are held against no document
+        person.http.event_hooks = {}  # the other version's responses need not match this version's OpenAPI document
     first = worker(system, old)
     ids = [person.ask("deploy") for person in people]
-    # Only this version names itself in a record: so much for who made which.
+    # Only this version writes its name into a record, which shows that each version has created one job.
     assert [system.redis.hexists(keys.record(job_id), "version") for job_id in ids] == [not is_upgrade, is_upgrade]
     watchers = [Watcher(system, job_id, port=port) for job_id in ids for port in ports]
     wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))

@@ -1,4 +1,4 @@
-"""Two workers and a provider that limits its requests: everybody is answered, and few requests are refused."""
+"""Tests two workers with a provider that limits requests: every job completes, and few requests are refused."""
 
 import time
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ def limited(folder: Path, *options: str, workers: int = 2, **settings: Any) -> I
 
 
 def asked_together(system: Stack, **fields: Any) -> list[Watcher]:
-    """Creates jobs of several users together, and returns them and those who watch them."""
+    """Creates jobs of several users at once, and returns a viewer of each job."""
     people = [Person(system, f"user{number}") for number in range(USERS)]
     jobs = [
         (person, person.ask(f"Page {number} fast", **fields))
@@ -56,7 +56,7 @@ def seconds_taken(system: Stack) -> float:
 @pytest.mark.parametrize(
     ("options", "most_refused"), [((), 4), (("--strip-limit-headers",), 10)], ids=["headers", "stripped"]
 )
-def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_requests_itself(
+def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_requests_requires(
     tmp_path: Path, options: tuple[str, ...], most_refused: int
 ) -> None:
     with limited(tmp_path, "--requests-per-minute", "120", "--burst", "5", *options) as system:
@@ -66,12 +66,12 @@ def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_requests_itself
         assert seconds_taken(system) <= 1.25 * (JOBS_IN_ALL - 5) / 2
 
 
-def test_the_same_with_a_limit_of_input_tokens(tmp_path: Path) -> None:
+def test_forty_jobs_at_once_take_little_longer_than_the_limit_of_input_tokens_requires(tmp_path: Path) -> None:
     with limited(tmp_path, "--input-tokens-per-minute", "60000", "--input-tokens-burst", "3000") as system:
         all_answered(asked_together(system, additionalContext="What people ask. " * 55), 60)
         needed = sum(request["inputTokens"] + request["cacheCreationTokens"] for request in accepted(system))
         assert len(system.sandbox_requests()) - JOBS_IN_ALL <= 4
-        assert needed > 9000, "the limit was felt"
+        assert needed > 9000, "the jobs must need more tokens than the limit lets through at once"
         assert seconds_taken(system) <= 1.25 * (needed - 3000) / 1000
 
 
@@ -81,14 +81,14 @@ def test_no_request_is_sent_before_a_retry_after_is_over_and_the_wait_is_publish
         watchers = asked_together(system)
         all_answered(watchers, 60)
         (refused,) = (request for request in system.sandbox_requests() if request["isRefused"])
-        # What was on its way already when the refusal arrived goes on.
+        # Requests that had been sent before the refusal arrived are still answered.
         later = [r for r in accepted(system) if r["receivedAt"] > refused["receivedAt"] + 1000]
         assert len(later) > JOBS_IN_ALL / 2
         assert min(r["receivedAt"] for r in later) >= refused["receivedAt"] + 4000
         assert any(watcher.saw("waiting", reason="rate_limited") for watcher in watchers)
 
 
-def test_a_cancel_in_a_wait_acts_at_once_and_nothing_more_is_asked(tmp_path: Path) -> None:
+def test_a_cancel_during_a_wait_acts_at_once_and_no_more_requests_are_sent(tmp_path: Path) -> None:
     with limited(tmp_path, workers=1) as system:
         alice = Person(system)
         job_id = alice.ask("Patient page retry after 60")
@@ -101,7 +101,7 @@ def test_a_cancel_in_a_wait_acts_at_once_and_nothing_more_is_asked(tmp_path: Pat
         alice.close()
 
 
-def test_a_worker_that_stops_gives_back_at_once_what_waits(tmp_path: Path) -> None:
+def test_a_worker_that_stops_gives_back_waiting_jobs_at_once(tmp_path: Path) -> None:
     with limited(tmp_path, workers=0, DRAIN_SECONDS="60") as system:
         old = system.start_worker()
         alice = Person(system)
@@ -113,11 +113,13 @@ def test_a_worker_that_stops_gives_back_at_once_what_waits(tmp_path: Path) -> No
         assert watcher.join().status == "completed"
         assert watcher.saw("started", attempt=2, cause="drain")
         refused, answered = system.sandbox_requests()
-        assert answered["receivedAt"] >= refused["receivedAt"] + 6000, "the other worker knows of it"
+        assert answered["receivedAt"] >= refused["receivedAt"] + 6000, (
+            "the other worker has to wait for the retry-after too"
+        )
         alice.close()
 
 
-def test_a_worker_leaves_in_the_queue_what_would_only_wait(tmp_path: Path) -> None:
+def test_a_worker_leaves_jobs_in_the_queue_that_would_only_wait_for_the_provider(tmp_path: Path) -> None:
     with limited(tmp_path, workers=1, WORKER_CONCURRENCY="8") as system:
         httpx.post(f"{system.sandbox_url}/sandbox/refusals", json={"count": 1, "retryAfter": 6}).raise_for_status()
         alice = Person(system)
@@ -130,7 +132,7 @@ def test_a_worker_leaves_in_the_queue_what_would_only_wait(tmp_path: Path) -> No
         alice.close()
 
 
-def test_the_waits_for_the_provider_are_summed_up_over_the_workers_of_a_job(tmp_path: Path) -> None:
+def test_the_wait_for_the_provider_adds_up_over_all_workers_that_run_a_job(tmp_path: Path) -> None:
     with limited(tmp_path, workers=0) as system:
         alice = Person(system)
         old = system.start_worker()
@@ -140,14 +142,14 @@ def test_the_waits_for_the_provider_are_summed_up_over_the_workers_of_a_job(tmp_
         record = f"suggestion:{watcher.job_id}"
         waited = int(system.redis.hget(record, "waited") or 0)
         assert 0 < waited < 60_000
-        # Of the 300 s that MAX_WAIT_SECONDS allows next to nothing is left to the next worker.
+        # This leaves the next worker almost nothing of the 300 s that MAX_WAIT_SECONDS allows.
         system.redis.hset(record, "waited", 299_990 + waited)
         system.start_worker()
         assert watcher.join().status == "failed"
         alice.close()
 
 
-def test_a_job_that_has_waited_long_enough_fails_and_says_that_asking_again_may_help(tmp_path: Path) -> None:
+def test_a_job_fails_as_retryable_after_the_longest_wait(tmp_path: Path) -> None:
     with limited(tmp_path, workers=1, MAX_WAIT_SECONDS="3") as system:
         alice = Person(system)
         watcher = Watcher(system, alice.ask("Hopeless page retry after 60"))

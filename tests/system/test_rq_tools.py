@@ -1,4 +1,4 @@
-"""What operators do with RQ's own command, and a Redis that comes back empty: no job is lost and none hangs."""
+"""Tests that no job is lost or hangs when an operator uses RQ's own command, or when Redis comes back empty."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def system(tmp_path: Path) -> Iterator[Stack]:
         yield it
 
 
-def test_a_queue_that_was_emptied_gets_back_who_waits_and_their_viewers_see_it(system: Stack) -> None:
+def test_waiting_jobs_return_to_a_queue_that_was_emptied_and_their_viewers_see_them_complete(system: Stack) -> None:
     alice = Person(system)
     watchers = [Watcher(system, alice.ask(f"waits, number {number} fast")) for number in range(3)]
     wait_until(lambda: all(watcher.saw("queued") for watcher in watchers))
@@ -37,7 +37,7 @@ def test_a_queue_that_was_emptied_gets_back_who_waits_and_their_viewers_see_it(s
     alice.close()
 
 
-def test_a_worker_is_seen_again_when_redis_comes_back_empty(system: Stack) -> None:
+def test_a_worker_registers_again_when_redis_comes_back_empty(system: Stack) -> None:
     system.start_worker()
     assert "\n1 workers" in rq(system, "info")
     system.redis.flushall()

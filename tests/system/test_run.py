@@ -1,4 +1,4 @@
-"""`make run`: the whole system in one terminal, and nothing left of it afterwards."""
+"""Tests `make run`, which runs the whole system in one terminal and leaves no process behind."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ def run() -> Iterator[Process]:
     assert process.popen.poll() is None, process.lines
     yield process
     if process.popen.poll() is None:
-        process.stop(seconds=30)  # a killed one would leave its own processes behind
+        process.stop(seconds=30)  # if it were killed, its child processes would stay behind
     process.cleanup()
 
 
@@ -42,7 +42,7 @@ def start(port: int, **variables: str) -> Process:
 
 
 def family(pid: int) -> dict[int, str]:
-    """Returns the process's descendants: their ids and what they run."""
+    """Returns the command of each descendant of the process, by its process id."""
     found: dict[int, str] = {}
     for child in children(pid):
         found[child] = Path(f"/proc/{child}/cmdline").read_text().replace("\0", " ")
@@ -65,7 +65,7 @@ def test_a_signal_stops_everything_and_leaves_no_process_behind(run: Process, nu
     assert [command for pid, command in started.items() if is_running(pid)] == []
 
 
-def test_when_one_dies_all_stop_and_it_says_which(run: Process) -> None:
+def test_all_processes_stop_when_one_dies_and_the_output_says_which(run: Process) -> None:
     started = family(run.pid)
     worker = next(pid for pid, command in started.items() if command.endswith("-m worker "))
     os.kill(worker, signal.SIGKILL)
@@ -95,7 +95,9 @@ def test_a_second_copy_on_the_same_port_fails_with_a_clear_line(run: Process) ->
         ({"ANTHROPIC_API_KEY": "hunter2 hunter2"}, "ANTHROPIC_API_KEY has a space"),
     ],
 )
-def test_a_mistake_is_said_at_once_by_name_and_nothing_is_started(variables: dict[str, str], line: str) -> None:
+def test_a_wrong_setting_is_reported_at_once_by_its_name_and_nothing_is_started(
+    variables: dict[str, str], line: str
+) -> None:
     free = str(free_port())
     run = start(free_port(), **{name: value.replace("{free}", free) for name, value in variables.items()})
     assert run.wait(20) == 1
@@ -104,7 +106,7 @@ def test_a_mistake_is_said_at_once_by_name_and_nothing_is_started(variables: dic
     assert said.startswith(f"make run: {line.replace('{free}', free)}") and "hunter2" not in said
 
 
-def test_a_key_that_the_provider_refuses_is_said_before_anything_starts() -> None:
+def test_a_key_that_the_provider_refuses_is_reported_before_anything_starts() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def refuse() -> None:
@@ -121,7 +123,7 @@ def test_a_key_that_the_provider_refuses_is_said_before_anything_starts() -> Non
     assert run.lines == [f"make run: ANTHROPIC_API_KEY: {url} refuses the key (401)"]
 
 
-def test_it_says_where_the_queue_is_and_what_a_stop_waits_for_and_a_second_one_stops_at_once(run: Process) -> None:
+def test_the_output_names_the_queue_and_what_a_stop_waits_for_and_a_second_stop_acts_at_once(run: Process) -> None:
     wait_until(lambda: run.has_said("rq info -u unix:///"))
     base = next(line for line in run.lines if "Ready" in line).split("open ")[1].split("/ ")[0]
     with httpx.Client(base_url=base.replace("localhost", "127.0.0.1")) as person:

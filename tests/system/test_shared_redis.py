@@ -1,4 +1,4 @@
-"""A Redis that is not ours alone: two deployments in one database, and a user with the smallest rights."""
+"""Tests a Redis that is shared: two deployments in one database, and a user with only the rights it needs."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_two_deployments_in_one_database_neither_see_nor_run_each_others_jobs(sh
     assert {f"blue:suggestion:{mine}", f"green:suggestion:{other}"} <= found
 
 
-def test_workers_that_are_not_this_deployments_are_named(tmp_path: Path) -> None:
+def test_workers_with_other_settings_or_of_another_application_are_reported(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox()
         system.start_web()
@@ -74,13 +74,13 @@ def test_workers_that_are_not_this_deployments_are_named(tmp_path: Path) -> None
 
 
 def checked(system: Stack) -> str:
-    """What `--check` of a web process prints."""
+    """Returns what `--check` of a web process prints."""
     command = [sys.executable, "-m", "api", "--check"]
     environment = clean_environment(**system.settings, PORT=str(free_port()))
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
 
 
-def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_path: Path) -> None:
+def test_the_documented_rights_are_enough_for_everything_that_the_processes_do(tmp_path: Path) -> None:
     rules = next(line for line in OPERATIONS.read_text().splitlines() if line.startswith("user planner ")).split()[2:]
     assert rules == ["on", ">PASSWORD", *rights.acl_rules().split()]
     with stack(tmp_path, COMPLETED_RETENTION_SECONDS="0", JOB_TIMEOUT_SECONDS="60") as system:
@@ -114,6 +114,6 @@ def test_a_user_with_the_documented_rights_can_do_all_that_the_processes_do(tmp_
         assert alice.http.get(AGENT).status_code == 200
         assert alice.http.delete(AGENT).status_code == 204
         alice.close()
-        # Of CLIENT redis-py tries more than is needed, and Redis 6 does not tell what.
+        # redis-py tries CLIENT subcommands that are not needed, and Redis 6 does not log which ones.
         assert {str(entry["object"]).partition("|")[0] for entry in system.redis.acl_log()} <= {"client"}
         assert not any("Traceback" in line for process in system.processes for line in process.lines)

@@ -1,4 +1,4 @@
-"""One OpenTelemetry trace from the POST to the model's call, as a collector gets it; and none where it is off."""
+"""Tests the OpenTelemetry trace from the POST to the model's call as a collector receives it, and without one."""
 
 import gzip
 import subprocess
@@ -21,7 +21,7 @@ PAGE = "a page that no span may name"
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[tuple[str, Span]], list[bytes]]]:
-    """A receiver of OTLP over HTTP: its address, the spans that came with their service's name, and the bytes."""
+    """Provides an OTLP receiver over HTTP: its URL, the spans with their service's name, and the raw bodies."""
     spans: list[tuple[str, Span]] = []
     bodies: list[bytes] = []
 
@@ -49,7 +49,7 @@ def collector() -> Iterator[tuple[str, list[tuple[str, Span]], list[bytes]]]:
     server.server_close()
 
 
-def test_one_trace_leads_from_the_request_to_each_call_of_the_model(tmp_path: Path) -> None:
+def test_one_trace_leads_from_the_request_to_the_calls_of_the_model(tmp_path: Path) -> None:
     with collector() as (url, spans, bodies), stack(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=url) as system:
         system.start_sandbox(interval_ms=1)
         processes = [system.start_web(), system.start_worker()]
@@ -57,7 +57,7 @@ def test_one_trace_leads_from_the_request_to_each_call_of_the_model(tmp_path: Pa
         job_id = person.ask(PAGE)
         assert Watcher(system, job_id).join().status == "completed"
         person.close()
-        # What has not been sent yet is sent at the end.
+        # A process sends its remaining spans when it stops.
         assert [process.stop() for process in processes] == [0, 0]
         by_name = {span.name.split()[0]: (service, span) for service, span in spans}
         (web, post), (worker, job), (_, chat) = by_name["POST"], by_name["job"], by_name["chat"]
@@ -69,7 +69,7 @@ def test_one_trace_leads_from_the_request_to_each_call_of_the_model(tmp_path: Pa
         assert not any(PAGE.encode() in body for body in bodies)
 
 
-def test_a_collector_that_is_away_costs_neither_a_job_nor_lines(tmp_path: Path) -> None:
+def test_a_collector_that_is_away_fails_no_job_and_fills_no_log(tmp_path: Path) -> None:
     endpoint = f"http://127.0.0.1:{free_port()}"
     with stack(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_BSP_SCHEDULE_DELAY="50") as system:
         system.start_sandbox(interval_ms=1)
@@ -83,8 +83,8 @@ def test_a_collector_that_is_away_costs_neither_a_job_nor_lines(tmp_path: Path) 
             assert not any(text in line for line in process.lines for text in ("Traceback", "warning", "error "))
 
 
-def test_without_an_endpoint_nothing_that_traces_is_imported() -> None:
-    """redis-py imports a part of OpenTelemetry by itself, where it is installed."""
+def test_without_an_endpoint_no_tracing_package_is_imported() -> None:
+    """Looks for the SDK and the exporters only, since redis-py imports the API of OpenTelemetry if it is installed."""
     code = """
 import sys
 import worker.process, worker.agent.model_call, shared.state.job_queue

@@ -1,4 +1,4 @@
-"""What an older version left in Redis is read, ended and shown by this one: docs/upgrades.md."""
+"""Tests that this version reads, completes and shows what older versions left in Redis (docs/upgrades.md)."""
 
 import json
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def older(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def upgraded(older: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Provides this version's processes on the older one's Redis; its worker is started by the tests that need one."""
+    """Provides this version's web process on an older version's data; tests that need a worker start one."""
     with stack(tmp_path_factory.mktemp("upgraded")) as it:
         fill(it.redis, older["records"])
         it.start_sandbox(interval_ms=1)
@@ -37,7 +37,7 @@ def upgraded(older: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(autouse=True)
 def events_as_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events stay as they were written: each is held against the document with what was added since at its default."""
+    """Checks events against the document after newer fields are set to their defaults: the log keeps the old form."""
 
     def check_filled(event_id: str, name: str, data: str) -> None:
         check_event(event_id, name, decode(name, data).model_dump_json(by_alias=True))
@@ -60,7 +60,7 @@ def test_a_job_that_ended_before_the_upgrade_is_shown_as_it_ended(
     person.close()
 
 
-def test_the_agent_of_before_is_there(upgraded: Stack, older: dict[str, Any]) -> None:
+def test_the_agent_that_the_older_version_stored_is_shown(upgraded: Stack, older: dict[str, Any]) -> None:
     person = Person(upgraded, USER)
     agent = person.http.get("/api/feature-planner/suggestion-agent").json()
     assert older["agent"].items() <= agent.items()
@@ -74,7 +74,7 @@ def test_a_web_process_shows_a_value_that_only_a_newer_version_knows(upgraded: S
     asked = json.loads(upgraded.redis.hget(record, "input") or b"")
     newer = {"featureType": "of_the_next_version", "priorityLevel": "urgent"}
     upgraded.redis.hset(record, "input", json.dumps({**asked, **newer}))
-    # Not as the document of this version has it, which the person would hold it against.
+    # `Person` checks responses against this version's document, which does not have the value.
     with httpx.Client(base_url=person.http.base_url, headers=person.http.headers) as http:
         job = http.get(f"{JOBS}/{job_id}", headers={"Accept": "application/json"})
         assert job.status_code == 200 and newer.items() <= job.json()["input"].items()
@@ -86,7 +86,7 @@ def test_a_web_process_shows_a_value_that_only_a_newer_version_knows(upgraded: S
     person.close()
 
 
-def test_what_ran_and_what_waited_is_brought_to_its_end_with_its_viewers_there(
+def test_running_and_waiting_jobs_of_the_older_version_complete_for_their_viewers(
     upgraded: Stack, older: dict[str, Any]
 ) -> None:
     watchers = {name: Watcher(upgraded, older["jobs"][name], name=USER) for name in ("running", "waiting")}
@@ -120,12 +120,12 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         wait_until(lambda: worker.has_said("put back for a newer worker"))
         others = [person.ask(f"page {number}") for number in range(3)]
         assert [Watcher(system, each).join().status for each in others] == ["completed"] * 3
-        # Several more tries: more than the attempts that may fail, and none that counts.
+        # The worker tries more often than an attempt may fail, but none of these tries counts as a failure.
         before = int(system.redis.hget(record, "attempt") or 0)
         wait_until(lambda: int(system.redis.hget(record, "attempt") or 0) >= before + 4)
         assert system.redis.hget(record, "failures") == b"0"
         assert int(system.redis.hget(record, "starts") or 0) <= 1
-        # The newer worker comes, for which this one stands in.
+        # From here on this worker stands in for a newer one.
         system.redis.hset(record, "input", asked)
         job = watcher.join()
         assert job.status == "completed" and len(system.requests_for("Checkout page")) == 1
@@ -135,7 +135,7 @@ def test_a_value_that_only_a_newer_version_knows_leaves_the_job_to_a_newer_worke
         person.close()
 
 
-def test_a_job_that_no_worker_can_read_fails_when_its_time_is_over(tmp_path: Path) -> None:
+def test_a_job_that_no_worker_can_read_fails_when_it_expires(tmp_path: Path) -> None:
     with stack(tmp_path) as system:
         system.start_sandbox(interval_ms=1)
         system.start_web()
@@ -143,7 +143,7 @@ def test_a_job_that_no_worker_can_read_fails_when_its_time_is_over(tmp_path: Pat
         record = keys.record(person.ask())
         asked = json.loads(system.redis.hget(record, "input") or b"")
         system.redis.hset(record, "input", json.dumps({**asked, "priorityLevel": "of_the_next_version"}))
-        # Each try to run it has to come sooner after the last than this, on a busy machine too: else it expires.
+        # The job expires if this time passes between two tries to run it, which must not happen on a busy machine.
         system.start_worker(JOB_TTL_SECONDS="4")
         wait_until(lambda: system.redis.hget(record, "status") == b"failed")
         assert system.redis.hget(record, "failures") == b"0"
