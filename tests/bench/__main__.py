@@ -1,6 +1,6 @@
-"""`make bench`: us beside what people would use instead, in the same run on the same machine.
+"""Compares this project with its alternatives in the same run on the same machine (`make bench`).
 
-Each part that is measured is printed, and replaces its section of docs/performance.md, behind what is written by hand.
+The section of each measured part is printed, and replaces the one in docs/performance.md, after the hand-written text.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _measured(name: str, rounds: int) -> str:
-    """Returns the section of a part, as it stands in the page."""
+    """Measures a part, and returns its section of the page."""
     print(f"bench: {name} ...", file=sys.stderr, flush=True)
     part = PARTS[name](rounds)
     title, _, rest = part.markdown().partition("\n\n")
@@ -62,7 +62,7 @@ def _measured(name: str, rounds: int) -> str:
 
 
 def with_section(page: str, section: str) -> str:
-    """Returns the page with this section in the place of the one with the same title, or behind all others."""
+    """Returns the page with this section instead of the one with the same title, or else after all others."""
     by_hand, mark, measured = page.partition(MARK)
     title = section.partition("\n")[0]
     sections = [each.strip() + "\n" for each in re.split(r"^(?=## )", measured, flags=re.MULTILINE) if each.strip()]

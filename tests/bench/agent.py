@@ -1,4 +1,4 @@
-"""The agent on a small fixed project, with a scripted model of realistic pace: what a job costs, and when it shows."""
+"""Measures the tokens and times of the agent on a small fixed project, with a scripted model of realistic pace."""
 
 import asyncio
 import io
@@ -21,15 +21,15 @@ from worker.agent.project import Project
 
 TURN_SECONDS, TOKENS_PER_SECOND = 2, 40
 TURNS = (2, 5)
-"""Turns with tools before the answer; several tools in each."""
+"""The numbers of turns before the answer that are measured; each turn calls several tools."""
 AREAS = {"account": 6, "cart": 8, "checkout": 6, "orders": 8, "search": 6, "shared": 6}
-"""Folders of the project, and the files in them."""
+"""Each folder of the project with its number of files."""
 FIRST_SIGN_SECONDS = 3.0
 MODEL = "claude-sonnet-5-5"
 BEFORE = "45143f3"
 """The commit of the first version."""
 LEAST_GAIN = 0.67
-"""A third less than before."""
+"""The goal for the ratio of new to old is a third less."""
 
 
 def measure(rounds: int) -> Part:
@@ -89,7 +89,7 @@ async def _runs(sandbox: Sandbox, folder: str, turns: int, rounds: int) -> list[
 
 
 def _make_project(root: Path) -> None:
-    """A shop. Each file names its area three times; two other areas use the checkout."""
+    """Writes the files of a shop. Each file names its area three times; two other areas use the checkout."""
     for area, files in AREAS.items():
         for number in range(files):
             path = root / f"src/{area}/{area}-part{number}.tsx"
@@ -126,7 +126,7 @@ def _gains(old: list[Run], new: list[Run]) -> list[Goal]:
 
 
 def _input(run: Run) -> float:
-    """All input of a job, read from the cache or not."""
+    """Returns all input tokens of a job, whether or not they were read from the cache."""
     return run.usage.input_tokens + run.usage.cache_creation_tokens + run.usage.cache_read_tokens
 
 

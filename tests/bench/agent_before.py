@@ -1,4 +1,4 @@
-"""One job by the agent of the first version, in that version's own tree: run there as a script, prints JSON.
+"""Runs one job with the agent of the first version, as a script within that version's tree, and prints JSON.
 
 `python agent_before.py URL PROJECT MODEL PAGE`, with the root of the first version as the working directory.
 """
@@ -13,7 +13,7 @@ sys.path.insert(0, ".")
 
 
 async def run(url: str, project: str, model: str, page: str) -> dict[str, Any]:
-    # Modules of the other tree: this one's checker cannot know them.
+    # These modules are in the other tree, where this tree's type checker cannot find them.
     from importlib import import_module
 
     schemas, agent = import_module("shared.schemas"), import_module("worker.agent")
@@ -31,7 +31,7 @@ async def run(url: str, project: str, model: str, page: str) -> dict[str, Any]:
             case "Wrote":
                 written += event.piece
                 told["first_sign"] = told["first_sign"] or now
-                # The second title begins where the first suggestion is whole.
+                # When the second title begins, the first suggestion is complete.
                 if written.count('"title"') > 1:
                     told["first_suggestion"] = told["first_suggestion"] or now
             case "Spent":

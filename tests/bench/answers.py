@@ -1,4 +1,4 @@
-"""Whole answers: a model of realistic pace that looks at the project in six turns, and how much of the time is ours."""
+"""Measures how much of the time of an answer is not the model's, with six turns of a realistic pace."""
 
 import tempfile
 import threading
@@ -16,7 +16,7 @@ TURN_SECONDS, TOKENS_PER_SECOND = 2, 40
 TURNS, CALLS = 6, 3
 PAGE = "Checkout {number}, six tool turns, three tools at once"
 FILES, FILE_BYTES = 24, 12_000
-"""Of the project: what a job reads of it adds up to some 200 kB."""
+"""The project has this many files of this size; a job reads some 200 kB of them."""
 MEMORY_MB = 1.0
 OURS_MS = 500.0
 TEXT = f"""\
@@ -29,7 +29,7 @@ all want the machine at once. `note` and `tool` events are signs of life."""
 
 @dataclass
 class Seen:
-    """What one viewer saw, in seconds from the POST; the model's own time is the sandbox's."""
+    """Represents what one viewer saw, in seconds since the POST; the sandbox states the model's own time."""
 
     page: str
     posted: float
@@ -44,7 +44,7 @@ class Seen:
 class Found:
     seen: list[Seen] = field(default_factory=list)
     memory_mb: list[float] = field(default_factory=list)
-    """What each job adds to the worker, by round."""
+    """The memory that each job adds to the worker, for each round."""
 
 
 def measure(rounds: int) -> Part:
@@ -72,7 +72,7 @@ def _make_project(root: Path) -> None:
 def _round(system: Stack, found: Found, number: int) -> None:
     worker = system.start_worker()
     alice = Person(system)
-    # The first job of a process is slower, and what it loads is not a job's memory.
+    # The first job of a process is slower, and the modules that it imports do not count as a job's memory.
     alice.watch(alice.ask(f"Warm up {number} fast"))
     before = memory_mb([worker.pid])
     seen = [Seen(PAGE.format(number=number * JOBS + each), 0.0) for each in range(JOBS)]

@@ -1,4 +1,4 @@
-"""Creating jobs: as many as are answered on one core, and how long one takes at a steady rate."""
+"""Measures how many jobs can be created on one core, and how long a create takes at a steady rate."""
 
 import json
 import tempfile
@@ -14,7 +14,7 @@ from tests.stack import BODY, JOBS, Stack, stack
 
 CONNECTIONS = 16
 RATE = 200
-"""Requests a second; a fraction of what each could answer."""
+"""The rate in requests a second is a fraction of what each server can answer."""
 SECONDS = 5
 WARM_UP_SECONDS = 1
 NO_LIMIT = str(10**9)
@@ -23,7 +23,7 @@ OURS, RIVAL = "ours", "Flask, four round trips"
 
 @dataclass(frozen=True)
 class Run:
-    """One server, once."""
+    """Represents one measurement of one server."""
 
     per_second: float
     cpu_us: float
@@ -67,8 +67,8 @@ def _run(system: Stack, server: servers.Server) -> Run:
 
 
 def _create(system: Stack, server: servers.Server, seconds: int, rate: int) -> tuple[dict[str, Any], float]:
-    """Returns what the load generator saw, and the CPU time a request."""
-    # The jobs of the run before would only fill Redis.
+    """Returns the figures of the load generator, and the server's CPU time for each request."""
+    # The jobs of the previous run would only take memory in Redis.
     system.redis.flushall()
     path = JOBS if server.name == OURS else server.path
     request = {"port": server.port, "path": path, "header": server.header, "body": json.dumps(BODY)}

@@ -1,6 +1,6 @@
-"""Delivery: open streams, ten events a second each, one process on one core that serves them.
+"""Measures the delivery of ten events a second to each open stream by one process on one core.
 
-Every server gets the same events by its own door: a PUBLISH in Redis, or for nchan a POST.
+Every server receives the same events in its own way: by a PUBLISH in Redis, or for nchan by a POST.
 """
 
 import tempfile
@@ -16,34 +16,34 @@ from tests.bench.report import Goal, Part, Table, at_least, at_most
 from tests.stack import Stack, stack
 
 STREAMS = (100, 1000, 3000, 5000, 9000)
-"""The most are less than the MAX_CONNECTIONS that a web process has unless it is told otherwise."""
+"""The numbers of streams that are tried; the largest is below the default of MAX_CONNECTIONS."""
 MOST = max(STREAMS)
 EVENTS_PER_SECOND = 10
 SECONDS = 5
-"""The first of them is not measured."""
+"""A measurement takes this long, of which the first second does not count."""
 OVERLOADED_MS = 1000.0
-"""With a p99 beyond this a server does not keep up; more streams are not tried on it."""
+"""A server with a p99 above this counts as overloaded, and is not tried with more streams."""
 WARM_UP_STREAMS = 20
 OURS = "ours"
 NCHAN_GOALS = ((100, 1.0), (1000, 0.65), (3000, 0.55), (5000, 0.5))
-"""Streams, and the most that an event may cost us over what it costs nchan."""
+"""Each number of streams, with the goal for our CPU time per event as a ratio to nchan's."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One server with so many streams, once."""
+    """Represents one measurement of one server with a number of streams."""
 
     cpu_us: float
-    """CPU time an event that was sent."""
+    """The CPU time for each event that was sent."""
     p50_ms: float
     p99_ms: float
     max_ms: float
     stream_kb: float
     connections: int
     lost: int
-    """Missing, duplicate and out of order."""
+    """The number of events that were missing, duplicate or out of order."""
     load_share: float
-    """Of a core, taken by the load generator."""
+    """The share of a core that the load generator took."""
 
     @property
     def is_overloaded(self) -> bool:
@@ -181,7 +181,7 @@ def goals(runs: Runs) -> list[Goal]:
 
 
 def _most_streams(runs: Runs, name: str) -> int:
-    """Returns the most of those tried that were served with a p99 of at most 50 ms, nothing lost."""
+    """Returns the largest number of streams tried that was served with a p99 of at most 50 ms and no lost event."""
     fine = [
         count
         for (who, count), some in runs.items()

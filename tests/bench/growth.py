@@ -1,4 +1,4 @@
-"""Growth: what one more viewer, one more event in a log, one more byte of text costs, at several sizes."""
+"""Measures how the cost grows with the viewers of a job, the events of a log and the bytes of text."""
 
 import asyncio
 import http.client
@@ -22,7 +22,7 @@ VIEWERS = (1, 10, 100, 1000)
 LOG_EVENTS = (10, 100, 1000, 4000)
 REPLAY_BYTES = (4_000, 40_000, 400_000)
 LOG_BYTES = 40_000
-"""The text of every log whose number of deltas is varied."""
+"""The text of each log has this size while its number of deltas is varied."""
 EVENTS_PER_SECOND = 10
 JOBS_WATCHED_TOGETHER = 1000
 SECONDS = 5
@@ -88,7 +88,7 @@ def _part(
 
 
 def _per_event(server: servers.Server, viewers: int, ids: Path) -> float:
-    """Measures CPU time in microseconds for an event at one viewer, with a thousand streams, whatever they share."""
+    """Measures the CPU time in microseconds of one event to one viewer; of a thousand streams `viewers` share a job."""
     given = {**options(server, JOBS_WATCHED_TOGETHER, ids, SECONDS), "jobs": JOBS_WATCHED_TOGETHER // viewers}
     with load.running("streams", **given) as generator:
         servers.pin([generator.pid], is_server=False)
@@ -102,7 +102,7 @@ def _per_event(server: servers.Server, viewers: int, ids: Path) -> float:
 
 
 async def _gate_ms(url: str) -> list[float]:
-    """Returns how long each of many requests waits for the gate's answer, in ms; nothing limits them."""
+    """Returns how long each of many requests waits for the gate's reply, in ms, while no limit is near."""
     store, took = GateStore(AsyncRedis.from_url(url)), []
     free = Report("accepted", limits={"requests": (1e6, 1e6)})
     for number in range(GATE_ASKS):
@@ -116,7 +116,7 @@ async def _gate_ms(url: str) -> list[float]:
 
 
 def _append_us(redis: Redis, url: str, events: int) -> float:
-    """Returns what Redis says an append takes it, to a log that holds so many events already."""
+    """Returns the microseconds that Redis reports for an append to a log that already holds this many events."""
     (job,) = running_jobs(redis, url, 1)
     append(redis, [job], 2, deltas(events))
     redis.config_resetstat()
@@ -125,7 +125,7 @@ def _append_us(redis: Redis, url: str, events: int) -> float:
 
 
 def _joining(redis: Redis, url: str, server: servers.Server, events: int, bytes_each: int) -> tuple[float, float]:
-    """Measures ms from the request to the last byte of what was missed, for a process's first viewer and for others."""
+    """Measures the ms from a request to the last byte of its replay, for a process's first viewer and a later one."""
     (job,) = running_jobs(redis, url, 1)
     append(redis, [job], 2, deltas(events, text="x" * bytes_each))
     last = b'"totalLength":%d}' % (events * bytes_each)
@@ -142,7 +142,7 @@ def _join_ms(server: servers.Server, job: str, last: bytes) -> float:
     connection = _open(server, job, last)
     took = time.perf_counter() - began
     connection.close()
-    # Its place and its feed are given up a moment after it has gone.
+    # The server releases the viewer's slot and its feed shortly after the connection closes.
     time.sleep(0.02)
     return took * 1000
 

@@ -1,4 +1,4 @@
-"""Running jobs: our worker beside RQ's own, on the same sandbox and the same Redis."""
+"""Compares how our worker and RQ's own workers run jobs, with the same sandbox and the same Redis."""
 
 import tempfile
 import time
@@ -16,16 +16,16 @@ from tests.stack import Process, Stack, stack
 
 ANSWER_CHARS, CHARS, INTERVAL_MS = 2000, 10, 50
 DELTAS = ANSWER_CHARS // CHARS
-"""Pieces of text in an answer: 20 a second for 10 seconds."""
+"""The number of pieces of text in an answer: 20 a second for 10 seconds."""
 SHORT_CHARS = 300
-"""A piece of a short answer, which has three of them and comes without a pause."""
+"""The length of a piece of a short answer, which has three pieces without pauses."""
 RIVALS = 50
 IDLE_JOBS, FEW_IDLE_JOBS = 40, 8
 SHORT_JOBS, FEW_SHORT_JOBS = 450, 12
 BUSY_JOBS = 100
 PROBE_SECONDS, PROBES = 0.1, 70
 WARM_UP_SECONDS = 1.5
-"""Time for the running jobs to be running, before the first probe."""
+"""The jobs have this long to start before the first probe."""
 LOOK_SECONDS, POLL_SECONDS, PAUSE_SECONDS, SETTLE_SECONDS = 1.0, 0.01, 0.05, 0.3
 SLOTS = 100
 OURS, PRELOADED, FORKED, STOCK = "ours", "RQ, preloaded", "RQ, preloaded and forked", "RQ, stock"
@@ -41,7 +41,7 @@ on the machine: shared pages count once."""
 
 @dataclass(frozen=True)
 class Run:
-    """Jobs that ran at once. Memory in MB at its highest; `cpu` in seconds for 1,000 pieces of text."""
+    """Represents jobs that ran at once: peak memory in MB, and `cpu` in seconds for 1,000 pieces of text."""
 
     jobs: int
     idle_mb: float
@@ -56,7 +56,7 @@ class Run:
 
 @dataclass
 class Pace:
-    """Milliseconds from enqueuing to the model's request; how many short jobs a minute, and CPU ms for each."""
+    """Represents the ms from enqueuing to the model's request, the short jobs run a minute and the CPU ms for each."""
 
     idle: list[float] = field(default_factory=list)
     busy: list[float] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Pace:
 
 
 class Model:
-    """The sandbox, whose pace can be changed under the same address."""
+    """Represents the sandbox, whose pace can be changed while its address stays the same."""
 
     def __init__(self, system: Stack) -> None:
         self._system = system
@@ -88,9 +88,9 @@ class Model:
         )
 
     def take_times(self, name: str, pages: str) -> dict[str, float]:
-        """Returns when it noted this of the requests for such pages, in seconds since the epoch, and forgets them.
+        """Returns the time `name` of each request whose page contains `pages`, in seconds since the epoch; deletes all.
 
-        Fails where a request did not come to its end: figures of work half done would look good.
+        Raises AssertionError if a request did not complete, since unfinished work would make the figures look better.
         """
         noted = [request for request in self._system.sandbox_requests() if pages in request["page"]]
         outcomes = {request["outcome"] for request in noted}
@@ -115,7 +115,7 @@ def run_at_once(workers: Workers, model: Model, jobs: int) -> Run:
 
 
 def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
-    """Measures from enqueuing to the model's request, one job after the other."""
+    """Returns the ms from enqueuing to the model's request, for jobs run one after the other."""
     began: dict[str, float] = {}
     for number in range(jobs):
         page = f"idle {number} fast"
@@ -126,7 +126,7 @@ def idle_milliseconds(workers: Workers, model: Model, jobs: int) -> list[float]:
 
 
 def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
-    """Measures the same for short jobs that come while others run.
+    """Returns the ms from enqueuing to the model's request for short jobs that are enqueued while others run.
 
     The model refuses them, which is its shortest answer.
     """
@@ -144,7 +144,7 @@ def busy_milliseconds(workers: Workers, model: Model) -> list[float]:
 
 
 def short_jobs_a_minute(workers: Workers, model: Model, jobs: int) -> float:
-    """Returns how quickly a full queue is worked off, without the first and the last tenth."""
+    """Returns how many jobs of a full queue are run a minute, without the first and the last tenth."""
     with workers.held():
         for number in range(jobs):
             workers.enqueue(f"short {number} fast")
@@ -166,7 +166,7 @@ def _since(began: dict[str, float], received: dict[str, float]) -> list[float]:
 
 
 class _Bench:
-    """The runs in their order, and what they found."""
+    """Does the runs in their order, and keeps their figures."""
 
     def __init__(self, system: Stack) -> None:
         self._system = system
@@ -203,7 +203,7 @@ class _Bench:
 
     @staticmethod
     def _in_turn(number: int, *steps: Callable[[], None]) -> None:
-        """Reverses the order in every other round, so that none of them is always the first."""
+        """Takes the steps in reverse order in every other round, so that no kind of worker is always measured first."""
         for step in steps if number % 2 == 0 else steps[::-1]:
             step()
 

@@ -1,4 +1,4 @@
-"""Jobs that no worker runs, as one would have left them in Redis: for measuring the serving of streams alone."""
+"""Writes running jobs into Redis as a worker would, to measure the serving of streams without a worker."""
 
 from collections.abc import Iterable
 
@@ -26,7 +26,7 @@ TEXT = "and a button that says what it will do, "
 
 
 def running_jobs(redis: Redis, redis_url: str, count: int) -> list[str]:
-    """Creates jobs whose first attempt has said `started`; their leases do not lapse."""
+    """Creates jobs whose first attempt has published `started`; their leases do not expire."""
     settings = ApiSettings(redis_url=redis_url, auth_mode="jwt", auth_secret=SECRET, job_ttl_seconds=DAY_SECONDS)
     store = JobStore(redis, settings)
     started = Started(attempt=1, model="sandbox", agent="default", cause=None, timestamp=now_ms())
@@ -61,7 +61,7 @@ def _append(pipeline: Pipeline, job: str, sequence: int, event: Event) -> None:
 
 
 def deltas(count: int, *, before: int = 0, text: str = TEXT) -> list[Event]:
-    """Deltas as a worker writes them; `before` of them have come already."""
+    """Returns deltas as a worker writes them, which follow `before` earlier ones."""
     length = len(text)
     return [
         Delta(text=text, total_length=(before + number) * length, timestamp=now_ms()) for number in range(1, count + 1)

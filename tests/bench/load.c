@@ -1,11 +1,11 @@
 /* The load generator of the benchmark: opens many event streams, publishes events, and notes when each arrives.
  *
- *   load streams ...   streams and a publisher; talks to its parent in lines (see `streams`)
- *   load return ...    streams that lose their server and come back to another with their cursor
- *   load create ...    POST requests, at a rate or as fast as they are answered
+ *   load streams ...   opens streams and publishes to them; exchanges lines with its parent (see `run_streams`)
+ *   load return ...    opens streams that lose their server and reconnect to another with their cursor
+ *   load create ...    sends POST requests, at a rate or as fast as they are answered
  *
- * One thread reads all sockets; `streams` has a second one that publishes. Plain C, so that it is never what the
- * measurement waits for; it reports its own CPU time. Every figure is in microseconds.
+ * One thread reads all sockets; `streams` has a second one that publishes. It is plain C, so that it never limits a
+ * measurement, and it reports its own CPU time. Every figure is in microseconds.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -123,7 +123,8 @@ static void write_all(int fd, const char *bytes, size_t length) {
 
 enum phase { CLOSED, CONNECTING, HEAD, BODY, CHUNK_SIZE, CHUNK, CHUNK_END };
 
-/* Stream i watches job i modulo the number of jobs. One event stream: an HTTP response taken apart to lines, and what its events said so far. */
+/* Represents one event stream: an HTTP response that is parsed into lines, and the state of its events so far. Stream i
+ * watches job i modulo the number of jobs. */
 struct stream {
     const char *id;
     int fd, is_chunked;
@@ -189,7 +190,7 @@ static long field(const char *line, const char *name) {
     return found ? strtol(found + strlen(name), NULL, 10) : -1;
 }
 
-/* Events of the publisher bear a number and the time they were sent; what a job says itself bears a length. */
+/* Checks an event: those of the publisher have a number and the time they were sent, those of a job a text length. */
 static void take_data(struct stream *stream, const char *line) {
     long event_number = field(line, "\"n\":");
     if (event_number >= 0) {
@@ -229,7 +230,7 @@ static void take_line(struct stream *stream) {
         stream->retry_us = strtol(line + 6, NULL, 10) * 1000;
 }
 
-/* A line of the head or of the chunked coding; true when it is whole. */
+/* Reads a line of the head or of the chunked coding. Returns true when it is complete. */
 static int protocol_line(struct stream *stream, char byte) {
     if (byte != '\n') {
         if (byte != '\r' && stream->line_length < LINE_MAX_BYTES - 1) stream->line[stream->line_length++] = byte;
@@ -262,7 +263,7 @@ static void take_body(struct stream *stream, const char *bytes, size_t length) {
     }
 }
 
-/* The lines of events are kept in the same place as those of the chunked coding: a chunk must end with a line. */
+/* Parses bytes of a response. Event lines and chunk sizes share one buffer, so a chunk must end with a whole line. */
 static void take(struct stream *stream, const char *bytes, size_t length) {
     while (length) {
         size_t part = 1;
@@ -331,7 +332,7 @@ static void turn(int64_t wait_until) {
     }
 }
 
-/* Opens all: spread over that time, or with 0 a few at a time, so that nobody is in a hurry. */
+/* Opens all streams, spread over that time, or with 0 at most 16 at once, so that the server is not overloaded. */
 static void open_all(int64_t over_us) {
     int64_t began = now_us();
     for (int i = 0; i < stream_count; i++) {
@@ -349,7 +350,7 @@ static void say(const char *word) {
 }
 
 static void wait_for_word(void) {
-    /* Streams go on being read while the parent looks at the server. */
+    /* Streams are still read while the parent takes measurements of the server. */
     char byte = 0;
     fcntl(0, F_SETFL, O_NONBLOCK);
     while (byte != '\n')
@@ -388,7 +389,7 @@ static void take_replies(int fd) {
         if (bytes[0] == '-') fail("publishing was refused: %.80s", bytes);
 }
 
-/* How a worker does it: what is due goes out together, without waiting for the answers to what went before. */
+/* Publishes as a worker does: all events that are due are sent together, without waiting for earlier replies. */
 static long publish_to_redis(int fd, long next, long due) {
     static char batch[1 << 18];
     const char *channel = option("channel", NULL);
@@ -402,7 +403,7 @@ static long publish_to_redis(int fd, long next, long due) {
 
 static int idle[HTTP_PUBLISHERS], idle_count;
 
-/* How HTTP clients do it: a pool of connections kept alive, one request at a time on each. */
+/* Publishes as HTTP clients do: over a pool of kept-alive connections, with one request at a time on each. */
 static long publish_by_http(int ready_fd, long next, long due) {
     struct epoll_event ready[HTTP_PUBLISHERS];
     char bytes[2048], json[512];
@@ -453,14 +454,14 @@ static void *publish(void *given) {
     return NULL;
 }
 
-/* Sleeps and then looks, instead of being woken by each event: a client elsewhere is woken on its own machine, and on
- * this one it would be at the server's cost. What arrives is noticed up to LOOK_US later. */
+/* Polls the sockets at an interval instead of waking up for each event: a remote client would wake up on its own
+ * machine, but here each wake-up takes CPU time from the server. An event is noticed up to LOOK_US after it arrives. */
 static void look(void) {
     turn(now_us());
     usleep(LOOK_US);
 }
 
-/* Says `open`, waits for a line; publishes; says `begin` and `end` around what is measured; then the figures. */
+/* Prints `open`, waits for a line and publishes; prints `begin` and `end` around the measurement, then the figures. */
 static void run_streams(void) {
     struct publisher publisher = {.rate = number("rate", "10"), .seconds = number("seconds", "5")};
     open_all(number("open-ms", "0") * 1000);
@@ -499,8 +500,8 @@ static void run_streams(void) {
            (long long)publisher.latest_us, (long long)cpu);
 }
 
-/* Opens all at `port`, says `open`; those that are cut come back at `second-port` with their cursor, after the time that
- * their stream's `retry:` said. Ends when every stream has text of `length` characters, or after 30 s. */
+/* Opens all streams at `port` and prints `open`. Those that are cut reconnect to `second-port` with their cursor, after
+ * the time in their stream's `retry:` field. Ends when every stream has `length` characters of text, or after 30 s. */
 static void run_return(void) {
     long length = number("length", NULL), before = number("length-before", NULL), second_port = number("second-port", NULL);
     open_all(0);
@@ -543,7 +544,7 @@ struct caller {
     char bytes[8192];
 };
 
-/* The whole answer has come: head and as many bytes as it says. */
+/* Returns whether the whole response has arrived: its head and as many bytes as its Content-Length says. */
 static int is_whole(struct caller *caller) {
     caller->bytes[caller->length] = 0;
     char *body = strstr(caller->bytes, "\r\n\r\n");
@@ -575,7 +576,7 @@ static void run_create(void) {
             int64_t now = now_us(), due = rate ? began + sent * 1000000 / rate : now;
             if (callers[i].is_busy || due > now || now >= end + 10000000 || (!rate && now >= end)) continue;
             if (rate && sent >= to_send) break;
-            /* From when it was due: a request that had to wait for a connection has waited for the server. */
+            /* The time counts from when the request was due: waiting for a connection is waiting for the server. */
             callers[i].due = due;
             callers[i].is_busy = 1;
             callers[i].length = 0;

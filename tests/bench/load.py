@@ -1,4 +1,4 @@
-"""Builds and runs the load generator, which is C so that it is never what a measurement waits for."""
+"""Builds and runs the load generator, which is written in C so that it never limits a measurement."""
 
 import atexit
 import json
@@ -16,7 +16,7 @@ _SOURCE = Path(__file__).with_name("load.c")
 
 @cache
 def build(source: Path) -> str:
-    """Builds a program of one file of C, once for each run. Raises SystemExit where there is no C compiler."""
+    """Builds a program from one C file, once for each run. Raises SystemExit if there is no C compiler."""
     compiler = shutil.which("cc")
     if compiler is None:
         raise SystemExit(f"make bench needs a C compiler (cc) for {source.name}")
@@ -33,14 +33,14 @@ def _arguments(command: str, options: dict[str, Any]) -> list[str]:
 
 
 def run(command: str, **options: Any) -> dict[str, Any]:
-    """Runs it to its end; its figures, in microseconds."""
+    """Runs the load generator to its end. Returns its figures, in microseconds."""
     done = subprocess.run(_arguments(command, options), check=True, stdout=subprocess.PIPE, text=True)
     figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return figures
 
 
 class Load:
-    """A run that stops at certain words for its parent to look or to act."""
+    """Represents a run that prints a word at certain points, so that its parent can measure or continue it there."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process

@@ -1,4 +1,4 @@
-"""Readings of processes from /proc, and summaries of samples."""
+"""Reads the CPU time and memory of processes from /proc, and summarizes samples."""
 
 import os
 import statistics
@@ -12,12 +12,12 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
-    """Returns the process and all that descend from it."""
+    """Returns the ids of the process and all its descendants."""
     return [pid, *(each for child in children(pid) for each in family(child))]
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """Returns the CPU time spent by these processes, their threads and the children they have waited for."""
+    """Returns the CPU time in seconds of these processes, with their threads and the children they have waited for."""
     ticks = 0
     for pid in pids:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -26,7 +26,7 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 
 def memory_mb(pids: Iterable[int]) -> float:
-    """Returns the memory of these processes in MB (10^6 bytes); what several share counts once (PSS)."""
+    """Returns the memory of these processes in MB (10^6 bytes); shared pages count once (PSS)."""
     kilobytes = 0
     for pid in pids:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():

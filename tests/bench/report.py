@@ -1,4 +1,4 @@
-"""What a part of the benchmark found: tables for people, and the goals with what was reached."""
+"""Represents the results of a part of the benchmark: its tables, and its goals with the values reached."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ class Table:
     head: tuple[str, ...]
     rows: list[tuple[str, ...]]
     note: str = ""
-    """What a reader has to know in order to read the figures right."""
+    """What a reader needs to know to understand the figures."""
 
     def markdown(self) -> str:
         widths = [max(len(row[i]) for row in (self.head, *self.rows)) for i in range(len(self.head))]
@@ -25,7 +25,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Goal:
-    """One line of the table of goals. `reached` is None where there was nothing to compare with."""
+    """Represents one row of the table of goals. `reached` is None if there was nothing to compare with."""
 
     measure: str
     goal: str
@@ -35,7 +35,7 @@ class Goal:
 
 @dataclass(frozen=True)
 class Part:
-    """One part of the benchmark, as it goes into docs/performance.md."""
+    """Represents one part of the benchmark, as it is written into docs/performance.md."""
 
     title: str
     text: str
@@ -47,15 +47,15 @@ class Part:
 
 
 def at_most(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
-    """Returns a goal that is reached by staying at or below the limit.
+    """Returns a goal that is reached by a value of at most `limit`.
 
-    `got` is None where there is nothing to compare with.
+    `got` is None if there is nothing to compare with.
     """
     return Goal(measure, f"≤ {limit:g}{unit}", _shown(got, unit), None if got is None else got <= limit)
 
 
 def at_least(measure: str, limit: float, got: float | None, unit: str = "") -> Goal:
-    """Returns a goal that is reached by getting to the limit or above."""
+    """Returns a goal that is reached by a value of at least `limit`."""
     return Goal(measure, f"≥ {limit:g}{unit}", _shown(got, unit), None if got is None else got >= limit)
 
 
@@ -66,7 +66,7 @@ def _shown(got: float | None, unit: str) -> str:
 
 
 def goals_table(goals: list[Goal]) -> str:
-    """Returns the goals of a part, with what was reached; nothing where it has none."""
+    """Returns the table of a part's goals with the values reached, or an empty string if it has no goals."""
     if not goals:
         return ""
     words = {True: "yes", False: "**no**", None: "-"}

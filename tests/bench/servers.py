@@ -1,4 +1,4 @@
-"""The servers of event streams: ours, and what people would use instead. Each has one process on a core of its own."""
+"""Starts the servers of event streams, ours and its alternatives, each as one process on its own core."""
 
 import os
 import resource
@@ -19,13 +19,13 @@ from tests.conftest import bearer, free_port, token, wait_until
 from tests.stack import JOBS, LIFETIME_SECONDS, PROCFILE, Process, Stack
 
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
-"""Where Debian's libnginx-mod-nchan puts it."""
+"""The path of the module in Debian's libnginx-mod-nchan."""
 _CONF = Path(__file__).parent / "rivals" / "nchan.conf"
 
 
 @dataclass(frozen=True)
 class Server:
-    """One that serves `path` % id as a stream. `door` is where the load generator publishes."""
+    """Represents a server that serves `path` % id as a stream. `door` has the options for publishing to it."""
 
     name: str
     port: int
@@ -43,13 +43,13 @@ Start = Callable[[Stack], AbstractContextManager[Server]]
 
 
 def raise_limits() -> None:
-    """Allows as many open files as the machine does, for what is started from here."""
+    """Raises the limit of open files to its maximum, for this process and those that it starts."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def pin(pids: list[int], *, is_server: bool) -> None:
-    """Gives the server one core for itself, whoever it is, and all else the others."""
+    """Pins the processes of a server to the first core, and all others to the other cores."""
     cores = sorted(os.sched_getaffinity(0))
     chosen = cores[:1] if is_server else cores[1:] or cores
     for pid in pids:
@@ -109,7 +109,7 @@ def nchan(system: Stack) -> Iterator[Server]:
 
 @contextmanager
 def relay(system: Stack) -> Iterator[Server]:
-    """The least that it can cost: a relay in C that does nothing else."""
+    """Starts a relay in C that does nothing else, to show the least that delivery can cost."""
     port = free_port()
     program = build(Path(__file__).parent / "rivals" / "relay.c")
     process = system.start("relay", [program, str(port), str(system.redis_server.port)])
@@ -119,7 +119,7 @@ def relay(system: Stack) -> Iterator[Server]:
 
 @contextmanager
 def flask_create(system: Stack) -> Iterator[Server]:
-    """It serves no streams: `path` is where jobs are created."""
+    """Starts a server without streams; its `path` is where jobs are created."""
     port = free_port()
     command = ["-m", "gunicorn", "--no-control-socket", "-k", "gevent", "-w", "1", "--keep-alive", "65"]
     command += ["-b", f"127.0.0.1:{port}", "tests.bench.rivals.flask_create:app"]
@@ -129,7 +129,7 @@ def flask_create(system: Stack) -> Iterator[Server]:
 
 
 def everybody() -> list[Start]:
-    """Ours and the rivals that there are here."""
+    """Returns our server and the alternatives that are installed on this machine."""
     has_nchan = shutil.which("nginx") is not None and NCHAN.exists()
     return [ours, flask, starlette, starlette_with_uvloop, *([nchan] if has_nchan else [])]
 
@@ -144,7 +144,7 @@ def _redis_door(system: Stack) -> dict[str, str | int]:
 
 @contextmanager
 def _ready(system: Stack, process: Process, url: str) -> Iterator[None]:
-    """Waits until the server answers; it is killed at the end, whatever it is doing."""
+    """Waits until the server answers, and kills it at the end."""
     try:
         wait_until(lambda: process.popen.poll() is not None or _answers(url))
         assert process.popen.poll() is None, "\n".join(process.lines[-20:])

@@ -1,4 +1,4 @@
-"""Storms: many clients open a stream within a second, or reconnect at once because a server was killed."""
+"""Measures storms: many clients open a stream within a second, or reconnect at once because a server was killed."""
 
 import os
 import signal
@@ -18,11 +18,11 @@ CLIENTS = 2000
 OVER_MS = 1000
 WARM_UP = 50
 RATES = (250, 500, 750, 1000, 1500, 2000, 3000, 4000)
-"""Opens a second, tried upwards until a server is late."""
+"""The rates, in streams opened a second, are tried in this order until a server is late."""
 LATE_MS = 50.0
 RETURN_MS = 100.0
 BEFORE, MISSED = 20, 5
-"""Deltas that the viewers have seen when their server goes, and those that are written while they are away."""
+"""The deltas that viewers have seen when their server is killed, and those written while they are disconnected."""
 
 Figures = dict[str, list[dict[str, Any]]]
 
@@ -55,7 +55,7 @@ def measure(rounds: int) -> Part:
 
 
 def _most_a_second(server: servers.Server, ids: Path) -> int:
-    """Returns the highest of the rates at which 99 of 100 clients have their first byte in time; 0 where none is."""
+    """Returns the highest rate at which 99 of 100 clients get their first byte in time, or 0 if there is none."""
     most = 0
     for rate in RATES:
         if _storm(server, ids, CLIENTS * 1000 // rate)["first_byte"]["p99"] / 1000 > LATE_MS:
@@ -76,7 +76,7 @@ def _storm(server: servers.Server, ids: Path, over_ms: int) -> dict[str, Any]:
 
 
 def _return(system: Stack, jobs: list[str], ids: Path, number: int) -> dict[str, Any]:
-    """Has all clients watch one server, kills it, and measures how they reconnect to another with their cursors."""
+    """Lets all clients watch one server, kills it, and measures how they reconnect to another with their cursors."""
     seen = number * (BEFORE + MISSED) + BEFORE
     with servers.ours(system) as first, servers.ours(system) as second:
         lengths = {"length_before": seen * len(TEXT), "length": (seen + MISSED) * len(TEXT)}
@@ -143,7 +143,7 @@ def _goals(opened: Figures, rates: dict[str, list[int]], returned: list[dict[str
         return median(run["first_byte"]["p99"] for run in opened[name])
 
     ratio = p99("ours") / p99("sse-starlette, a hub")
-    # Where it is late at the lowest rate already, the ratio is at least this.
+    # If the hub is late at the lowest rate already, that rate gives a lower bound of the ratio.
     hub = max(RATES[0], median(rates["sse-starlette, a hub"]))
     back = median(run["first_byte"]["p99"] for run in returned) / 1000
     return [

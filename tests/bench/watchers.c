@@ -1,15 +1,15 @@
-/* People who ask and watch: posts one job a line of standard input, and stays with each to its final event.
+/* Creates one job for each line of standard input, and watches each to its final event.
  *
  *   watchers PORT PATH TOKEN JOBS_PER_SECOND SECONDS < bodies
  *
- * Gives up after SECONDS. Prints when things arrived, in microseconds since the epoch, 0 for never:
+ * Gives up after SECONDS. Prints when things arrived, in microseconds since the epoch, or 0 for never:
  *
  *   stream NUMBER JOB POSTED ANSWERED FIRST_BYTE FIRST_DELTA FINAL NAME DELTAS HOLES DUPLICATES
  *   delta NUMBER ARRIVED TOTAL_LENGTH TIMESTAMP_MS
  *   cpu MICROSECONDS
  *
- * HOLES counts deltas that do not go on where the text before them ended: numbers may jump, since what was missed before
- * joining comes merged. One thread and plain C, so that it is never what a measurement waits for.
+ * HOLES counts deltas that do not continue where the text before them ended; sequence numbers may jump, since the
+ * deltas before a viewer joined are sent merged. It is plain C with one thread, so that it never limits a measurement.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -142,7 +142,7 @@ static void watch(struct watcher *watcher) {
 
 /* ---- events ---- */
 
-/* How many characters the JSON string at `text` holds, up to its closing quote. */
+/* Returns the number of characters of the JSON string at `text`, up to its closing quote. */
 static long characters(const char *text) {
     long count = 0;
     for (; *text && *text != '"'; text++) {
@@ -152,7 +152,7 @@ static long characters(const char *text) {
                 count++;
             } else {
                 long unit = strtol((char[]){text[1], text[2], text[3], text[4], 0}, NULL, 16);
-                count += unit < 0xDC00 || unit > 0xDFFF; /* the second half of a pair is no character of its own */
+                count += unit < 0xDC00 || unit > 0xDFFF; /* the second half of a surrogate pair is not counted */
                 text += 4;
             }
         } else {
@@ -239,7 +239,7 @@ static void take_chunks(struct watcher *watcher, const char *bytes, size_t lengt
     }
 }
 
-/* Takes the answer to the POST once it is whole, and goes on with the stream. */
+/* Reads the response to the POST once it is complete, and opens the stream. */
 static void take_answer(struct watcher *watcher, int64_t now) {
     char *body = strstr(watcher->input.bytes, "\r\n\r\n"), *length = strcasestr(watcher->input.bytes, "Content-Length:");
     if (!body || !length || strlen(body + 4) < strtoul(length + 15, NULL, 10)) return;
@@ -267,7 +267,7 @@ static void read_from(struct watcher *watcher) {
     static char bytes[READ_BYTES];
     ssize_t length = read(watcher->socket, bytes, sizeof bytes);
     if (length < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (length <= 0) { /* ended without a final event */
+    if (length <= 0) { /* the stream has ended without a final event */
         finish(watcher);
         return;
     }

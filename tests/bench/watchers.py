@@ -1,6 +1,6 @@
-"""People who ask for jobs and watch them: a C program, so that it is never what a measurement waits for.
+"""Runs the viewers, who create jobs and watch them: a C program, so that it never limits a measurement.
 
-Times are in microseconds since the epoch, by the same clock as the sandbox's journal.
+Times are in microseconds since the epoch, by the same clock as the sandbox's records.
 """
 
 import json
@@ -18,7 +18,7 @@ _SOURCE = Path(__file__).with_name("watchers.c")
 
 @dataclass(frozen=True)
 class Arrival:
-    """A delta as it came to a viewer. `timestamp_ms` is when the worker wrote it."""
+    """Represents a delta that arrived at a viewer. `timestamp_ms` is when the worker wrote it."""
 
     at: int
     total_length: int
@@ -27,7 +27,7 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Watched:
-    """One job from its POST to its final event, `final`. `holes` and `duplicates` are faults in what was delivered."""
+    """Represents a job from its POST to its final event, `final`. `holes` and `duplicates` count errors of delivery."""
 
     page: str
     job_id: str
@@ -48,7 +48,7 @@ class Watched:
 
     @property
     def was_started_over(self) -> bool:
-        """Returns whether another attempt wrote the text anew."""
+        """Returns whether another attempt has written the text again from its start."""
         return any(after.total_length <= before.total_length for before, after in pairwise(self.arrivals))
 
 
@@ -59,13 +59,13 @@ class Watching:
 
 
 class Watchers:
-    """The program. Raises SystemExit where there is no C compiler."""
+    """Runs the program. Raises SystemExit if there is no C compiler."""
 
     def __init__(self) -> None:
         self._program = build(_SOURCE)
 
     def ask_and_watch(self, port: int, pages: list[str], *, per_second: float = 1000, seconds: float = 60) -> Watching:
-        """Posts a job for each page, so many a second, and watches each to its end; gives up after so many seconds."""
+        """Creates a job for each page, `per_second` of them, and watches each to its end; gives up after `seconds`."""
         bodies = "".join(json.dumps({**BODY, "pageOrComponent": page}) + "\n" for page in pages)
         bearer = token("alice", lifetime_seconds=LIFETIME_SECONDS)
         command = [str(part) for part in (self._program, port, JOBS, bearer, per_second, seconds)]

@@ -1,4 +1,4 @@
-"""The whole system: from the POST through web, Redis, worker and sandbox to the delta at the viewer."""
+"""Measures the whole system, from the POST through web, Redis, worker and sandbox to the delta at the viewer."""
 
 import os
 import tempfile
@@ -21,15 +21,15 @@ WORKERS = 3
 ANSWER_CHARS = 2000
 IDLE_CHARS, IDLE_INTERVAL_MS = 10, 50
 BUSY_CHARS, BUSY_INTERVAL_MS = 40, 200
-"""The same text a second in fewer pieces: two cores cannot carry 300 jobs of 20 a second and their model as well."""
+"""The same text a second comes in fewer pieces, since two cores cannot run 300 jobs of 20 a second and the model."""
 IDLE_JOBS, IDLE_SECONDS = 12, 1.5
-"""Each idle job is watched for so long, then cancelled."""
+"""The number of idle jobs, and how long each is watched before it is cancelled."""
 PAUSE_SECONDS = 0.1
 WARM_UP_JOBS = 20
-"""Enough for every worker to get some, over a second."""
+"""This is enough for every worker to get some, spread over a second."""
 ELSE = "everything else on the machine"
 WINDOW_US = 100_000
-"""Text after the first is held back until so long after the last delta: by design, and no delay of ours."""
+"""Text is held back for this long after a delta on purpose, so that this time does not count as a delay."""
 TEXT = f"""\
 Everything on one machine. *Idle*: one job at a time, the model writing {IDLE_CHARS} characters every
 {IDLE_INTERVAL_MS} ms. *Busy*: {JOBS} jobs at once with a viewer each, {WORKERS} workers of 100 slots, one web process;
@@ -42,7 +42,7 @@ delta before it are over, whichever is later; the first is due when the model ha
 
 @dataclass
 class Found:
-    """Samples of all rounds, in ms; CPU in seconds by process and round."""
+    """Represents the samples of all rounds, in ms, and the CPU time in seconds by process and round."""
 
     rounds: int = 0
     idle_to_model: list[float] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Found:
     busy_later: list[float] = field(default_factory=list)
     overhead: list[float] = field(default_factory=list)
     finished_kb: list[float] = field(default_factory=list)
-    """Redis memory for each finished job, by round."""
+    """The Redis memory for each finished job, for each round."""
     whole: int = 0
     deltas: list[int] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
@@ -71,7 +71,7 @@ def measure(rounds: int) -> Part:
 
 
 class _Bench:
-    """The system with its viewers, and where their figures go."""
+    """Runs jobs and viewers on the system, and adds their figures to `Found`."""
 
     def __init__(self, system: Stack, watchers: Watchers, found: Found) -> None:
         self._system = system
@@ -85,7 +85,7 @@ class _Bench:
 
     def idle(self) -> None:
         self._start_sandbox(IDLE_CHARS, IDLE_INTERVAL_MS)
-        # The first job of a worker is slower, and the first after another sandbox finds its connections closed.
+        # The first job of a worker is slower, and so is the first after a restart of the sandbox closed connections.
         warm_up = [f"Warm up {number} fast" for number in range(WARM_UP_JOBS)]
         self._watchers.ask_and_watch(self._system.web_port, warm_up, per_second=WARM_UP_JOBS)
         watched = [self._idle_job(f"Idle {number}") for number in range(IDLE_JOBS)]
@@ -111,7 +111,7 @@ class _Bench:
         watching = self._watchers.ask_and_watch(self._system.web_port, pages, per_second=JOBS_PER_SECOND)
         spent = {name: seconds - before[name] for name, seconds in self._cpu().items()}
         spent["viewers (C)"] = watching.cpu_seconds
-        # What is not ours comes last: where it is much, the figures are of a machine that was busy otherwise.
+        # The time of other programs comes last: if it is long, the machine was busy and the figures are less reliable.
         spent[ELSE] = spent.pop(ELSE) - sum(spent.values())
         found, noted = self._found, self._noted()
         for name, seconds in spent.items():
@@ -133,7 +133,7 @@ class _Bench:
             found.overhead.append((each.ended - each.posted - model_us) / 1000)
 
     def _finished_kb(self, job_ids: list[str]) -> float:
-        """Returns what the keys of one of these jobs take in Redis, the log and what RQ keeps of it included."""
+        """Returns the Redis memory of one of these jobs' keys, in kB, with its log and what RQ keeps of it."""
         redis, total = self._system.redis, 0
         for job_id in job_ids:
             for key in redis.scan_iter(match=f"*{job_id}*", count=10_000):
@@ -146,11 +146,11 @@ class _Bench:
         return [late / 1000 for late in lateness_us(watched, pieces)]
 
     def _noted(self) -> dict[str, dict[str, Any]]:
-        """Returns what the sandbox noted of the last request for each page."""
+        """Returns what the sandbox has recorded of the last request for each page."""
         return {request["page"]: request for request in self._system.sandbox_requests()}
 
     def _start_sandbox(self, chars: int, interval_ms: float) -> None:
-        """Starts a sandbox of this pace, under the address of the one before."""
+        """Starts a sandbox of this pace, at the address of the previous one."""
         port = None
         if self._sandbox:
             port = httpx.URL(self._system.sandbox_url).port
@@ -171,17 +171,17 @@ class _Bench:
 
 
 def _machine_seconds() -> float:
-    """Returns the CPU time that anything on this machine has spent, the kernel included."""
+    """Returns the CPU time in seconds that everything on this machine has spent, with the kernel."""
     user, nice, system, _idle, _waiting, irq, softirq = Path("/proc/stat").read_text().split()[1:8]
     return sum(map(int, (user, nice, system, irq, softirq))) / os.sysconf("SC_CLK_TCK")
 
 
 def lateness_us(watched: Watched, pieces: list[tuple[int, str]]) -> Iterator[float]:
-    """Yields how long after it was due each delta came. `pieces` are the model's, with their times.
+    """Yields how late each delta arrived, in microseconds after it was due. `pieces` are the model's, with their times.
 
     A delta carries the text up to its `totalLength`, so the first piece that makes the text longer than the delta
-    before it did is the one that was waiting longest. The last delta of a whole answer is left out: the end flushes
-    it before it is due.
+    before it did is the one that was waiting longest. The last delta of a complete answer is left out, since the final
+    event flushes it before it is due.
     """
     answer, grown = PartialAnswer(), []
     for at, piece in pieces:

@@ -1,4 +1,4 @@
-"""Those who run jobs, behind one face: our worker, and what people would use instead."""
+"""Provides one interface to the workers that are compared: ours and its alternatives."""
 
 import os
 import shlex
@@ -35,19 +35,19 @@ T = TypeVar("T")
 
 
 class Workers(ABC):
-    """Running workers of one kind. `slots` is how many jobs they can run at once."""
+    """Represents the workers of one kind. `slots` is how many jobs they can run at once."""
 
     def __init__(self, system: Stack, slots: int) -> None:
         self.system = system
         self.slots = slots
         self.idle_mb = 0.0
-        """Memory before the first job."""
+        """The memory in MB before the first job."""
         self._connections_before = len(system.redis.client_list())
         self._roots: list[Process] = []
 
     @abstractmethod
     def start(self) -> None:
-        """Returns when all of them are ready for a job."""
+        """Starts the workers, and returns when all of them are ready for a job."""
 
     @abstractmethod
     def enqueue(self, page: str) -> None:
@@ -64,28 +64,28 @@ class Workers(ABC):
         return _once_nobody_vanishes(lambda: cpu_seconds(self.pids()))
 
     def memory_mb(self) -> float:
-        """Returns what they would take if nothing else ran here: what they share among themselves counts once.
+        """Returns the memory in MB that they would take if nothing else ran here: pages that they share count once.
 
-        One process alone shares nothing, so its resident size counts; its PSS would hide what it happens to share
-        with the others measured here.
+        The resident size of a single process counts, since it shares nothing with its like; its PSS would leave out
+        pages that it happens to share with the other processes measured here.
         """
         return _once_nobody_vanishes(lambda: _memory_mb(self.pids()))
 
     def resident_mb(self) -> float:
-        """Returns the sum of their resident sizes, shared pages counted in each."""
+        """Returns the sum of their resident sizes in MB, with shared pages counted in each."""
         return _once_nobody_vanishes(lambda: sum(_kilobytes(pid, "Rss") for pid in self.pids()) * 1024 / 1e6)
 
     def dropped(self) -> int:
-        """Returns how often a worker of ours gave up RQ's bookkeeping of a job: nothing that should ever happen."""
+        """Returns how often our worker gave up RQ's bookkeeping of a job, which should never happen."""
         return sum("bookkeeping of" in line for root in self._roots for line in root.lines)
 
     def connections(self) -> int:
-        """Connections to Redis that came with them."""
+        """Returns the number of connections to Redis that the workers have opened."""
         return len(self.system.redis.client_list()) - self._connections_before
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Keeps workers from taking jobs within this block, which has to be short."""
+        """Stops the workers from taking jobs within this block, which has to be short."""
         pids = self.pids()
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -96,7 +96,7 @@ class Workers(ABC):
                 os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Ends them and all that they have started."""
+        """Ends the workers and all processes that they have started."""
         pids = self.pids()
         for root in self._roots:
             root.send(signal.SIGTERM)
@@ -111,7 +111,7 @@ class Workers(ABC):
 
 
 class OurWorker(Workers):
-    """The `worker` line of the Procfile; its jobs are created as the API creates them."""
+    """Represents the `worker` process of the Procfile; its jobs are created as the API creates them."""
 
     def start(self) -> None:
         settings = Settings(redis_url=self.system.redis_server.url)
@@ -138,7 +138,7 @@ class OurWorker(Workers):
 
 
 class _RqWorkers(Workers):
-    """Workers of RQ's own kinds on a queue as RQ makes it."""
+    """Represents RQ's own workers, on a queue as RQ makes it."""
 
     def __init__(self, system: Stack, slots: int) -> None:
         super().__init__(system, slots)
@@ -163,7 +163,7 @@ class _RqWorkers(Workers):
 
 
 class WorkerPool(_RqWorkers):
-    """`rq worker-pool`: so many processes, each of which forks for every job."""
+    """Represents `rq worker-pool`, whose processes fork for every job."""
 
     def start(self) -> None:
         command = f"rq worker-pool {QUEUE} --num-workers {self.slots} --logging-level WARNING"
@@ -172,7 +172,7 @@ class WorkerPool(_RqWorkers):
 
 
 class SimpleWorkers(_RqWorkers):
-    """So many processes with everything imported, each of which runs one job after the other."""
+    """Represents processes that have imported everything, each of which runs one job after the other."""
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.bench.rivals.simple_worker"]
@@ -181,7 +181,7 @@ class SimpleWorkers(_RqWorkers):
 
 
 class ForkedSimpleWorkers(_RqWorkers):
-    """The same, forked from one parent that has imported everything."""
+    """Represents the same processes, forked from one parent that has imported everything."""
 
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.bench.rivals.simple_pool"]
@@ -194,7 +194,7 @@ W = TypeVar("W", bound=Workers)
 
 @contextmanager
 def running(workers: W) -> Iterator[W]:
-    """Yields the workers, started, and gone at the end."""
+    """Starts the workers, yields them, and stops them at the end."""
     try:
         workers.start()
         workers.idle_mb = workers.memory_mb()
@@ -204,7 +204,7 @@ def running(workers: W) -> Iterator[W]:
 
 
 def _once_nobody_vanishes(read: Callable[[], T]) -> T:
-    """Tries again where a process has ended: forked children come and go while they are counted."""
+    """Returns what `read` returns; tries again if a process has ended meanwhile, since forked children come and go."""
     while True:
         with suppress(FileNotFoundError, ProcessLookupError):
             return read()

@@ -1,5 +1,5 @@
-// An EventSource as anyone would use it: it prints each event of the job and has no code of ours to come back by.
-// node event_source.mjs <path of the eventsource package> <url> <authorization>
+// Uses an EventSource as any client would: it prints each event of the job and leaves reconnecting to the package.
+// Usage: node event_source.mjs <path of the eventsource package> <url> <authorization>
 const [, , path, url, authorization] = process.argv
 const { EventSource } = await import(path)
 

@@ -33,7 +33,7 @@ JOBS_AT_ONCE = 8
 VIEWERS = 4
 CALM_RUNS = 8
 LONGEST_SECONDS = 150.0
-"""Longer than a job may live (120 s)."""
+"""This is longer than a job may take (120 s)."""
 PACES = (
     *("", "", "fast", "error event once", "overloaded once", "broken stream once", "unicode"),
     *(

@@ -10,7 +10,7 @@ from tests.conftest import wait_until
 from tests.stack import Event, Person, Stack, Watcher, own_events, stack
 
 TURNS = 5
-"""Of looking at the project; a sixth one answers."""
+"""This many turns read the project; a sixth turn has the answer."""
 PAGE = "Checkout five tool turns"
 
 

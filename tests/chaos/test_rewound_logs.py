@@ -15,7 +15,7 @@ from tests.relay import Relay
 from tests.stack import JOBS, Person, Stack, Watcher, own_events, stack
 
 FURTHER = 6
-"""So many events are lost at least."""
+"""A test loses at least this many events."""
 
 
 class OlderData:

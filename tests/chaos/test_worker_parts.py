@@ -35,7 +35,7 @@ def held_up():
     return loaded_parts()
 process._loaded_parts = held_up
 """
-"""Keeps a worker that has seen Redis from building its parts until there is a file."""
+"""Makes a worker that has reached Redis wait until `file` exists before it builds its parts."""
 
 
 def test_a_redis_that_goes_away_while_a_worker_starts_is_waited_for(

@@ -16,7 +16,7 @@ from tests.stack import ROOT, Person, Process, Stack, Watcher, answers, stack
 from tests.system.record_state import start
 
 OTHER = "367b536"
-"""Nearly two hours of work before records had a version, jobs kept their turns, and workers said how they are set."""
+"""This commit is from before records had a version, jobs kept their turns and workers published their settings."""
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""Creating a job as each library's documentation shows it: Flask, pydantic, PyJWT, redis-py and RQ.
+"""Creates a job as the documentation of Flask, pydantic, PyJWT, redis-py and RQ shows it.
 
-Four round trips: HSET, EXPIRE, and the two of `Queue.enqueue`. Started as `gunicorn -k gevent`.
+It takes four round trips: HSET, EXPIRE, and the two of `Queue.enqueue`. It is run by `gunicorn -k gevent`.
 """
 
 import os

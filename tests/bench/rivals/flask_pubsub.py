@@ -1,6 +1,6 @@
-"""What tutorials show: Flask, and a pub/sub connection for each client.
+"""Serves streams as tutorials show it: with Flask, and a pub/sub connection for each client.
 
-Started as `gunicorn -k gevent`, as Flask's and gunicorn's documentation have it for streams.
+It is run by `gunicorn -k gevent`, as the documentation of Flask and gunicorn advises for streams.
 """
 
 import os
@@ -10,7 +10,7 @@ from flask import Flask, Response
 from redis import Redis
 
 app = Flask(__name__)
-# redis-py's own bound would refuse client 101.
+# The default limit of redis-py would refuse client 101.
 redis = Redis.from_url(os.environ["REDIS_URL"], max_connections=100_000)
 
 

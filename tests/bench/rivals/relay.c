@@ -1,4 +1,4 @@
-/* The least that delivery can cost: a relay in C that does nothing else.
+/* Measures the least that delivery can cost, with a relay in C that does nothing else.
  *
  * It takes every request for a stream whose path ends with a job's id, subscribes to all channels of jobs in Redis with
  * one connection, and writes each event to the sockets of its job. No authorization, no log, no limits, no keep-alive.
@@ -97,7 +97,7 @@ static void take_request(int fd) {
     request[length] = 0;
     char *end = strstr(request, " HTTP/1.1");
     if (by_fd[fd] || !end) return;
-    if (end - request < ID_BYTES + 4) { /* a question whether it is there */
+    if (end - request < ID_BYTES + 4) { /* the bench asks whether the server is up */
         static const char nothing[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
         if (write(fd, nothing, sizeof nothing - 1) < 0) return;
         let_go(fd);
@@ -113,7 +113,7 @@ static void take_request(int fd) {
     if (write(fd, HEAD, sizeof HEAD - 1) < 0) let_go(fd);
 }
 
-/* `payload` is "<id> <name> <JSON>", `channel` "suggestion:<job>:live". */
+/* Sends one message to viewers: `payload` is "<id> <name> <JSON>", `channel` "suggestion:<job>:live". */
 static void deliver(const char *channel, size_t channel_length, char *payload, size_t length) {
     static char event[ROOM];
     if (channel_length < 11 + ID_BYTES) return;
@@ -128,7 +128,7 @@ static void deliver(const char *channel, size_t channel_length, char *payload, s
             fprintf(stderr, "relay: a socket is full\n");
 }
 
-/* Takes one whole message from the buffer; how many bytes it had, 0 where it is not whole yet. */
+/* Takes one complete message from the buffer. Returns its length in bytes, or 0 if it is incomplete. */
 static size_t take_message(char *buffer, size_t length) {
     char *at = buffer, *end = buffer + length, *parts[MOST_PARTS];
     size_t sizes[MOST_PARTS];

@@ -1,6 +1,6 @@
-"""A job as RQ's and Anthropic's documentation show it: a plain function that streams an answer into Redis.
+"""Runs a job as the documentation of RQ and Anthropic shows it: a plain function that streams an answer into Redis.
 
-One command a piece, the cheapest that lets a viewer who comes late read from the start.
+It sends one command for each piece, the cheapest that lets a viewer who joins late read from the start.
 """
 
 import os

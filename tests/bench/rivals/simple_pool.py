@@ -1,4 +1,4 @@
-"""The same workers forked from one parent that has loaded the imports, so that they share its memory."""
+"""Forks RQ's SimpleWorkers from one parent that has loaded the imports, so that they share its memory."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A worker as in RQ's "performance notes": loads the job's imports first, then runs jobs without forking."""
+"""Runs a worker as RQ's "performance notes" advise: it loads the job's imports, then runs jobs without forking."""
 
 import os
 

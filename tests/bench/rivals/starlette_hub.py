@@ -1,6 +1,6 @@
-"""Starlette with sse-starlette, and a hub: one redis.asyncio pub/sub connection, a queue for each client.
+"""Serves streams with Starlette, sse-starlette and a hub: one redis.asyncio pub/sub connection, a queue per client.
 
-Started by uvicorn as it installs, and with uvloop and httptools, its fastest.
+It is run by uvicorn as it installs by default, and with uvloop and httptools, its fastest options.
 """
 
 import asyncio

@@ -14,7 +14,7 @@ from tests.worker.agent.test_secret_names import FAMILIES
 from worker.agent.project import Project, ripgrep_path
 
 QUICK_SECONDS = 20.0
-"""Ten times what it takes, on a machine that does much else."""
+"""This is ten times what it takes, since the machine may be busy."""
 
 IGNORED = {
     "node_modules/lib/index.js": f"CheckoutPage {SECRET}\n",

@@ -17,7 +17,7 @@ from worker.agent.tool_arguments import ALL_TOOLS, as_shown, tool_name
 from worker.agent.tools import make_tools
 
 MARGIN = 300
-"""Characters that notes may add to an answer."""
+"""Notes may add at most this many characters to an answer."""
 
 
 @pytest.fixture
