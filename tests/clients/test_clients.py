@@ -154,6 +154,8 @@ def test_a_client_says_that_a_job_failed(system: Stack, relay: Relay, client: st
 def test_a_client_whose_request_is_invalid_exits_with_an_error(system: Stack, relay: Relay, client: str) -> None:
     process = start(system, relay, client, "x" * 201)
     assert process.wait(30) != 0
+    process.cleanup()
+    assert process.has_said("422") or process.has_said("pageOrComponent")
 
 
 @pytest.mark.parametrize("path", sorted(CLIENTS.glob("*.*")), ids=lambda path: path.name)

@@ -105,6 +105,7 @@ def test_notes_and_tool_calls_are_shown_in_plain_words_and_in_their_order(visit:
     [
         pytest.param(("delta", {"text": LONG_TEXT, "totalLength": len(LONG_TEXT)}), "01:30", 16, 40, id="long text"),
         pytest.param(READING, "00:20", 5, 16, id="reading the project"),
+        pytest.param(("suggestion", {"index": 0, "suggestion": SUGGESTION}), "00:00", 31, 48, id="one suggestion"),
     ],
 )
 def test_progress_depends_on_time_and_complete_suggestions_and_not_on_the_length_of_the_text(

@@ -384,5 +384,6 @@ async def _receive_all(sandbox: Sandbox, pages: list[str]) -> list[str]:
 
 
 def test_many_streams_at_once_all_arrive_whole(sandbox: Sandbox) -> None:
-    answers = asyncio.run(_receive_all(sandbox, [f"Tile {number}" for number in range(50)]))
-    assert all(f"Tile {number}" in json.loads(text)["context"] for number, text in enumerate(answers))
+    names = [f"Tile {number:02}" for number in range(50)]
+    answers = asyncio.run(_receive_all(sandbox, names))
+    assert all(name in json.loads(text)["context"] for name, text in zip(names, answers, strict=True))
