@@ -3,7 +3,8 @@
 `python file_access.py read ROOT PATH FIRST LAST` writes one dict as a Python literal: `text` and what there is to say
 about it, or `error`. `python file_access.py keep ROOT` takes paths on its standard input, each ended by a NUL, and
 writes those back that it could open. It is started for each file that is read, so it imports only what Python has
-loaded anyway: `json` alone would double what it costs, and `collections.abc` adds a quarter.
+loaded anyway: `json` alone would double what it costs, and `collections.abc` a quarter, hence
+`_collections_abc`.
 
 A file must be a regular one with a single name. A second name (a hard link) may lie outside of the project, which
 cannot be found out here, so such files are not opened.
