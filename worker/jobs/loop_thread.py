@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+import uvloop
+
 T = TypeVar("T")
 
 BEAT_SECONDS = 0.5
@@ -17,7 +19,7 @@ class LoopThread:
     """Runs an event loop in a thread. It can be started and stopped once."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._turn, name="loop", daemon=True)
         self._beat = time.monotonic()
         self._is_stopped = False
