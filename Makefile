@@ -40,6 +40,8 @@ $(PAGE): $(WEB_INSTALLED) $(shell find $(WEB) -name node_modules -prune -o -name
 run: $(INSTALLED) $(PAGE) ## Start everything on this machine: Redis, the sandbox, web, worker
 	@exec $(BIN)/python scripts/run.py
 
+# Six processes load the tests: they share what the first of them has compiled, also where Python is told not to keep it.
+test: export PYTHONDONTWRITEBYTECODE =
 test: check browser $(PAGE) ## Run all checks and tests
 	$(BIN)/python -m pytest
 
