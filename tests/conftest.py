@@ -28,7 +28,7 @@ from xdist.scheduler import LoadFileScheduling
 from api import create_app
 from shared.settings import ApiSettings
 from tests.document import CheckedClient
-from tests.forks import FORKS
+from tests.forks import FORKS, WEB_FORKS
 
 # Property tests try the same examples on every run, so that only a change of the code can make one fail.
 # NEW_EXAMPLES=1 tries others.
@@ -101,13 +101,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def forking() -> Iterator[None]:
-    """Makes all tests of this process start workers by forking, which is faster."""
+    """Makes all tests of this process start their processes by forking, which is faster."""
     # This import cannot be at the top, because tests.stack imports this module.
     from tests.stack import Stack
 
     Stack.is_forking = True
     yield
     FORKS.close()
+    WEB_FORKS.close()
 
 
 def free_port() -> int:

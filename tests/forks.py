@@ -11,13 +11,34 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from select import select
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
-LOADED = ("worker.parts", "worker.checks", "api.checks", "api.app")
-"""The fork server imports these modules. None of them opens a connection or starts a thread when it is imported."""
+LOADED = {
+    "worker": (
+        "worker.parts",
+        "worker.checks",
+        "api.checks",
+        "api.app",
+        "worker.sandbox.app",
+        "uvicorn.protocols.http.h11_impl",
+    ),
+    "web": ("gunicorn.app.wsgiapp", "gunicorn.workers.ggevent", "api.server.gunicorn_options", "shared.settings"),
+}
+"""What a fork server of each kind imports. No module opens a connection or starts a thread when it is imported."""
+LOADED_PATCHED = ("sentry_sdk.integrations.flask", "api.app", "shared.telemetry.tracing", "shared.state.diagnosis")
+"""What the fork server for web processes imports after gevent has patched the library, as gunicorn's workers do."""
+SETTINGS = "_gevent_saved_patch_all_module_settings"
+"""Under this name gevent notes what it has been asked to patch; it patches nothing of it again."""
+PATCHED_ONCE = {SETTINGS, "_thread", "threading", "_threading_local", "logging"}
+"""These modules stay patched, since gevent could not patch them twice; gunicorn's master starts no threads."""
+READ_WHEN_LOADED = {"WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
+"""gunicorn reads these variables when it is loaded, so a process that has them cannot be forked."""
 MAX_REQUEST_BYTES = 100_000
 
 
@@ -60,9 +81,10 @@ class Forked:
 
 
 class Forks:
-    """Runs the fork server, which starts with the first request and exits with this process at the latest."""
+    """Runs a fork server. It starts with the first request, and exits with this process at the latest."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._socket: socket.socket | None = None
         self._server: subprocess.Popen[bytes] | None = None
 
@@ -73,7 +95,7 @@ class Forks:
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-                 f"from tests.forks import serve; serve({theirs.fileno()})"],
+                 f"from tests.forks import serve; serve({self._kind!r}, {theirs.fileno()})"],
                 env={"PATH": os.environ["PATH"]},
                 pass_fds=[theirs.fileno()],
             )  # fmt: skip
@@ -97,13 +119,37 @@ class Forks:
             self._server.wait()
 
 
-FORKS = Forks()
+FORKS = Forks("worker")
+WEB_FORKS = Forks("web")
 
 
-def serve(number: int) -> None:
+def _load_patched() -> None:
+    """Imports what gunicorn's workers import after gevent has patched the library, and takes the patches back.
+
+    So gunicorn's master runs with the original library, and its workers patch it again, as if nothing had been loaded.
+    """
+    from gevent import monkey
+
+    monkey.patch_all()
+    with tempfile.TemporaryDirectory() as folder:  # each process uses a folder of its own once its pid differs
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        for module in LOADED_PATCHED:
+            __import__(module)
+        del os.environ["PROMETHEUS_MULTIPROC_DIR"]
+    saved: dict[str, dict[str, Any]] = vars(monkey)["saved"]  # gevent has no public way to take its patches back
+    saved[SETTINGS] = {"thread": saved[SETTINGS]["thread"]}
+    for name in saved.keys() - PATCHED_ONCE:
+        for attribute, original in saved.pop(name).items():
+            setattr(sys.modules[name], attribute, original)
+    warnings.filterwarnings("ignore", "Patching more than once", monkey.MonkeyPatchWarning)
+
+
+def serve(kind: str, number: int) -> None:
     """Forks once for each request on the socket with this file descriptor, until the socket is closed."""
-    for module in LOADED:
+    for module in LOADED[kind]:
         __import__(module)
+    if kind == "web":
+        _load_patched()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes in between
     requests = socket.socket(fileno=number)
     run: Callable[[], None] | None = None

@@ -25,10 +25,11 @@ from shared.contract.events import FINAL, Transcript, decode, fold
 from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
 from tests.document import check_event, check_httpx
-from tests.forks import FORKS, Forked
+from tests.forks import FORKS, READ_WHEN_LOADED, WEB_FORKS, Forked, Forks
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
+WEB_OPTIONS = ("--chdir", str(ROOT), "-c", str(ROOT / "api/gunicorn.conf.py"), "api.wsgi:app")
 JOBS = "/api/feature-planner/suggest-feature"
 BODY = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
 # A user's token must outlive any test.
@@ -86,7 +87,7 @@ class Stack:
     """Starts processes that use a Redis server of their own. `close` ends all of them."""
 
     is_forking = False
-    """Says whether workers are forked from a process that has loaded their packages, which saves the tests time."""
+    """Says whether processes are forked from one that has loaded their packages, which saves a minute of the tests."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -120,6 +121,12 @@ class Stack:
         self.processes.append(process)
         return process
 
+    def _fork(self, forks: Forks, name: str, module: str, *arguments: str, **settings: str) -> Process:
+        environment = clean_environment(**{**self.settings, **settings})
+        process = Process(name, forks.start(module, *arguments, env=environment))
+        self.processes.append(process)
+        return process
+
     def start_sandbox(
         self,
         *more: str,
@@ -133,7 +140,10 @@ class Stack:
         options = ["--port", str(port), "--chars", str(chars), "--interval-ms", str(interval_ms), *more]
         if answer_chars is not None:
             options += ["--answer-chars", str(answer_chars)]
-        process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])
+        if self.is_forking:
+            process = self._fork(FORKS, "sandbox", "worker.sandbox", *options)
+        else:
+            process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])
         wait_until(lambda: process.has_said("listening"))
         self.sandbox_url = f"http://127.0.0.1:{port}"
         self.settings["ANTHROPIC_BASE_URL"] = self.sandbox_url
@@ -141,7 +151,11 @@ class Stack:
 
     def start_web(self, port: int | None = None, **settings: str) -> Process:
         port = port or free_port()
-        process = self.start("web", shlex.split(PROCFILE["web"]), PORT=str(port), **settings)
+        settings["PORT"] = str(port)
+        if self.is_forking and not READ_WHEN_LOADED & settings.keys():
+            process = self._fork(WEB_FORKS, "web", "gunicorn", *WEB_OPTIONS, **settings)
+        else:
+            process = self.start("web", shlex.split(PROCFILE["web"]), **settings)
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
         self.web_port = self.web_port or port
         return process
@@ -149,9 +163,7 @@ class Stack:
     def start_worker(self, *, until: str = "ready", **settings: str) -> Process:
         """Starts a worker and returns it once `until` appears in its output."""
         if self.is_forking:
-            env = clean_environment(**{**self.settings, **settings})
-            process = Process("worker", FORKS.start("worker", env=env))
-            self.processes.append(process)
+            process = self._fork(FORKS, "worker", "worker", **settings)
         else:
             process = self.start("worker", shlex.split(PROCFILE["worker"]), **settings)
         wait_until(lambda: process.has_said(until))
