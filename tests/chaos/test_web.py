@@ -72,6 +72,9 @@ def test_streams_end_in_a_deploy_spread_over_time_and_viewers_carry_on(system: S
     watchers = [Watcher(system, job_id, port=port) for _ in range(20)]
     wait_until(lambda: all(watcher.saw("delta") for watcher in watchers))
     old.send(signal.SIGTERM)
+    wait_until(lambda: any(len(watcher.connections) > 1 for watcher in watchers))
+    # The streams end within 2.5 s; without the spread they would end within some milliseconds.
+    assert measured(lambda: wait_until(lambda: all(len(watcher.connections) > 1 for watcher in watchers))) > 0.5
     assert measured(lambda: old.wait(40)) < 25
     system.start_web(port)
     wait_until(lambda: all(len(watcher.connections) > 1 and watcher.connections[-1] for watcher in watchers))
