@@ -1,11 +1,16 @@
 """Provides a TCP relay with a fixed address, behind which a test can exchange the server."""
 
 import asyncio
+import socket
+import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
+
+# With this SO_LINGER value (on, 0 s), closing a socket sends a reset (RST).
+RESET = struct.pack("ii", 1, 0)
 
 
 class _Link:
@@ -15,8 +20,10 @@ class _Link:
         self.writers = writers
         self.is_silent = False
 
-    def abort(self) -> None:
+    def abort(self, *, is_reset: bool = False) -> None:
         for writer in self.writers:
+            if is_reset:
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             writer.transport.abort()
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -45,9 +52,9 @@ class Relay:
         """Forwards new connections to another server. Open connections keep the server that they have."""
         self._target_port = port
 
-    def cut(self) -> None:
-        """Aborts all open connections."""
-        self._call(self._abort_all)
+    def cut(self, *, is_reset: bool = False) -> None:
+        """Aborts all open connections, by a reset (RST) if `is_reset`."""
+        self._call(lambda: self._abort_all(is_reset=is_reset))
 
     def silence(self) -> None:
         """Drops all data on open connections, and also their ends, like a firewall that has lost their state."""
@@ -66,10 +73,10 @@ class Relay:
         self._thread.join()
         self._loop.close()
 
-    def _abort_all(self, *, are_silent: bool | None = None) -> None:
+    def _abort_all(self, *, are_silent: bool | None = None, is_reset: bool = False) -> None:
         for link in list(self._links):
             if are_silent in (None, link.is_silent):
-                link.abort()
+                link.abort(is_reset=is_reset)
                 self._links.discard(link)
 
     def _silence_all(self) -> None:

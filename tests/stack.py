@@ -5,7 +5,6 @@ import os
 import shlex
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
 from tests.document import check_event, check_httpx
 from tests.forks import FORKS, READ_WHEN_LOADED, WEB_FORKS, Forked, Forks
+from tests.relay import RESET
 
 ROOT = Path(__file__).parent.parent
 PROCFILE = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
@@ -34,8 +34,6 @@ JOBS = "/api/feature-planner/suggest-feature"
 BODY = {"pageOrComponent": "Checkout page", "featureType": "enhancement", "priorityLevel": "high"}
 # A user's token must outlive any test.
 LIFETIME_SECONDS = 3600
-# With this SO_LINGER value (on, 0 s), closing a socket sends a reset (RST).
-RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Opens connections to Redis with limits on number and time, and tells outages from other errors of Redis."""
 
 import re
+from contextlib import suppress
 from typing import Any
 
 from redis import BlockingConnectionPool, Redis
@@ -70,6 +71,12 @@ def connect_async(url: str, *, timeout_seconds: float) -> AsyncRedis:
     """Returns a client for an event loop. It does not retry."""
     options = _options(url, timeout_seconds, is_async=True)
     return AsyncRedis.from_pool(AsyncConnectionPool(**options, retry=AsyncRetry(NoBackoff(), 0)))
+
+
+async def close_async(redis: AsyncRedis) -> None:
+    """Closes the client's connections. Over TLS this waits for the server, but no longer than the client's time-out."""
+    with suppress(RedisError):  # a server that does not answer must not keep the caller from closing the rest
+        await redis.aclose()
 
 
 def _pool(url: str, timeout_seconds: float, **options: Any) -> BlockingConnectionPool:

@@ -7,6 +7,7 @@ read or listen would not notice.
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from redis import connection as sync
@@ -121,6 +122,13 @@ class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnectio
         if _is_replica(hello):
             self._note_demotion()
             raise NotPrimaryError("the address leads to a replica")
+
+    async def _send_packed_command(self, command: Iterable[bytes]) -> None:
+        # The check that redis-py makes before it uses a connection does not notice that it was reset. On asyncio's loop
+        # the write or the read then raises OSError; uvloop raises RuntimeError, which would not count as an outage.
+        if self._writer is not None and self._writer.transport.is_closing():
+            raise ConnectionResetError("the connection was closed")
+        await super()._send_packed_command(command)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:

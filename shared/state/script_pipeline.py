@@ -8,6 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
+from shared.state.connections import close_async
 from shared.state.scripts import Argument, Script
 
 MAX_BATCH = 200
@@ -39,14 +40,14 @@ class ScriptPipeline:
         """Sends the calls that are waiting, and closes the connection."""
         if self._sender is not None:
             await asyncio.wait({self._sender})
-        await self._redis.aclose()
+        await close_async(self._redis)
 
     async def _send(self) -> None:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
             try:
                 replies = await self._replies(batch)
-            except (RedisError, OSError) as error:
+            except Exception as error:  # whatever it is, no call may wait for an answer without end
                 replies = [error if isinstance(error, RedisError) else RedisError(type(error).__name__)] * len(batch)
             for (_, _, future), reply in zip(batch, replies, strict=True):
                 if future.done():

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, RedisError
 
 from shared.state import keys
-from shared.state.connections import is_outage
+from shared.state.connections import close_async, is_outage
 from shared.state.outages import outages
 from shared.state.outcomes import AttemptStatus
 from shared.state.scripts import Argument, script
@@ -92,7 +92,7 @@ class LogWriter:
             self._task.cancel()
             await asyncio.wait({self._task})
         self.give_up()
-        await self._redis.aclose()
+        await close_async(self._redis)
 
     def give_up(self) -> None:
         """Answers LOST to every event that is not written yet, so that its job runs again on another worker."""
