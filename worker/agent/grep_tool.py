@@ -1,6 +1,7 @@
 """Implements the tool Grep, which searches the project's files for a regular expression."""
 
 import asyncio
+import io
 import os
 import re
 from collections.abc import Iterable
@@ -118,10 +119,10 @@ def _records(data: bytes, mode: str) -> Iterable[tuple[bytes, bytes]]:
     if mode == "files":
         yield from ((path, b"") for path in data.split(b"\0")[:-1])
         return
-    for line in data[: data.rfind(b"\n") + 1].split(b"\n"):
+    for line in io.BytesIO(data):  # shares the bytes; a list of all lines would take as much memory again
         path, separator, rest = line.partition(b"\0")
-        if separator:
-            yield path, rest
+        if separator and rest.endswith(b"\n"):
+            yield path, rest[:-1]
 
 
 def _add(hits: _Hits, path: str, line: bytes, arguments: GrepArguments) -> None:

@@ -133,7 +133,8 @@ class _Process:
             _end(popen)
         is_late = code is None and not is_cut
         text = "" if is_late or is_cut else problem[:_MAX_PROBLEM_BYTES].decode(errors="replace")
-        return Output(bytes(data[: self._max_bytes]), text, code, is_cut, is_late)
+        del data[self._max_bytes :]
+        return Output(bytes(data), text, code, is_cut, is_late)
 
     def _converse(self, popen: "subprocess.Popen[bytes]", data: bytearray, problem: bytearray) -> None:
         """Feeds the process and collects what it writes: to the end, to the limit of bytes, or until its time is up."""
