@@ -81,7 +81,7 @@ class Settings(BaseModel):
     failed_retention_seconds: Seconds = 3600
     """A failed job is kept this long, for debugging."""
     completed_retention_seconds: SecondsOrNone = 600
-    """A completed or cancelled job is kept this long; 0 deletes it as soon as its viewers have the final event."""
+    """A completed or cancelled job is kept this long; 0 deletes it once nobody has watched it for 3 s."""
 
     sentry_dsn: Annotated[str, AfterValidator(setting_rules.sentry_dsn)] | None = None
     """The Sentry project that errors are reported to; without it nothing is reported."""

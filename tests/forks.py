@@ -14,6 +14,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import Any
@@ -38,7 +39,8 @@ SETTINGS = "_gevent_saved_patch_all_module_settings"
 PATCHED_ONCE = {SETTINGS, "_thread", "threading", "_threading_local", "logging"}
 """These modules stay patched, since gevent could not patch them twice; gunicorn's master starts no threads."""
 READ_WHEN_LOADED = {"WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
-"""gunicorn reads these variables when it is loaded, so a process that has them cannot be forked."""
+"""gunicorn reads these variables when it is loaded, so a process that has them cannot be forked. It reads PORT then too, but
+gunicorn.conf.py overrides that."""
 MAX_REQUEST_BYTES = 100_000
 
 
@@ -65,7 +67,8 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it has ended, and its exit code is on its way
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
@@ -77,7 +80,10 @@ class Forked:
         return self.returncode
 
     def _line(self) -> bytes:
-        return self._status.readline()
+        line = self._status.readline()
+        if not line:
+            raise RuntimeError("the fork server has ended, or its child; see its output")
+        return line
 
 
 class Forks:

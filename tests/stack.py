@@ -150,7 +150,7 @@ class Stack:
     def start_web(self, port: int | None = None, **settings: str) -> Process:
         port = port or free_port()
         settings["PORT"] = str(port)
-        if self.is_forking and not READ_WHEN_LOADED & settings.keys():
+        if self.is_forking and not READ_WHEN_LOADED & (self.settings.keys() | settings.keys()):
             process = self._fork(WEB_FORKS, "web", "gunicorn", *WEB_OPTIONS, **settings)
         else:
             process = self.start("web", shlex.split(PROCFILE["web"]), **settings)
