@@ -39,8 +39,8 @@ SETTINGS = "_gevent_saved_patch_all_module_settings"
 PATCHED_ONCE = {SETTINGS, "_thread", "threading", "_threading_local", "logging"}
 """These modules stay patched, since gevent could not patch them twice; gunicorn's master starts no threads."""
 READ_WHEN_LOADED = {"WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
-"""gunicorn reads these variables when it is loaded, so a process that has them cannot be forked. It reads PORT then too, but
-gunicorn.conf.py overrides that."""
+"""gunicorn reads these variables when it is loaded, so a process that has them cannot be forked. It reads PORT then
+too, but gunicorn.conf.py overrides that."""
 MAX_REQUEST_BYTES = 100_000
 
 

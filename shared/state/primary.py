@@ -125,8 +125,8 @@ class _AsyncPrimaryConnection(_PrimaryConnection, asynchronous.AbstractConnectio
 
     async def _send_packed_command(self, command: Iterable[bytes]) -> None:
         # The check that redis-py makes before it uses a connection does not notice that it was reset. On asyncio's loop
-        # the write or the read then raises OSError; uvloop raises RuntimeError, which would not count as an outage. redis-py
-        # calls this method only where socket_timeout is set, as `connections` always does.
+        # the write or the read then raises OSError; uvloop raises RuntimeError, which would not count as an outage.
+        # redis-py calls this method only where socket_timeout is set, as `connections` always does.
         if self._writer is not None and self._writer.transport.is_closing():
             raise ConnectionResetError("the connection was closed")
         await super()._send_packed_command(command)

@@ -281,6 +281,16 @@ def test_a_limit_is_shared_out_over_the_files_instead_of_omitting_the_last_ones(
     assert files == ["many/a.txt", "many/c.txt", "[2 more files match; narrow the search]"]
 
 
+@pytest.mark.parametrize("most_bytes", [25, 30, 39, 40, 41])
+def test_a_search_that_is_stopped_within_a_line_shows_only_whole_lines(
+    root: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
+    monkeypatch.setattr(grep_tool, "MAX_SEARCH_BYTES", most_bytes)
+    write(root / "a.txt", "needle number 1\nneedle number 2\nneedle number 3\n")
+    *shown, note = lines(root, "Grep", pattern="needle number")
+    assert shown in (["no matches"], ["a.txt:1:needle number 1"]) and "stopped" in note
+
+
 def test_long_lines_are_cut_and_answers_bounded(root: Path) -> None:
     for n in range(300):
         write(root / "many" / f"file-{n:03}.txt", ("needle " + "x" * 5000 + "\n") * 3)
