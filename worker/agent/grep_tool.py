@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 import re
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -26,11 +27,14 @@ _LINE = re.compile(rb"(\d+)([:-])")
 
 @dataclass
 class _Hits:
-    """Holds what was found in one file: its lines as they are shown, or their number."""
+    """Holds what was found in one file: where its lines start in ripgrep's output, or the number of its matches.
 
-    lines: list[str] = field(default_factory=list)
+    Only the lines that are shown become strings: an output of 4 MB may hold a hundred thousand lines, and an answer has
+    room for some hundred.
+    """
+
+    starts: "array[int]" = field(default_factory=lambda: array("I"))
     count: int = 0
-    is_latin: bool = False
 
 
 class GrepTool(Tool[GrepArguments]):
@@ -51,7 +55,7 @@ class GrepTool(Tool[GrepArguments]):
         notes = _notes(output, is_late=output.is_late)
         if not kept:
             return ToolAnswer(with_notes("no matches", notes))
-        return _answer({path: found[path] for path in kept}, arguments, notes)
+        return _answer({path: found[path] for path in kept}, output.data, arguments, notes)
 
     async def _search(self, arguments: GrepArguments, inside: str) -> Output:
         flags = ["--null", "--with-filename", "--no-heading", "--crlf", f"--max-filesize={MAX_FILE_BYTES}"]
@@ -102,52 +106,37 @@ def _read(data: bytes, arguments: GrepArguments, inside: str) -> dict[str, _Hits
     cut = len(inside) + 1 if inside else 0
     allowed: dict[bytes, str | None] = {}
     found: dict[str, _Hits] = {}
-    for raw_path, line in _records(data, arguments.mode):
+    for raw_path, start, rest in _records(data, arguments.mode):
         if raw_path not in allowed:
             path = os.fsdecode(raw_path).removeprefix("./")
             is_match = chosen is None or bool(chosen.fullmatch(path, cut) or chosen.fullmatch(path))
             is_chosen = is_match is not is_negated
             allowed[raw_path] = path if is_chosen and is_readable(path, inside) else None
         allowed_path = allowed[raw_path]
-        if allowed_path is not None:
-            _add(found.setdefault(allowed_path, _Hits()), allowed_path, line, arguments)
+        if allowed_path is None:
+            continue
+        hits = found.setdefault(allowed_path, _Hits())
+        if arguments.mode != "lines":
+            hits.count = int(rest.strip() or 0)
+        elif _LINE.match(rest):
+            hits.starts.append(start)
     return found
 
 
-def _records(data: bytes, mode: str) -> Iterable[tuple[bytes, bytes]]:
-    """Yields the path and the rest of each record of ripgrep's output; a record that was cut off is left out."""
+def _records(data: bytes, mode: str) -> Iterable[tuple[bytes, int, bytes]]:
+    """Yields each record's path, and the start and the text of its rest; a record that was cut off is left out."""
     if mode == "files":
-        yield from ((path, b"") for path in data.split(b"\0")[:-1])
+        yield from ((path, 0, b"") for path in data.split(b"\0")[:-1])
         return
+    start = 0
     for line in io.BytesIO(data):  # shares the bytes; a list of all lines would take as much memory again
         path, separator, rest = line.partition(b"\0")
         if separator and rest.endswith(b"\n"):
-            yield path, rest[:-1]
+            yield path, start + len(path) + 1, rest
+        start += len(line)
 
 
-def _add(hits: _Hits, path: str, line: bytes, arguments: GrepArguments) -> None:
-    if arguments.mode != "lines":
-        hits.count = int(line.strip() or 0)
-        return
-    head = _LINE.match(line)
-    if head is None:
-        return
-    hits.count += head[2] == b":"
-    try:
-        text = line[head.end() :].decode()
-    except UnicodeDecodeError:
-        text, hits.is_latin = line[head.end() :].decode("latin-1"), True
-    number, mark = head[1].decode(), head[2].decode()
-    place = f"{number}{mark}" if arguments.line_numbers else mark
-    if not arguments.context:
-        place = path + mark + place.removeprefix(mark)
-    elif not hits.lines:
-        # The path stands once above the lines of its file: repeated in each line it would be a third of the answer.
-        place = f"\n{path}\n{place}"
-    hits.lines.append(place + text.rstrip("\r"))
-
-
-def _answer(found: dict[str, _Hits], arguments: GrepArguments, notes: list[str]) -> ToolAnswer:
+def _answer(found: dict[str, _Hits], data: bytes, arguments: GrepArguments, notes: list[str]) -> ToolAnswer:
     limit = min(arguments.head_limit, MAX_HEAD_LIMIT)
     paths = list(found)
     if arguments.mode != "lines":
@@ -157,28 +146,61 @@ def _answer(found: dict[str, _Hits], arguments: GrepArguments, notes: list[str])
         if len(chosen) < len(paths):
             notes = [f"{len(paths) - len(chosen)} more files match; narrow the search", *notes]
         return ToolAnswer(clipped(with_notes("\n".join(lines), notes)), frozenset(chosen))
-    shares = _fitting_shares([found[path].lines for path in paths], limit)
-    shown_lines = [line for path, share in zip(paths, shares, strict=True) for line in found[path].lines[:share]]
-    seen = [path for path, share in zip(paths, shares, strict=True) if share]
-    total = sum(len(hits.lines) for hits in found.values())
+    lines_of, latin = _fitting_lines(found, data, arguments, limit)
+    shown_lines = [line for lines in lines_of.values() for line in lines]
+    total = sum(len(hits.starts) for hits in found.values())
     if len(shown_lines) < total:
         notes = [
-            f"{len(shown_lines)} of {total} lines, from {len(seen)} of {len(paths)} files; narrow the search by `path`"
-            " or `glob`, or ask for mode `files`",
+            f"{len(shown_lines)} of {total} lines, from {len(lines_of)} of {len(paths)} files; narrow the search by"
+            " `path` or `glob`, or ask for mode `files`",
             *notes,
         ]
-    notes += [f"{path} is not UTF-8; shown as Latin-1" for path in seen[:20] if found[path].is_latin]
-    return ToolAnswer(with_notes("\n".join(shown_lines).lstrip("\n"), notes), frozenset(seen))
+    notes += [f"{path} is not UTF-8; shown as Latin-1" for path in latin[:20]]
+    return ToolAnswer(with_notes("\n".join(shown_lines).lstrip("\n"), notes), frozenset(lines_of))
 
 
-def _fitting_shares(groups: list[list[str]], limit: int) -> list[int]:
-    """Returns each group's share of `limit` lines, or of fewer lines where those would not fit into an answer."""
+def _fitting_lines(
+    found: dict[str, _Hits], data: bytes, arguments: GrepArguments, limit: int
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Returns each file's share of `limit` lines, or of fewer lines where those would not fit into an answer.
+
+    Files without a share are left out. The second part names the files that have shown lines that are not UTF-8.
+    """
     while True:
-        shares = fair_shares([len(group) for group in groups], limit)
-        length = sum(len(line) + 1 for group, share in zip(groups, shares, strict=True) for line in group[:share])
+        shares = fair_shares([len(hits.starts) for hits in found.values()], limit)
+        lines_of: dict[str, list[str]] = {}
+        latin: list[str] = []
+        for (path, hits), share in zip(found.items(), shares, strict=True):
+            if share:
+                lines, is_latin = _shown_lines(path, hits.starts[:share], data, arguments)
+                lines_of[path] = lines
+                latin += [path] if is_latin else []
+        length = sum(len(line) + 1 for lines in lines_of.values() for line in lines)
         if length <= MAX_OUTPUT_CHARACTERS or limit == 1:
-            return shares
+            return lines_of, latin
         limit = max(1, min(limit, sum(shares)) * MAX_OUTPUT_CHARACTERS // length * 9 // 10)
+
+
+def _shown_lines(path: str, starts: Iterable[int], data: bytes, arguments: GrepArguments) -> tuple[list[str], bool]:
+    """Returns a file's lines as the model sees them, and whether one of them had to be read as Latin-1."""
+    lines, is_latin = list[str](), False
+    for start in starts:
+        line = data[start : data.index(b"\n", start)]
+        head = _LINE.match(line)
+        assert head is not None, "only such lines are kept"
+        try:
+            text = line[head.end() :].decode()
+        except UnicodeDecodeError:
+            text, is_latin = line[head.end() :].decode("latin-1"), True
+        number, mark = head[1].decode(), head[2].decode()
+        place = f"{number}{mark}" if arguments.line_numbers else mark
+        if not arguments.context:
+            place = path + mark + place.removeprefix(mark)
+        elif not lines:
+            # The path stands once above the lines of its file: in each line it would be a third of the answer.
+            place = f"\n{path}\n{place}"
+        lines.append(place + text.rstrip("\r"))
+    return lines, is_latin
 
 
 def _notes(output: Output, *, is_late: bool) -> list[str]:
