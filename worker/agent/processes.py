@@ -1,7 +1,7 @@
-"""Runs the short processes that read the project, each limited in bytes and time, and killed when not needed.
+"""Runs the short processes that search the project, each limited in bytes and time, and killed when not needed.
 
-All access to the project's files runs in such a process: then a slow disk or a huge file delays only the job that
-asked, and neither the event loop that all jobs share nor the worker's stop at SIGTERM.
+All access to the project's files runs in other processes, these or those of `file_readers`: then a slow disk or a huge
+file delays only the job that asked, and neither the event loop that all jobs share nor the worker's stop at SIGTERM.
 
 Each process has a thread that starts it and stays with it to its end. asyncio's own processes are not used: where one
 is cancelled while it starts, asyncio waits for it without end (seen with Python 3.11), and so would a worker's stop.
@@ -13,10 +13,11 @@ import selectors
 import subprocess
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 MAX_PROCESSES = 16
@@ -25,6 +26,8 @@ KILL_SECONDS = 1.0
 """A process that hangs in the kernel does not die; after this long the caller goes on without it."""
 _MAX_PROBLEM_BYTES = 4096
 _PIECE_BYTES = 65_536
+
+T = TypeVar("T")
 
 _permits: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
@@ -51,6 +54,64 @@ async def run(
 
     Cancelling kills the process.
     """
+    return await done(_ShortProcess(command, folder, given, max_bytes, seconds))
+
+
+def environment() -> dict[str, str]:
+    """Returns the environment of a process that reads the project: it sees none of the worker's settings."""
+    return {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"}
+
+
+class Work(ABC, Generic[T]):
+    """Represents what a thread of its own does by means of a process: see `done`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._lock = threading.Lock()
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._is_unwanted = False
+        self._result: T | None = None
+        self._error: Exception | None = None
+
+    def run(self, on_end: Callable[[], None]) -> None:
+        """Does the work in the calling thread, and returns when it is done or its time is up."""
+        try:
+            self._result = self._run()
+        except Exception as error:
+            self._error = error
+        finally:
+            on_end()
+
+    def stop(self) -> None:
+        """Kills the process, or has it killed as soon as it is used. May be called from any thread."""
+        with self._lock:
+            self._is_unwanted = True
+            if self._popen is not None:
+                self._popen.kill()
+
+    def result(self) -> T:
+        """Returns the result of work that is done. Raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        assert self._result is not None
+        return self._result
+
+    @abstractmethod
+    def _run(self) -> T: ...
+
+    def _use(self, popen: "subprocess.Popen[bytes]") -> None:
+        """Makes `stop` kill this process."""
+        with self._lock:
+            self._popen = popen
+            if self._is_unwanted:
+                popen.kill()
+
+    def _left(self) -> float:
+        return self._deadline - time.monotonic()
+
+
+async def done(work: Work[T]) -> T:
+    """Returns the work's result, or raises what it raised. Cancelling stops the work."""
     async with _permit():
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
@@ -58,72 +119,40 @@ async def run(
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(ended.set)
 
-        process = _Process(command, folder, given, max_bytes, seconds)
-        threading.Thread(target=process.run, args=(on_end,), name="process", daemon=True).start()
+        threading.Thread(target=work.run, args=(on_end,), name="process", daemon=True).start()
         try:
             await ended.wait()
         except asyncio.CancelledError:
-            process.stop()
+            work.stop()
             with suppress(TimeoutError):
                 async with asyncio.timeout(KILL_SECONDS):
                     await ended.wait()
             raise
-        return process.result()
+        return work.result()
 
 
-class _Process:
-    """Represents one process. `run` is called in a thread of its own; `stop` may be called from any other."""
+class _ShortProcess(Work[Output]):
+    """Represents a process that is started for one purpose, and its end."""
 
     def __init__(
         self, command: Sequence[str | bytes], folder: str, given: bytes, max_bytes: int, seconds: float
     ) -> None:
+        super().__init__(seconds)
         self._command = command
         self._folder = folder
         self._given = given
         self._max_bytes = max_bytes
-        self._deadline = time.monotonic() + seconds
-        self._lock = threading.Lock()
-        self._popen: subprocess.Popen[bytes] | None = None
-        self._is_unwanted = False
-        self._output: Output | None = None
-        self._error: Exception | None = None
-
-    def result(self) -> Output:
-        """Returns the output of a process that has ended. Raises OSError where it could not be started."""
-        if self._error is not None:
-            raise self._error
-        assert self._output is not None
-        return self._output
-
-    def stop(self) -> None:
-        """Kills the process, or has it killed as soon as it has started."""
-        with self._lock:
-            self._is_unwanted = True
-            if self._popen is not None:
-                self._popen.kill()
-
-    def run(self, on_end: Callable[[], None]) -> None:
-        """Starts the process and returns when it has ended, or has not died when it was killed."""
-        try:
-            self._output = self._run()
-        except Exception as error:
-            self._error = error
-        finally:
-            on_end()
 
     def _run(self) -> Output:
         popen = subprocess.Popen(  # noqa: S603 -- no shell, and the callers bound the arguments
             self._command,
             cwd=self._folder,
-            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C.UTF-8"},
+            env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
-        with self._lock:
-            self._popen = popen
-            if self._is_unwanted:
-                popen.kill()
+        self._use(popen)
         data, problem = bytearray(), bytearray()
         try:
             self._converse(popen, data, problem)
@@ -157,9 +186,6 @@ class _Process:
                         is_over = not piece
                     if is_over:
                         _close(selector, key.fileobj)
-
-    def _left(self) -> float:
-        return self._deadline - time.monotonic()
 
     def _exit_code(self, popen: "subprocess.Popen[bytes]") -> int | None:
         """Returns the exit code of a process that has closed its pipes; None where its time is up first."""

@@ -17,15 +17,13 @@ from typing import Any
 
 from anthropic.lib.tools import ToolError
 
-from worker.agent import file_access, processes
+from worker.agent import file_access, file_readers, processes
 from worker.agent.processes import Output
 from worker.agent.secret_names import is_hidden, is_secret
 
 LISTING_SECONDS = 10.0
 MAX_LISTING_BYTES = 40_000_000
 KEEP_SECONDS = 5.0
-MAX_READ_BYTES = 12 * file_access.MAX_CHARACTERS
-"""The most bytes that `file_access` writes about a file: its literals may take ten bytes for one character."""
 MAX_PATH_CHARACTERS = 1_000
 MAX_NEIGHBOURS = 5
 MAX_NARROWED_FOLDERS = 50
@@ -123,9 +121,11 @@ class OpenProject:
         """Returns those of the paths that are regular files with a single name, reached without links."""
         if not paths:
             return []
-        given = b"".join(os.fsencode(path) + b"\0" for path in paths)
-        output = await self._run(_file_access("keep", self.root), given, len(given), KEEP_SECONDS)
-        kept = {os.fsdecode(path) for path in output.data.split(b"\0")[:-1]}
+        try:
+            answer = await self._ask_reader("keep", *paths, seconds=KEEP_SECONDS)
+        except TimeoutError:
+            return []
+        kept = {os.fsdecode(path) for path in answer.split(b"\0")}
         return [path for path in paths if path in kept]
 
     async def read(self, path: str, first: int, last: int | None) -> dict[str, Any] | None:
@@ -133,12 +133,12 @@ class OpenProject:
 
         Returns None where it took too long.
         """
-        command = _file_access("read", self.root, path, str(first), str(last or 0))
-        output = await self._run(command, b"", MAX_READ_BYTES, file_access.READ_SECONDS + 1)
+        seconds = file_access.READ_SECONDS + 1
         try:
-            found: dict[str, Any] = literal_eval(output.data.decode())
-        except (ValueError, SyntaxError):
+            answer = await self._ask_reader("read", path, str(first), str(last or 0), seconds=seconds)
+        except TimeoutError:
             return None
+        found: dict[str, Any] = literal_eval(answer.decode())
         return found
 
     async def why_not(self, path: str) -> str:
@@ -151,6 +151,15 @@ class OpenProject:
         if not alike:
             return f"{shown(path)}: no such file or folder, or not readable (hidden, ignored or secret)"
         return f"{shown(path)}: no such file; did you mean {', '.join(alike[:MAX_NEIGHBOURS])}?"
+
+    async def _ask_reader(self, command: str, *fields: str, seconds: float) -> bytes:
+        given = (os.fsencode(field) for field in (command, self.root, *fields))
+        try:
+            return await file_readers.ask(*given, seconds=seconds)
+        except TimeoutError:
+            raise
+        except OSError:
+            raise ToolError("the project cannot be read right now") from None
 
     async def _run(self, command: list[str], given: bytes, max_bytes: int, seconds: float) -> Output:
         try:
@@ -186,8 +195,3 @@ def _way_to(path: str) -> str:
         lines += [f"{passed}/*", f"!{passed}/{escaped}"]
         passed = lines[-1][1:]
     return "".join(f"{line}\n" for line in lines)
-
-
-def _file_access(*arguments: str) -> list[str]:
-    # Python runs isolated and without site-packages, so that neither the environment nor packages are loaded.
-    return [sys.executable, "-I", "-S", "-B", file_access.__file__, *arguments]

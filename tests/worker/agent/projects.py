@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pytest
 from anthropic.lib.tools import ToolError
 
+from worker.agent import file_access
 from worker.agent.project import Project
 from worker.agent.tool import ToolAnswer
 from worker.agent.tool_arguments import ALL_TOOLS
@@ -75,13 +76,27 @@ def refusal(root: Path | Project, name: str, **arguments: object) -> str:
 
 
 def children() -> set[int]:
-    """Returns the ids of the processes that this one has started and not yet waited for."""
+    """Returns the ids of this process's children that it has not yet waited for, without those that read files."""
+    return _children() - readers()
+
+
+def readers() -> set[int]:
+    """Returns the ids of this process's children that read files, which stay."""
+    return {pid for pid in _children() if file_access.__file__.encode() in _read(f"/proc/{pid}/cmdline")}
+
+
+def _children() -> set[int]:
     found = set()
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) == os.getpid():
-            found.add(int(stat.parent.name))
+    for folder in Path("/proc").glob("[0-9]*"):
+        fields = _read(f"{folder}/stat").rpartition(b")")[2].split()
+        if fields and int(fields[1]) == os.getpid():
+            found.add(int(folder.name))
     return found
+
+
+def _read(path: str) -> bytes:
+    """Returns the content of a file of a process, nothing where the process has ended."""
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""
