@@ -17,7 +17,7 @@ from worker.agent import file_access
 from worker.agent.processes import KILL_SECONDS, Work, done, environment
 
 MAX_IDLE = 4
-"""So many processes of a worker stay; more are started while more files are read at once. Each takes some 5 MB."""
+"""So many processes of a worker stay; more are started while more files are read at once. Each takes some 4 MB."""
 
 
 async def ask(*fields: bytes, seconds: float) -> bytes:
