@@ -5,27 +5,19 @@ import logging
 import random
 import time
 from collections.abc import Iterable
-from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from shared.clock import now_ms
-from shared.contract.events import Cancelled, Complete, Event, Failed, Started, Tool
-from shared.contract.schemas import TokenUsage
+from shared.contract.events import Cancelled, Complete, Event, Failed
 from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
 from worker.agent.conversation import Conversation
-from worker.agent.feature_agent import AgentEvent, Answered, TurnWhole
-from worker.agent.provider_waits import Resumes, Waits
 from worker.agent.request import LEAST_SUGGESTIONS, MOST_SUGGESTIONS, Answer
-from worker.agent.turn import Said, Spent, UsedTool, Wrote
-from worker.jobs.attempt_telemetry import AttemptTelemetry
 from worker.jobs.job_context import JobContext, Outcome, Stop
+from worker.jobs.running_attempt import RunningAttempt
 from worker.jobs.turn_writer import TurnWriter
-from worker.jobs.waiting import WaitingJob
-from worker.publishing.notes import NoteWriter
-from worker.publishing.publisher import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +25,6 @@ T = TypeVar("T")
 
 RETRY_SECONDS = 1.0
 """The pause before a job's second attempt; it doubles with each further one."""
-SHOWN_INPUT_CHARACTERS = 200
 
 
 class RunningJob:
@@ -47,14 +38,11 @@ class RunningJob:
         self._context = context
         self._stop: Stop | None = None
         self._step: asyncio.Task[Any] | None = None
-        self._spent = TokenUsage()
         self._conversation = Conversation()
         self._conversation.load(kept)
         self._conversation.waited_seconds = attempt.waited_ms / 1000
         self._turns = TurnWriter(context.keep_turn, len(self._conversation.turns))
-        self._telemetry: AttemptTelemetry
-        self._waiting: WaitingJob | None = None
-        """The waits of the current attempt."""
+        self._current: RunningAttempt | None = None
         self._may_wait = True
 
     @property
@@ -65,7 +53,7 @@ class RunningJob:
     @property
     def is_waiting(self) -> bool:
         """Returns whether the job waits for its model's provider now."""
-        return self._waiting is not None and self._waiting.is_waiting
+        return self._current is not None and self._current.is_waiting
 
     @property
     def is_held(self) -> bool:
@@ -90,15 +78,13 @@ class RunningJob:
         # The execution time counts from the first attempt, which may have run on another worker.
         began = time.monotonic() - self.attempt.ran_ms / 1000
         while True:
-            publisher = self._context.new_publisher(self.attempt.number, self._on_append_reply)
-            self._telemetry = telemetry = AttemptTelemetry(self.attempt, self._context.model_label)
-            publisher.on_first_text = telemetry.wrote
-            publisher.proven = self._conversation.proven
+            current = self._new_attempt()
+            publisher, telemetry = current.publisher, current.telemetry
             try:
-                final = await self._attempt(publisher, began)
+                final = await self._attempt(current, began)
                 if isinstance(final, AttemptFailed):
                     telemetry.failed(final)
-                    if (after := await self._start_over(final)) is None:
+                    if (after := await self._start_over(final, current)) is None:
                         continue
                     final = after
                 if isinstance(final, Outcome):
@@ -118,34 +104,48 @@ class RunningJob:
                 await publisher.stop()
                 telemetry.close()
 
-    async def _attempt(self, publisher: Publisher, began: float) -> Event | AttemptFailed | Outcome:
+    def _new_attempt(self) -> RunningAttempt:
+        publisher = self._context.new_publisher(self.attempt.number, self._on_append_reply)
+        self._current = RunningAttempt(
+            self.attempt, self._context, self._conversation, self._turns, publisher, self._refuse_to_wait
+        )
+        return self._current
+
+    def _refuse_to_wait(self) -> bool:
+        """Gives the job back where the worker is about to stop. Returns whether it did."""
+        if not self._may_wait:
+            self.stop(Stop.DRAIN)
+        return not self._may_wait
+
+    async def _attempt(self, current: RunningAttempt, began: float) -> Event | AttemptFailed | Outcome:
         """Runs one attempt.
 
         Returns the final event of the job, the failure after which another attempt may follow, or why this worker gave
         the job up.
         """
         # `started` is published even if the attempt ends at once: it tells viewers to discard the attempt before.
-        self._publish_started(publisher)
-        step = await self._wait_for(asyncio.create_task(self._ask(publisher)))
+        publisher = current.publisher
+        current.publish_started()
+        step = await self._wait_for(asyncio.create_task(current.ask()))
         await publisher.stop()
         if step.cancelled() or self._stop in (Stop.LOST, Stop.REFUSED):
-            return self._result_of_stop()
+            return self._result_of_stop(current)
         error = step.exception()
         match error:
             case None:
-                return self._complete(step.result(), began)
+                return self._complete(step.result(), current, began)
             case AttemptFailed(is_cut=True) if len(publisher.suggestions) >= LEAST_SUGGESTIONS:
                 log.warning("the answer was cut off; its complete suggestions are delivered: %s", error)
                 whole = Answer(context=publisher.context, suggestions=publisher.suggestions[:MOST_SUGGESTIONS])
-                return self._complete(whole, began, is_partial=True)
+                return self._complete(whole, current, began, is_partial=True)
             case AttemptLost():
                 return Outcome.LOST
             case AttemptFailed(worth_retrying=True):
-                return self._result_of_stop() if self._stop is not None else error
+                return self._result_of_stop(current) if self._stop is not None else error
             case AttemptFailed():
-                self._telemetry.failed(error)
+                current.telemetry.failed(error)
                 return self._failed(error)
-        self._telemetry.raised(error)
+        current.telemetry.raised(error)
         return Failed.of(ErrorCode.INTERNAL, now_ms())
 
     async def _wait_for(self, step: asyncio.Task[T]) -> asyncio.Task[T]:
@@ -157,82 +157,7 @@ class RunningJob:
         self._step = None
         return step
 
-    def _publish_started(self, publisher: Publisher) -> None:
-        context, agent = self._context, self._context.user_agent
-        turns_kept = context.agent.turns_kept(context.model, agent, self._conversation)
-        publisher.publish(
-            Started(
-                attempt=self.attempt.number,
-                model=context.model,
-                agent=agent.name if agent else "default",
-                cause=self.attempt.cause,
-                turns_kept=turns_kept,
-                timestamp=now_ms(),
-            )
-        )
-        for used in (used for turn in self._conversation.turns for used in turn.tools):
-            publisher.publish(Tool(name=used["name"], input=_shown(used["input"]), timestamp=now_ms()))
-        self._telemetry.started(context.model)
-
-    async def _ask(self, publisher: Publisher) -> Answer:
-        try:
-            async with asyncio.timeout(self._context.timeout_seconds) as limit:
-                self._waiting = WaitingJob(publisher.publish, limit)
-                return await self._run_agent(publisher)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise AttemptFailed(
-                ErrorCode.TIMEOUT, "the attempt took longer than JOB_TIMEOUT_SECONDS", is_cut=True
-            ) from None
-
-    async def _run_agent(self, publisher: Publisher) -> Answer:
-        context = self._context
-        self._conversation.spent_before = self.attempt.usage
-        asked = context.agent.suggest(
-            self.attempt.input, context.model, context.user_agent, self._conversation, context.gate
-        )
-        notes = NoteWriter(publisher.publish, now_ms)
-        try:
-            async with aclosing(asked) as events:
-                async for event in events:
-                    if isinstance(event, Answered):
-                        return event.answer
-                    self._handle(event, publisher, notes)
-        finally:
-            notes.stop()
-        raise AttemptFailed(ErrorCode.INTERNAL, "the agent ended without an answer")
-
-    def _handle(self, event: AgentEvent, publisher: Publisher, notes: NoteWriter) -> None:
-        match event:
-            case Wrote(piece):
-                notes.stop()  # a note about what came before the answer would be out of date
-                publisher.write(piece)
-            case Said(text, is_end):
-                notes.say(text, is_end=is_end)
-            case UsedTool(name, arguments):
-                self._telemetry.used_tool(name)
-                publisher.publish(Tool(name=name, input=_shown(arguments), timestamp=now_ms()))
-            case Spent(usage):
-                self._spent = self.attempt.usage.plus(usage)
-                publisher.spent(self._spent)
-                self._telemetry.spent(usage)
-            case TurnWhole():
-                self._turns.write(self.attempt, self._conversation.turns)
-            case Waits() | Resumes():
-                self._wait(event)
-
-    def _wait(self, event: Waits | Resumes) -> None:
-        assert self._waiting is not None
-        if isinstance(event, Resumes):
-            self._waiting.resume()
-            self._telemetry.waited(event.seconds)
-        elif self._may_wait:
-            self._waiting.wait(event)
-        else:
-            self.stop(Stop.DRAIN)
-
-    async def _start_over(self, failure: AttemptFailed) -> Event | Outcome | None:
+    async def _start_over(self, failure: AttemptFailed, current: RunningAttempt) -> Event | Outcome | None:
         """Pauses after a failure, then starts the next attempt.
 
         Returns None when it is started, else the final event of the job, or why this worker gave it up. A stop during
@@ -242,14 +167,14 @@ class RunningJob:
             return self._failed(failure)
         await self._wait_for(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
         if self._stop is not None:
-            return self._result_of_stop()
-        return None if await self._next_attempt() else self._failed(failure)
+            return self._result_of_stop(current)
+        return None if await self._next_attempt(current) else self._failed(failure)
 
-    async def _next_attempt(self) -> bool:
+    async def _next_attempt(self, current: RunningAttempt) -> bool:
         """Starts the next attempt. Returns False where the job has used up its attempts. Raises AttemptLost."""
         self.is_renumbering = True
         try:
-            last = replace(self.attempt, usage=self._usage())
+            last = replace(self.attempt, usage=current.usage)
             outcome = await asyncio.to_thread(self._context.start_again, last)
             if isinstance(outcome, Attempt):
                 self.attempt = outcome
@@ -274,25 +199,22 @@ class RunningJob:
         elif status is AttemptStatus.REFUSED:
             self.stop(Stop.REFUSED)
 
-    def _result_of_stop(self) -> Event | Outcome:
+    def _result_of_stop(self, current: RunningAttempt) -> Event | Outcome:
         match self._stop:
             case Stop.CANCEL:
-                return Cancelled(token_usage=self._usage(), timestamp=now_ms())
+                return Cancelled(token_usage=current.usage, timestamp=now_ms())
             case Stop.DRAIN:
                 return Outcome.DRAINED
             case Stop.REFUSED:
                 return Outcome.REFUSED
         return Outcome.LOST
 
-    def _usage(self) -> TokenUsage:
-        return self._spent if self._spent.total_tokens else self.attempt.usage
-
-    def _complete(self, answer: Answer, began: float, *, is_partial: bool = False) -> Complete:
+    def _complete(self, answer: Answer, current: RunningAttempt, began: float, *, is_partial: bool = False) -> Complete:
         return Complete(
             suggestions=[self._conversation.proven(each) for each in answer.suggestions],
             context=answer.context,
             is_partial=is_partial,
-            token_usage=self._usage(),
+            token_usage=current.usage,
             model=self._context.model,
             execution_time_ms=int((time.monotonic() - began) * 1000),
             retry_count=self.attempt.failures,
@@ -301,11 +223,3 @@ class RunningJob:
 
     def _failed(self, failure: AttemptFailed) -> Failed:
         return Failed.of(failure.code, now_ms(), is_retryable=failure.is_retryable)
-
-
-def _shown(arguments: dict[str, object]) -> dict[str, object]:
-    """Returns a tool's input shortened for viewers."""
-    return {
-        name: value[:SHOWN_INPUT_CHARACTERS] if isinstance(value, str) else value
-        for name, value in list(arguments.items())[:5]
-    }
