@@ -1,5 +1,6 @@
 """Provides the fixtures that all tests share: a real Redis server, settings, the app and its clients."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -24,11 +25,15 @@ from redis import Redis
 from redis.exceptions import RedisError
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 from api import create_app
 from shared.settings import ApiSettings
 from tests.document import CheckedClient
 from tests.forks import FORKS, WEB_FORKS
+
+# Imports leave no garbage, and looking for it would take an eighth of the collection's time.
+gc.disable()
 
 # Property tests try the same examples on every run, so that only a change of the code can make one fail.
 # NEW_EXAMPLES=1 tries others.
@@ -99,16 +104,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+def pytest_collection_finish() -> None:
+    gc.freeze()  # what was imported is never garbage
+    gc.enable()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Tells a test process which fork servers to use: those of this process, which all test processes share."""
+    node.workerinput["forks"] = [FORKS.address(), WEB_FORKS.address()]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    addresses = getattr(config, "workerinput", {}).get("forks", ())
+    for forks, address in zip((FORKS, WEB_FORKS), addresses, strict=False):
+        forks.use(address)
+
+
+def pytest_unconfigure() -> None:
+    FORKS.close()
+    WEB_FORKS.close()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def forking() -> Iterator[None]:
+def forking() -> None:
     """Makes all tests of this process start their processes by forking, which is faster."""
     # This import cannot be at the top, because tests.stack imports this module.
     from tests.stack import Stack
 
     Stack.is_forking = True
-    yield
-    FORKS.close()
-    WEB_FORKS.close()
 
 
 def free_port() -> int:

@@ -4,6 +4,7 @@ Loading takes most of the time of a start. A started process behaves like `pytho
 environment, its own output and its own exit code.
 """
 
+import gc
 import json
 import os
 import runpy
@@ -13,11 +14,11 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from select import select
-from typing import Any
+from typing import Any, NoReturn
 
 ROOT = Path(__file__).parent.parent
 LOADED = {
@@ -87,42 +88,59 @@ class Forked:
 
 
 class Forks:
-    """Runs a fork server. It starts with the first request, and exits with this process at the latest."""
+    """Uses a fork server, which exits with the process that has started it at the latest.
+
+    The server loads its modules with the first request. All test processes share the one of their controller.
+    """
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
-        self._socket: socket.socket | None = None
+        self._requests = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
+        self._address = ""
 
-    def _connected(self) -> socket.socket:
-        if self._socket is not None:
-            return self._socket
-        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._server = subprocess.Popen(
-                [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
-                 f"from tests.forks import serve; serve({self._kind!r}, {theirs.fileno()})"],
-                env={"PATH": os.environ["PATH"]},
-                pass_fds=[theirs.fileno()],
-            )  # fmt: skip
-        return self._socket
+    def address(self) -> str:
+        """Returns the address of the server's socket. It starts a server if there is none."""
+        if not self._address:
+            self._folder = tempfile.TemporaryDirectory(prefix="forks-")
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as requests:
+                requests.bind(f"{self._folder.name}/requests")
+                self.use(f"{self._folder.name}/requests")
+                self._server = subprocess.Popen(
+                    [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+                     f"from tests.forks import serve; serve({self._kind!r}, {requests.fileno()})"],
+                    env={"PATH": os.environ["PATH"]},
+                    pass_fds=[requests.fileno()],
+                    stdin=subprocess.PIPE,  # its end tells the server to exit
+                )  # fmt: skip
+        return self._address
+
+    def use(self, address: str) -> None:
+        """Uses the server of another process from now on."""
+        self._address = address
+        self._requests.connect(address)
 
     def start(self, module: str, *arguments: str, env: Mapping[str, str]) -> Forked:
         """Starts `python -m MODULE ARGUMENTS...` in the root of the project."""
         request = json.dumps({"module": module, "arguments": arguments, "env": dict(env)}).encode()
         assert len(request) < MAX_REQUEST_BYTES
+        self.address()
         (output, its_output), (status, its_status) = os.pipe(), os.pipe()
         try:
-            socket.send_fds(self._connected(), [request], [its_output, its_status])
+            socket.send_fds(self._requests, [request], [its_output, its_status])
         finally:
             os.close(its_output)
             os.close(its_status)
         return Forked(output, status)
 
     def close(self) -> None:
-        if self._socket is not None and self._server is not None:
-            self._socket.close()
+        self._requests.close()
+        if self._server is not None and self._folder is not None:
+            assert self._server.stdin
+            self._server.stdin.close()
             self._server.wait()
+            self._folder.cleanup()
 
 
 FORKS = Forks("worker")
@@ -143,6 +161,7 @@ def _load_patched() -> None:
             __import__(module)
         del os.environ["PROMETHEUS_MULTIPROC_DIR"]
     saved: dict[str, dict[str, Any]] = vars(monkey)["saved"]  # gevent has no public way to take its patches back
+    tempfile.tempdir = None  # each process reads TMPDIR itself
     saved[SETTINGS] = {"thread": saved[SETTINGS]["thread"]}
     for name in saved.keys() - PATCHED_ONCE:
         for attribute, original in saved.pop(name).items():
@@ -151,24 +170,33 @@ def _load_patched() -> None:
 
 
 def serve(kind: str, number: int) -> None:
-    """Forks once for each request on the socket with this file descriptor, until the socket is closed."""
-    for module in LOADED[kind]:
-        __import__(module)
-    if kind == "web":
-        _load_patched()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes in between
+    """Forks once for each request on the socket with this file descriptor, until standard input ends."""
     requests = socket.socket(fileno=number)
+    if sys.stdin in select([requests, sys.stdin], [], [])[0]:
+        return
+    _load(kind)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps the processes in between
     run: Callable[[], None] | None = None
     while run is None:
-        request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 2)
-        if not request:
+        if sys.stdin in select([requests, sys.stdin], [], [])[0]:
             return
+        request, descriptors, _, _ = socket.recv_fds(requests, MAX_REQUEST_BYTES, 2)
         if os.fork() == 0:
             requests.close()
             run = _started(json.loads(request), *descriptors)
         for descriptor in descriptors if run is None else ():
             os.close(descriptor)
     run()
+
+
+def _load(kind: str) -> None:
+    gc.disable()  # as in a worker, imports leave no garbage
+    for module in LOADED[kind]:
+        __import__(module)
+    if kind == "web":
+        _load_patched()
+    gc.freeze()
+    gc.enable()
 
 
 def _started(request: dict[str, object], output: int, status: int) -> Callable[[], None]:
@@ -185,6 +213,8 @@ def _started(request: dict[str, object], output: int, status: int) -> Callable[[
         os.write(status, b"%d\n" % code)
         os._exit(0)
     os.close(status)
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.close(output)
@@ -198,4 +228,13 @@ def _started(request: dict[str, object], output: int, status: int) -> Callable[[
 
 
 def _run(module: str) -> None:
+    os.execv = _execute  # type: ignore[assignment]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _execute(_: str, command: Sequence[str]) -> NoReturn:
+    """Stands for os.execv: it runs `PYTHON -P -m MODULE ARGUMENTS...` in this process."""
+    _python, _safe_path, _m, module, *arguments = command
+    sys.argv = [module, *arguments]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
