@@ -2,9 +2,8 @@
 
 import asyncio
 import json
+import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ import httpx
 from anthropic import Anthropic, AsyncAnthropic, beta_async_tool
 from anthropic.lib.tools import agent_toolset
 
+from tests.forks import FORKS
+
 JsonObject = dict[str, Any]
 
 
@@ -22,10 +23,7 @@ class Sandbox:
     """Represents a running sandbox and the requests that it has recorded."""
 
     def __init__(self, *options: str) -> None:
-        command = [sys.executable, "-m", "worker.sandbox", "--port", "0", *options]
-        root = Path(__file__).parents[1]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
-        assert self.process.stdout
+        self.process = FORKS.start("worker.sandbox", "--port", "0", *options, env=os.environ)
         line = self.process.stdout.readline()
         assert line.startswith("sandbox: listening on http://127.0.0.1:"), line
         self.url = line.removeprefix("sandbox: listening on ").strip()
@@ -51,8 +49,7 @@ class Sandbox:
             return self.process.wait(5)
         finally:
             self.process.kill()
-            if self.process.stdout:
-                self.process.stdout.close()
+            self.process.stdout.close()
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from shared.contract.events import FINAL, Transcript, decode, fold
 from shared.state.event_log import EventId
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, start_redis, token, wait_until
 from tests.document import check_event, check_httpx
-from tests.forks import FORKS, READ_WHEN_LOADED, WEB_FORKS, Forked, Forks
+from tests.forks import FORKS, READ_WHEN_LOADED, WEB_FORKS, Forked
 from tests.relay import RESET
 
 ROOT = Path(__file__).parent.parent
@@ -119,7 +119,9 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def _fork(self, forks: Forks, name: str, module: str, *arguments: str, **settings: str) -> Process:
+    def fork(self, name: str, module: str, *arguments: str, **settings: str) -> Process:
+        """Starts `python -m MODULE ARGUMENTS...` in a process that has loaded the packages."""
+        forks = WEB_FORKS if name == "web" else FORKS
         environment = clean_environment(**{**self.settings, **settings})
         process = Process(name, forks.start(module, *arguments, env=environment))
         self.processes.append(process)
@@ -139,7 +141,7 @@ class Stack:
         if answer_chars is not None:
             options += ["--answer-chars", str(answer_chars)]
         if self.is_forking:
-            process = self._fork(FORKS, "sandbox", "worker.sandbox", *options)
+            process = self.fork("sandbox", "worker.sandbox", *options)
         else:
             process = self.start("sandbox", [sys.executable, "-m", "worker.sandbox", *options])
         wait_until(lambda: process.has_said("listening"))
@@ -151,7 +153,7 @@ class Stack:
         port = port or free_port()
         settings["PORT"] = str(port)
         if self.is_forking and not READ_WHEN_LOADED & (self.settings.keys() | settings.keys()):
-            process = self._fork(WEB_FORKS, "web", "gunicorn", *WEB_OPTIONS, **settings)
+            process = self.fork("web", "gunicorn", *WEB_OPTIONS, **settings)
         else:
             process = self.start("web", shlex.split(PROCFILE["web"]), **settings)
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
@@ -161,7 +163,7 @@ class Stack:
     def start_worker(self, *, until: str = "ready", **settings: str) -> Process:
         """Starts a worker and returns it once `until` appears in its output."""
         if self.is_forking:
-            process = self._fork(FORKS, "worker", "worker", **settings)
+            process = self.fork("worker", "worker", **settings)
         else:
             process = self.start("worker", shlex.split(PROCFILE["worker"]), **settings)
         wait_until(lambda: process.has_said(until))

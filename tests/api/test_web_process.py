@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 
 from tests.conftest import SECRET, RedisServer, bearer, clean_environment, free_port, token, wait_until
+from tests.forks import WEB_FORKS
 
 ROOT = Path(__file__).parent.parent.parent
 COMMAND = shlex.split("gunicorn -c api/gunicorn.conf.py api.wsgi:app")
@@ -31,15 +32,13 @@ def start(**variables: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(COMMAND, cwd=ROOT, env=environment, text=True, **pipes)  # type: ignore[call-overload,no-any-return]
 
 
-def fail(**variables: str) -> list[str]:
-    """Returns the lines on standard error of a process that fails to start."""
-    process = start(**variables)
-    try:
-        _, errors = process.communicate(timeout=5)
-    finally:
-        process.kill()
-    assert process.returncode == 1
-    return errors.splitlines()
+def failure(**variables: str) -> list[str]:
+    """Returns the lines of a process that fails to start. It is forked from one that has loaded the packages."""
+    process = WEB_FORKS.start(*COMMAND, env=clean_environment(**variables))
+    with process.stdout:
+        said = process.stdout.read()
+    assert process.wait(20) == 1
+    return said.splitlines()
 
 
 def is_up(client: httpx.Client) -> bool:
@@ -96,8 +95,13 @@ def test_a_body_shorter_than_it_claims_is_400(web: Web) -> None:
 
 
 def test_a_second_server_on_the_same_port_fails_at_once_in_one_line(web: Web, redis_server: RedisServer) -> None:
-    errors = fail(REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET, PORT=str(web.port))
-    assert errors == [f"web: PORT {web.port} is taken"]
+    process = start(REDIS_URL=redis_server.url, AUTH_MODE="jwt", AUTH_SECRET=SECRET, PORT=str(web.port))
+    try:
+        _, errors = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    assert errors.splitlines() == [f"web: PORT {web.port} is taken"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +120,7 @@ def test_a_second_server_on_the_same_port_fails_at_once_in_one_line(web: Web, re
     ],
 )
 def test_an_invalid_setting_stops_the_process_with_one_line_that_names_it(variables: dict[str, str], name: str) -> None:
-    errors = fail(**variables)
+    errors = failure(**variables)
     assert len(errors) == 1 and errors[0].startswith("web: ") and name in errors[0]
 
 

@@ -2,8 +2,6 @@
 
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +9,15 @@ import httpx
 import pytest
 
 from tests.conftest import clean_environment, free_port, wait_until
+from tests.forks import FORKS
 from tests.relay import Relay
-from tests.stack import JOBS, ROOT, Person, Process, Stack, Watcher, own_events, stack
+from tests.stack import JOBS, Person, Process, Stack, Watcher, own_events, stack
 
 LEASE_LAPSE_SECONDS = 20
 
 
 def with_a_change(system: Stack, change: str, **settings: str) -> Process:
-    """Starts a worker whose code has been changed by `change`, which is run before its main function."""
-    code = f"{change}\nimport sys\nfrom worker import process\nsys.exit(process.main())"
-    return system.start("worker", [sys.executable, "-c", code], **settings)
+    return system.fork("worker", "tests.chaos.changed_worker", change, **settings)
 
 
 HELD_UP = """
@@ -192,23 +189,19 @@ def test_a_worker_that_waits_for_redis_at_its_start_stops_when_asked(tmp_path: P
     with stack(tmp_path) as system:
         url = f"redis://127.0.0.1:{free_port()}"
         signals = (signal.SIGTERM, signal.SIGINT)
-        workers = [system.start("worker", [sys.executable, "-m", "worker"], REDIS_URL=url) for _ in signals]
+        workers = [system.fork("worker", "worker", REDIS_URL=url) for _ in signals]
         wait_until(lambda: all(worker.has_said("waiting for Redis") for worker in workers))
         for worker, number in zip(workers, signals, strict=True):
             worker.send(number)
             assert worker.wait(15) == 0
 
 
-def alive(system: Stack, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "worker", "--alive"],
-        cwd=ROOT,
-        env=clean_environment(**{**system.settings, **settings}),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def alive(system: Stack, **settings: str) -> tuple[int, str]:
+    """Returns the exit code and the output of `python -m worker --alive`."""
+    process = FORKS.start("worker", "--alive", env=clean_environment(**{**system.settings, **settings}))
+    with process.stdout:
+        said = process.stdout.read()
+    return process.wait(60), said
 
 
 def test_the_probes_distinguish_a_worker_that_works_from_one_whose_event_loop_is_blocked(system: Stack) -> None:
@@ -222,15 +215,15 @@ def test_the_probes_distinguish_a_worker_that_works_from_one_whose_event_loop_is
     assert httpx.get(f"{url}/healthz").json()["status"] == httpx.get(f"{url}/readyz").json()["status"] == "ok"
     assert "planner_slots_free" in httpx.get(f"{url}/metrics").text
     assert [httpx.get(f"{url}/{path}").status_code for path in ("", "health", "metrics/")] == [404, 404, 404]
-    assert alive(system, METRICS_PORT=str(port)).returncode == alive(system).returncode == 0
+    assert alive(system, METRICS_PORT=str(port)) == alive(system) == (0, "")
     assert worker.stop() == 0
-    dead = alive(system, METRICS_PORT=str(port))
-    assert dead.returncode == 1 and f"METRICS_PORT {port}" in dead.stderr
+    code, said = alive(system, METRICS_PORT=str(port))
+    assert code == 1 and f"METRICS_PORT {port}" in said
     still = with_a_change(system, stall, METRICS_PORT=str(port))
     wait_until(lambda: still.has_said("stands still"), seconds=30)
     answer = httpx.get(f"{url}/healthz")
     assert answer.status_code == 503 and answer.json()["problems"] == ["the event loop stands still"]
-    assert alive(system, METRICS_PORT=str(port)).returncode == 1
+    assert alive(system, METRICS_PORT=str(port))[0] == 1
     still.popen.kill()
 
 
@@ -238,10 +231,10 @@ def test_a_redis_that_is_away_is_no_reason_to_restart_a_worker(tmp_path: Path) -
     with stack(tmp_path) as system:
         port = free_port()
         system.start_worker(METRICS_PORT=str(port))
-        assert alive(system).returncode == 0
+        assert alive(system)[0] == 0
         system.redis_server.process.kill()
         url = f"http://127.0.0.1:{port}"
         wait_until(lambda: httpx.get(f"{url}/readyz").status_code == 503, seconds=30)
         assert httpx.get(f"{url}/readyz").json()["problems"] == ["Redis is away"]
         assert httpx.get(f"{url}/healthz").status_code == 200
-        assert alive(system).returncode == alive(system, METRICS_PORT=str(port)).returncode == 0
+        assert alive(system)[0] == alive(system, METRICS_PORT=str(port))[0] == 0

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tests.conftest import clean_environment, free_port, wait_until
+from tests.forks import FORKS
 from tests.stack import BODY, ROOT, Process, children
 
 COMMAND = [sys.executable, "scripts/run.py"]
@@ -99,7 +100,9 @@ def test_a_wrong_setting_is_reported_at_once_by_its_name_and_nothing_is_started(
     variables: dict[str, str], line: str
 ) -> None:
     free = str(free_port())
-    run = start(free_port(), **{name: value.replace("{free}", free) for name, value in variables.items()})
+    settings = {name: value.replace("{free}", free) for name, value in variables.items()}
+    environment = clean_environment(**{"PORT": str(free_port()), **settings})
+    run = Process("run", FORKS.start("scripts.run", env=environment))
     assert run.wait(20) == 1
     run.cleanup()
     [said] = run.lines

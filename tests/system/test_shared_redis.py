@@ -1,7 +1,5 @@
 """Tests a Redis that is shared: two deployments in one database, and a user with only the rights it needs."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from rq.worker import Worker
 from shared.state import rights
 from tests.api.server.test_strangers import AGENT, AGENT_BODY
 from tests.conftest import clean_environment, free_port, wait_until
+from tests.forks import FORKS
 from tests.stack import JOBS, ROOT, Person, Stack, Watcher, stack
 
 OPERATIONS = ROOT / "docs/operations.md"
@@ -75,9 +74,11 @@ def test_workers_with_other_settings_or_of_another_application_are_reported(tmp_
 
 def checked(system: Stack) -> str:
     """Returns what `--check` of a web process prints."""
-    command = [sys.executable, "-m", "api", "--check"]
-    environment = clean_environment(**system.settings, PORT=str(free_port()))
-    return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False).stdout
+    process = FORKS.start("api", "--check", env=clean_environment(**system.settings, PORT=str(free_port())))
+    with process.stdout:
+        said = process.stdout.read()
+    process.wait()
+    return said
 
 
 def test_the_documented_rights_are_enough_for_everything_that_the_processes_do(tmp_path: Path) -> None:

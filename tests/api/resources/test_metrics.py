@@ -189,7 +189,7 @@ def test_the_folder_of_the_metrics_is_deleted_with_the_process(tmp_path_factory:
 
 
 def test_a_metrics_port_that_is_taken_stops_the_worker_with_one_line(busy: Stack) -> None:
-    second = busy.start("second", ["python", "-m", "worker"])
+    second = busy.fork("second", "worker")
     assert second.wait() == 1
     assert second.has_said(f"worker: METRICS_PORT {busy.settings['METRICS_PORT']} cannot be used")
 
