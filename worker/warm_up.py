@@ -17,7 +17,10 @@ from shared.state.scripts import script
 
 log = logging.getLogger(__name__)
 
-SCRIPTS = ("start", "append", "renew", "again", "release", "keep", "suspects", "requeue", "gate_ask", "gate_report")
+SCRIPTS = (
+    *("start", "append", "renew", "again", "release", "keep", "fail"),
+    *("lead", "suspects", "requeue", "gate_ask", "gate_report"),
+)
 """The scripts that a worker calls."""
 
 

@@ -246,6 +246,10 @@ class JobStore:
         answers = script("renew").call(self.redis, (keys.LEASES, keys.WORKERS), args)
         return [AttemptStatus(answer.decode()) for answer in answers]
 
+    def leads_sweep(self, process: str, lease_ms: int) -> bool:
+        """Returns whether this process is the one that looks for abandoned jobs; if so, it stays it for `lease_ms`."""
+        return bool(script("lead").call(self.redis, (keys.LEASES, keys.SWEEPER), (process, lease_ms)))
+
     def suspects(self) -> list[Suspect]:
         """Finds the jobs that look abandoned, in the order in which they go back to the front of the queue.
 

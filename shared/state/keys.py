@@ -8,6 +8,7 @@ agent:<userId>               string   a user's suggestion agent, JSON
 planner:leases               zset     jobId -> when its lease ends, ms
 planner:waiting              zset     jobId of one that waits -> when it began to, microseconds
 planner:workers              zset     worker name -> its last heartbeat, ms
+planner:sweeper              string   the process that looks for abandoned jobs now
 planner:creates:<userId>     zset     jobId -> when it was created, ms (the sliding limit)
 planner:jobs:<userId>        zset     jobId -> when it was created, microseconds (the user's list)
 planner:idempotency:<userId>:<hash of the key>   hash   job, body (hash of the request)
@@ -24,17 +25,17 @@ a key of a job find the prefix in a key that they are given.
 
 from hashlib import sha256
 
-_LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME = "planner:leases", "planner:workers", "planner:demo-key", "suggestions"
+_NAMES = ("planner:leases", "planner:workers", "planner:sweeper", "planner:demo-key", "suggestions")
 
 prefix = ""
-LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = _LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME
+LEASES, WORKERS, SWEEPER, DEMO_KEY, QUEUE_NAME = _NAMES
 
 
 def use_prefix(name: str) -> None:
     """Sets the prefix of all keys of this process. It is called once, at the start, before any key is used."""
-    global prefix, LEASES, WORKERS, DEMO_KEY, QUEUE_NAME
+    global prefix, LEASES, WORKERS, SWEEPER, DEMO_KEY, QUEUE_NAME
     prefix = f"{name}:" if name else ""
-    LEASES, WORKERS, DEMO_KEY, QUEUE_NAME = (f"{prefix}{key}" for key in (_LEASES, _WORKERS, _DEMO_KEY, _QUEUE_NAME))
+    LEASES, WORKERS, SWEEPER, DEMO_KEY, QUEUE_NAME = (f"{prefix}{key}" for key in _NAMES)
 
 
 def record(job_id: str) -> str:

@@ -1,10 +1,13 @@
 """Finds the jobs whose worker has gone, and puts them back to the front of the queue.
 
-Every process sweeps, workers and API alike, so that a job whose workers are all gone goes back to the queue and its
-viewers learn of it. No lock is needed: putting a job back is one step that only the first of several can take.
+Any process may sweep, a worker or a web process, so that a job whose workers are all gone goes back to the queue and
+its viewers learn of it. One does at a time, under a lease, since a sweep looks at every running job. The lease only
+saves work: putting a job back is one step that only the first of several sweepers can take.
 """
 
 import logging
+import os
+from uuid import uuid4
 
 from redis.exceptions import RedisError
 
@@ -19,7 +22,10 @@ log = logging.getLogger(__name__)
 SWEEP_SECONDS = 2.5
 """Longer than a worker takes to renew (2 s): a job counts as abandoned when two sweeps this far apart agree, so that
 jobs are not restarted after a pause of Redis that is longer than a lease."""
-
+LEAD_MS = 6_000
+"""Another process sweeps when the one that did has not for this long. It is less than a job's lease, so that jobs whose
+worker was also the sweeper do not wait longer than others."""
+_HOST = uuid4().hex
 
 _NEXT = {
     RequeueOutcome.ALIVE: "nothing: its worker is alive",
@@ -31,18 +37,25 @@ _NEXT = {
 
 
 class Sweeper:
-    """Looks for abandoned jobs each time `sweep` is called; the caller decides how often."""
+    """Looks for abandoned jobs each time `sweep` is called, if this process leads; the caller decides how often."""
 
-    def __init__(self, store: JobStore) -> None:
+    def __init__(self, store: JobStore, process: str = "") -> None:
+        """Builds a sweeper. `process` names the process among all that use this Redis; by default a name is made."""
         self._store = store
+        self._process = process or f"{_HOST}-{os.getpid()}"
         self._suspects: set[Suspect] = set()
         self._unreadable: set[str] = set()
         """The ids of entries that have been logged as unreadable."""
 
     def sweep(self) -> None:
-        """Looks for abandoned jobs once. Raises redis.RedisError; the next call starts over."""
-        suspects, before = self._store.suspects(), self._suspects
-        self._suspects = set()
+        """Looks for abandoned jobs once, unless another process does it now.
+
+        Raises redis.RedisError; the next call starts over.
+        """
+        before, self._suspects = self._suspects, set()
+        if not self._store.leads_sweep(self._process, LEAD_MS):
+            return
+        suspects = self._store.suspects()
         for suspect in suspects:
             if suspect in before and suspect.job_id not in self._unreadable:
                 self._requeue(suspect)

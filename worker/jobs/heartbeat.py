@@ -34,7 +34,6 @@ class Heartbeat:
         self._show_presence = show_presence
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
-        self._last_sweep = 0.0
 
     def start(self) -> None:
         """Starts the thread."""
@@ -52,18 +51,26 @@ class Heartbeat:
         return self._thread.is_alive()
 
     def _run(self) -> None:
+        renew_at = sweep_at = 0.0
         while not self._stopping.is_set():
-            began = time.monotonic()
-            for what, duty in (("renewing the leases", self._renew), ("looking for abandoned jobs", self._sweep)):
-                if self._stopping.is_set():  # while Redis is silent, each duty waits for its time-out
-                    return
-                try:
-                    duty()
-                except RedisError as error:
-                    log_failure(what, error, "and is tried again")
-                except Exception:
-                    log.exception("%s failed and is tried again", what)
-            self._stopping.wait(max(0.2, RENEW_SECONDS - (time.monotonic() - began)))
+            if time.monotonic() >= renew_at:
+                renew_at = time.monotonic() + RENEW_SECONDS
+                self._do("renewing the leases", self._renew)
+            # While Redis is silent, each of the two waits for its time-out.
+            if time.monotonic() >= sweep_at and not self._stopping.is_set():
+                self._do("looking for abandoned jobs", self._sweeper.sweep)
+                # It counts from the end of a sweep: if Redis stood still in it, workers renew before the next one.
+                sweep_at = time.monotonic() + SWEEP_SECONDS
+            self._stopping.wait(max(0.2, min(renew_at, sweep_at) - time.monotonic()))
+
+    @staticmethod
+    def _do(what: str, duty: Callable[[], None]) -> None:
+        try:
+            duty()
+        except RedisError as error:
+            log_failure(what, error, "and is tried again")
+        except Exception:
+            log.exception("%s failed and is tried again", what)
 
     def _renew(self) -> None:
         if not self._loop.is_alive(LOOP_STALL_SECONDS):
@@ -74,8 +81,3 @@ class Heartbeat:
         self._runner.renew(self._store)
         self._show_presence()
         outages.over()
-
-    def _sweep(self) -> None:
-        if time.monotonic() - self._last_sweep >= SWEEP_SECONDS:
-            self._sweeper.sweep()
-            self._last_sweep = time.monotonic()

@@ -4,9 +4,9 @@ import pytest
 from redis import Redis
 
 from shared.contract.values import Cause, JobStatus
-from shared.state import keys
+from shared.state import job_store, keys
 from shared.state.job_store import JobStore
-from shared.state.sweeper import Sweeper
+from shared.state.sweeper import LEAD_MS, Sweeper
 from tests.shared.state.builders import (
     Make,
     at_once,
@@ -43,7 +43,9 @@ def test_a_job_is_requeued_only_when_two_sweeps_agree(store: JobStore) -> None:
 
 def test_a_running_job_is_left_alone(store: JobStore, redis: Redis) -> None:
     running_job(store)
-    before, sweeper = everything(redis), Sweeper(store)
+    sweeper = Sweeper(store)
+    sweeper.sweep()
+    before = everything(redis)
     for _ in range(4):
         sweeper.sweep()
     assert everything(redis) == before
@@ -123,6 +125,34 @@ def test_many_concurrent_sweepers_requeue_each_job_once(store: JobStore) -> None
         at_once(*[sweeper.sweep for sweeper in sweepers])
     assert sorted(queue_of(store)) == sorted(jobs)
     assert {field(store, job_id, "failures") for job_id in jobs} == {"1"}
+
+
+def test_one_process_sweeps_at_a_time_and_another_one_when_it_has_not_for_some_seconds(
+    store: JobStore, redis: Redis
+) -> None:
+    job_id, first, second = running_job(store), Sweeper(store, "first"), Sweeper(store, "second")
+    lapse(store, job_id)
+    first.sweep()
+    for _ in range(3):
+        second.sweep()
+    assert queue_of(store) == []
+    assert 0 < redis.pttl(keys.SWEEPER) <= LEAD_MS < job_store.LEASE_MS
+    redis.delete(keys.SWEEPER)  # as when the first has not swept for that long
+    second.sweep()
+    first.sweep()
+    assert queue_of(store) == []
+    second.sweep()
+    assert queue_of(store) == [job_id]
+
+
+def test_an_execution_that_is_left_over_is_forgotten_while_the_job_runs_on(store: JobStore, redis: Redis) -> None:
+    job_id = running_job(store)
+    left_over = execute(store, job_id, "gone")
+    current = field(store, job_id, "execution")
+    swept(store)
+    assert redis.zrange(store.queue.started_key, 0, -1) == [current.encode()]
+    assert not redis.exists(f"rq:execution:{left_over}") and field(store, job_id, "holder") == "w1"
+    assert queue_of(store) == []
 
 
 def swept(store: JobStore, times: int = 2) -> None:
