@@ -76,6 +76,11 @@ class JobRunner:
         if not isinstance(attempt, Attempt):
             # RQ's data of a job that is gone or has ended is deleted; of one that runs on another worker it is kept.
             slot.is_lost = attempt is NotStarted.TAKEN
+            if attempt is NotStarted.CANCELLED:
+                _count_end(JobStatus.CANCELLED)
+            elif attempt is NotStarted.FAILED:
+                log.error("the job has failed: it has used up the attempts that are allowed")
+                _count_end(JobStatus.FAILED, ErrorCode.WORKER_LOST)
             return None
         breadcrumbs.tag(user_id=attempt.user_id)
         if slot.queued_at is not None:
@@ -84,15 +89,27 @@ class JobRunner:
         job = RunningJob(attempt, self._context(attempt), kept)
         outcome = self._run(job)
         if outcome is Outcome.DRAINED:
-            released = self._store.release(job.attempt, self._name, job.waited_ms)
-            slot.is_lost = released is ReleaseOutcome.LOST
-            return Retry(max=MAX_STARTS, enqueue_at_front=True) if released is ReleaseOutcome.RELEASED else None
+            is_released = self._release(job.attempt, slot, job.waited_ms)
+            return Retry(max=MAX_STARTS, enqueue_at_front=True) if is_released else None
         if outcome is Outcome.REFUSED:
-            slot.is_lost = self._store.fail(job.attempt, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
-            job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.INTERNAL).inc()
-            return None
-        slot.is_lost = outcome is Outcome.LOST
+            self._fail(job.attempt, slot)
+        else:
+            slot.is_lost = outcome is Outcome.LOST
         return None
+
+    def _release(self, attempt: Attempt | UnreadAttempt, slot: Slot, waited_ms: int = 0) -> bool:
+        """Gives an attempt back. Returns whether the job has to be queued again."""
+        released = self._store.release(attempt, self._name, waited_ms)
+        slot.is_lost = released is ReleaseOutcome.LOST
+        if released is ReleaseOutcome.CANCELLED:
+            _count_end(JobStatus.CANCELLED)
+        return released is ReleaseOutcome.RELEASED
+
+    def _fail(self, attempt: Attempt | UnreadAttempt, slot: Slot) -> None:
+        """Ends the job of an attempt as failed, unless another worker has it by now."""
+        slot.is_lost = self._store.fail(attempt, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
+        if not slot.is_lost:
+            _count_end(JobStatus.FAILED, ErrorCode.INTERNAL)
 
     def _return_unread(self, unread: UnreadAttempt, slot: Slot) -> Retry | None:
         """Gives back a job with a value that this version does not know, so that a newer worker can run it.
@@ -102,8 +119,7 @@ class JobRunner:
         """
         if unread.age_ms > self._store.ttl_ms:
             log.error("the job has a value that this version does not know, and no newer worker took it: it has failed")
-            slot.is_lost = self._store.fail(unread, self._name, ErrorCode.INTERNAL) is AttemptStatus.LOST
-            job_metrics().ended.labels(JobStatus.FAILED, ErrorCode.INTERNAL).inc()
+            self._fail(unread, slot)
             return None
         if unread.job_id != self._last_unread:
             self._last_unread = unread.job_id
@@ -112,9 +128,7 @@ class JobRunner:
                 extra={"written_by": unread.version, "version": __version__},
             )
         time.sleep(UNREAD_SECONDS)
-        released = self._store.release(unread, self._name)
-        slot.is_lost = released is ReleaseOutcome.LOST
-        return Retry(max=MOST_RETRIES) if released is ReleaseOutcome.RELEASED else None
+        return Retry(max=MOST_RETRIES) if self._release(unread, slot) else None
 
     def abandon(self) -> None:
         """Abandons the remaining jobs while Redis is away. Their leases expire, and other workers run them."""
@@ -212,3 +226,8 @@ class JobRunner:
             start_again=lambda last: self._store.start_again(last, self._name),
             keep_turn=self._store.keep_turn,
         )
+
+
+def _count_end(status: JobStatus, code: str = "") -> None:
+    """Counts a job that has ended without a running attempt."""
+    job_metrics().ended.labels(status, code).inc()

@@ -2,7 +2,8 @@
 -- KEYS record, log, channel, leases
 -- ARGV job, attempt, holder, cancelled ttl ms, how long the job has waited for its provider so far, ms,
 --      1 where the start counts, 0 where nothing was begun
--- Answers released; over where the job has ended or is gone; lost where it waits or runs as another attempt.
+-- Answers released; cancelled where a cancel was asked for, which ends the job; over where the job has ended or is gone;
+-- lost where it waits or runs as another attempt.
 local record, log, channel, leases = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local r = redis.call('HMGET', record, 'status', 'attempt', 'holder', 'cancel', 'cause')
 -- Asked again because the answer was lost.
@@ -12,7 +13,7 @@ if r[1] ~= 'in_progress' or r[2] ~= ARGV[2] or r[3] ~= ARGV[3] then return 'lost
 write_even_when_full(leases)
 if r[4] then
   finish_cancelled(record, log, channel, leases, ARGV[1], now_ms(), ARGV[4])
-  return 'over'
+  return 'cancelled'
 end
 redis.call('HSET', record, 'holder', '', 'execution', '', 'cause', 'drain', 'waited', ARGV[5])
 if ARGV[6] == '0' then redis.call('HINCRBY', record, 'starts', -1) end

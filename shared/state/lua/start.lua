@@ -26,13 +26,13 @@ if r[4] ~= '' then
 end
 if r[5] then
   finish_cancelled(record, log, channel, leases, job, now, ARGV[10])
-  return {'ended'}
+  return {'cancelled'}
 end
 local starts = tonumber(r[14] or attempt)
 if failures >= tonumber(ARGV[6]) or starts >= tonumber(ARGV[7]) then
   redis.call('HSET', record, 'failures', failures)
   finish_lost(record, log, channel, leases, job, now, ARGV[8], ARGV[9])
-  return {'ended'}
+  return {'failed'}
 end
 
 attempt = next_attempt(attempt, r[12], r[13], now)

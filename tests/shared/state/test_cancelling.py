@@ -84,10 +84,10 @@ def test_a_cancel_whose_worker_is_lost_or_drains_is_carried_out_by_the_next_proc
     assert store.cancel(job_id, "alice") == CancelAsked("w1")
     if by == "start":
         lapse(store, job_id)
-        assert store.start(job_id, "w2", f"{job_id}:w2") == "ended"
+        assert store.start(job_id, "w2", f"{job_id}:w2") == "cancelled"
     elif by == "sweep":
         assert requeue_lapsed(store, job_id) == "cancelled"
     else:
-        assert store.release(attempt_of(job_id), "w1") == "over"
+        assert store.release(attempt_of(job_id), "w1") == "cancelled"
     assert log_of(store, job_id) == [("1-1", "started"), ("1-2", "cancelled")]
     assert status_of(store, job_id) is JobStatus.CANCELLED and queue_of(store) == []

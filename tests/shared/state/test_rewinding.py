@@ -118,7 +118,7 @@ def test_the_limit_on_attempts_counts_them_whatever_their_numbers(older: OlderDa
         attempt = started(store, job_id, "w", f"{job_id}:{_ + 1}")
     assert field(store, job_id, "starts") == "10" and attempt.number > CLOCK
     store.release(attempt, "w")
-    assert store.start(job_id, "w", f"{job_id}:last") == "ended"
+    assert store.start(job_id, "w", f"{job_id}:last") == "failed"
 
 
 def put_back(redis: Redis, kept: dict[str, Any]) -> None:

@@ -151,7 +151,7 @@ def test_drains_are_no_failures_but_there_are_ten_attempts_at_most(make: Make) -
         assert (attempt.number, attempt.failures) == (number, 0)
         assert attempt.cause is (None if number == 1 else Cause.DRAIN)
         assert store.release(attempt, "w") == "released"
-    assert store.start(job_id, "w", f"{job_id}:11") == "ended"
+    assert store.start(job_id, "w", f"{job_id}:11") == "failed"
     assert status_of(store, job_id) is JobStatus.FAILED and len(log_of(store, job_id)) == 1
 
 
