@@ -15,7 +15,7 @@ LOCKED_AS = pip compile --quiet --universal --python-version 3.11 --generate-has
 LOCK = $(BIN)/uv $(LOCKED_AS) pyproject.toml
 
 .DELETE_ON_ERROR:
-.PHONY: help install run test check browser wheel lock engines screenshots bench soak try-claude clean
+.PHONY: help install run test check check-types check-page check-style check-imports browser wheel lock engines screenshots bench soak try-claude clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-11s %s\n", $$1, $$2}'
@@ -46,11 +46,20 @@ test: check browser $(PAGE) ## Run all checks and tests
 	$(BIN)/python -m pytest
 
 check: $(INSTALLED) $(WEB_INSTALLED) ## Formatting, lint, types, imports; lint, types and tests of the page
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-page check-style check-imports
+
+check-types:
+	$(BIN)/mypy
+
+check-page:
+	$(NPM) run --silent check
+
+check-style:
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/ruff check --quiet .
-	$(BIN)/mypy
+
+check-imports:
 	@report=$$($(BIN)/lint-imports) || { echo "$$report"; exit 1; }
-	$(NPM) run --silent check
 
 browser: $(INSTALLED) ## Find a browser for the tests of the page, or install one
 	@test -x "$$(cat $(BROWSER) 2>&-)" || $(BIN)/python -m tests.e2e.browsers
