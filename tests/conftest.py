@@ -68,6 +68,8 @@ LONGEST = (
     "tests/system/",
     "tests/clients/",
     "tests/worker/test_bounded_server.py",
+    "tests/worker/publishing/test_notes.py",
+    "tests/shared/state/test_primary.py",
     "tests/shared/test_checks.py",
 )
 # Two test processes share the browser tests, because each such process starts a browser and the whole system.
