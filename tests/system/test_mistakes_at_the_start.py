@@ -36,7 +36,10 @@ def start(half: str, *, files: int | None = None, **variables: str) -> Process:
 
 
 def fork(half: str, **variables: str) -> Process:
-    """Does the same as `start` in a process that has loaded the packages, which takes a tenth of the time."""
+    """Runs the Procfile's command in a process that has loaded the packages, which takes a tenth of the time.
+
+    gunicorn read WEB_CONCURRENCY when it was loaded, so a valid number has no effect here.
+    """
     forks = WEB_FORKS if half == "web" else FORKS
     return Process(half, forks.start("shared.cli", half, env=environment(half, **variables)))
 
