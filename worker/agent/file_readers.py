@@ -124,8 +124,11 @@ class Request(Work[bytes]):
         # A process that waited may have been killed meanwhile, by Ctrl-C or for want of memory: then the next one is
         # asked, and at last a new one.
         while waiting := _readers.take():
-            with suppress(ConnectionError):
+            try:
                 return self._answer(waiting)
+            except ConnectionError:
+                if self._is_unwanted:  # `stop` has killed it
+                    raise
         return self._answer(_Reader())
 
     def _answer(self, reader: _Reader) -> bytes:

@@ -38,6 +38,10 @@ RULE = (
     "--glob=!.*",
     "--glob=!*[\x01-\x1f\x7f]*",
 )
+_UNREADABLE = "the project cannot be read right now"
+_EXIT_CODES = (0, 1, 2, None)
+"""How ripgrep ends: something found, nothing, something not readable, or ended by us. With any other code it was killed
+by a signal or has crashed, and what it wrote says nothing about what it has not written."""
 _SPECIAL = re.compile(r"([\\*?\[\]{}!# ])")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -97,12 +101,15 @@ class OpenProject:
     async def files(self, inside: str = "") -> list[str]:
         """Returns the files that may be read in this folder, or this one file; empty where there is none.
 
-        They are in no order.
+        They are in no order. Raises ToolError where none was found in time.
         """
         if inside and (is_hidden(inside) or is_secret(inside)):
             return []
         output = await self.search(["--files", "--null"], inside, MAX_LISTING_BYTES, LISTING_SECONDS)
-        return await asyncio.to_thread(_listed, output.data, inside)
+        listed = await asyncio.to_thread(_listed, output.data, inside)
+        if output.is_late and not listed:
+            raise ToolError("the project's files could not be listed in time")
+        return listed
 
     async def search(self, arguments: list[str], inside: str, max_bytes: int, seconds: float) -> Output:
         """Returns the output of ripgrep over the readable files in `inside`.
@@ -118,13 +125,16 @@ class OpenProject:
         return await self._run(command, given.encode(errors="surrogateescape"), max_bytes, seconds)
 
     async def keep(self, paths: list[str]) -> list[str]:
-        """Returns those of the paths that are regular files with a single name, reached without links."""
+        """Returns those of the paths that are regular files with a single name, reached without links.
+
+        Raises ToolError where that cannot be found out in time.
+        """
         if not paths:
             return []
         try:
             answer = await self._ask_reader("keep", *paths, seconds=KEEP_SECONDS)
         except TimeoutError:
-            return []
+            raise ToolError("the files that were found could not be checked in time; ask for fewer") from None
         kept = {os.fsdecode(path) for path in answer.split(b"\0")}
         return [path for path in paths if path in kept]
 
@@ -159,13 +169,16 @@ class OpenProject:
         except TimeoutError:
             raise
         except OSError:
-            raise ToolError("the project cannot be read right now") from None
+            raise ToolError(_UNREADABLE) from None
 
     async def _run(self, command: list[str], given: bytes, max_bytes: int, seconds: float) -> Output:
         try:
-            return await processes.run(command, folder=self.root, given=given, max_bytes=max_bytes, seconds=seconds)
+            output = await processes.run(command, folder=self.root, given=given, max_bytes=max_bytes, seconds=seconds)
         except OSError:
-            raise ToolError("the project cannot be read right now") from None
+            raise ToolError(_UNREADABLE) from None
+        if output.exit_code not in _EXIT_CODES:
+            raise ToolError(_UNREADABLE)
+        return output
 
 
 def is_readable(path: str, inside: str) -> bool:

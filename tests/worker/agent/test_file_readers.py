@@ -55,6 +55,16 @@ def test_of_many_processes_that_read_at_once_only_a_few_stay(root: Path) -> None
     assert len(readers()) == file_readers.MAX_IDLE
 
 
+@pytest.mark.parametrize(("name", "arguments"), [("Grep", {"pattern": "CheckoutPage"}), ("Glob", {"pattern": "**"})])
+def test_files_that_cannot_be_checked_in_time_are_not_reported_as_absent(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: dict[str, str]
+) -> None:
+    monkeypatch.setattr("worker.agent.project.KEEP_SECONDS", 0.5)
+    run(read(root))
+    stop_the_only_reader()
+    assert "could not be checked in time" in refusal(root, name, **arguments)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_process_that_was_killed_while_it_waited_is_replaced(root: Path, number: int) -> None:
     run(read(root))
@@ -104,6 +114,27 @@ def test_the_process_of_a_cancelled_call_is_killed(root: Path) -> None:
     run(cancelled())
     assert frozen not in readers()
     assert b"CheckoutPage" in run(read(root))
+
+
+def test_a_cancelled_call_leaves_the_other_processes_alone_and_starts_none(root: Path) -> None:
+    """Its own process is killed, which does not mean that another one has to be asked."""
+
+    async def cancelled() -> None:
+        await asyncio.gather(*(read(root) for _ in range(2 * file_readers.MAX_IDLE)))
+        for pid in readers():
+            os.kill(pid, signal.SIGSTOP)
+        reading = asyncio.create_task(read(root))
+        await asyncio.sleep(0)
+        done, _ = await asyncio.wait([reading], timeout=0.2)
+        assert not done
+        before = readers()
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        assert len(before) == file_readers.MAX_IDLE
+        assert readers() < before and len(readers()) == file_readers.MAX_IDLE - 1
+
+    run(cancelled())
 
 
 def test_a_call_that_is_cancelled_after_its_answer_does_not_kill_a_process_that_others_use(root: Path) -> None:

@@ -525,6 +525,36 @@ def test_a_call_on_a_project_that_was_deleted_says_so(root: Path) -> None:
         refusal(project, name, **arguments)
 
 
+CALLS: list[tuple[str, dict[str, str]]] = [
+    ("Read", {"file_path": "src/cart.ts"}),
+    ("Grep", {"pattern": "CheckoutPage"}),
+    ("Grep", {"pattern": "CheckoutPage", "path": "src"}),
+    ("Glob", {"pattern": "**/*.ts"}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), CALLS)
+@pytest.mark.parametrize("end", ["kill -KILL $$", "exit 101", "printf './docs/guide.md\\0'; kill -TERM $$"])
+def test_a_search_that_was_killed_is_not_taken_for_one_that_found_nothing(
+    root: Path, end: str, name: str, arguments: dict[str, str]
+) -> None:
+    """A signal to the whole process group reaches ripgrep too, and the kernel kills it where memory is short."""
+    assert refusal(stuck(root, end), name, **arguments) == "the project cannot be read right now"
+
+
+@pytest.mark.parametrize(("name", "arguments"), CALLS)
+def test_a_listing_without_a_file_in_time_is_not_taken_for_an_empty_project(
+    root: Path, monkeypatch: pytest.MonkeyPatch, name: str, arguments: dict[str, str]
+) -> None:
+    monkeypatch.setattr("worker.agent.project.LISTING_SECONDS", 0.3)
+    monkeypatch.setattr(grep_tool, "SEARCH_SECONDS", 0.3)
+    project = stuck(root, "exec sleep 100")
+    if arguments == {"pattern": "CheckoutPage"}:
+        assert "stopped after" in text(project, name, **arguments)
+    else:
+        assert "could not be listed in time" in refusal(project, name, **arguments)
+
+
 def test_only_the_tools_asked_for_are_made_and_each_once(root: Path) -> None:
     project = Project(str(root)).open()
     assert [tool.name for tool in make_tools(project, ("Glob", "Read", "Glob"))] == ["Glob", "Read"]
