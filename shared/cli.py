@@ -12,6 +12,8 @@ from contextlib import redirect_stderr
 from importlib.util import find_spec
 from pathlib import Path
 
+from shared import standard_streams
+
 LARGE_BUFFER_BYTES = 65_536
 """glibc returns buffers of this size to the system when a worker frees them, instead of keeping them for later. Files
 that were read and the bodies of requests to the model are such buffers: a running job takes a third less memory."""
@@ -55,6 +57,7 @@ def _check_gunicorn_arguments() -> None:
 
 def main() -> None:
     """Starts the process that the command line names, in place of this one."""
+    standard_streams.open_missing()
     parser = argparse.ArgumentParser(prog="feature-planner", description="Starts one of the two processes.")
     parser.add_argument("process", choices=("web", "worker"))
     parser.add_argument("--check", action="store_true", help="only report whether it could work in this environment")

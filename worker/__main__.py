@@ -6,11 +6,13 @@ works."""
 import argparse
 import sys
 
+from shared import standard_streams
 from shared.cli import require_half
 
 
 def main() -> int:
     """Runs the worker, or the check that the command line names. Returns the exit code."""
+    standard_streams.open_missing()
     parser = argparse.ArgumentParser(prog="python -m worker", description="Runs the agent for many jobs at once.")
     parser.add_argument("--check", action="store_true", help="only say whether it could work in this environment")
     parser.add_argument("--alive", action="store_true", help="only say whether the worker of this host works (a probe)")
