@@ -72,6 +72,8 @@ class Admission:
         self._streams_per_user = streams_per_user
         self._taken: dict[str, str] = {}
         """Maps each slot to its user."""
+        self._to_release: dict[str, str] = {}
+        """The slots, with their users, that Redis may hold for no stream, because an answer did not come."""
         self._timers: list[gevent.Greenlet[..., None]] = []
 
     def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:
@@ -87,37 +89,47 @@ class Admission:
         )
         part, cursor = "head" if head_only else "", str(request.cursor or "")
         args = (part, request.user_id, cursor, request.slot, self._streams_per_user, LEASE_MS, ALIVE_MS)
-        reply = script("enter").call(self._redis, where, args)
+        self._start()
+        try:
+            reply = script("enter").call(self._redis, where, args)
+        except RedisError:
+            # A Redis that stood still carries the script out when it goes on.
+            self._to_release[request.slot] = request.user_id
+            raise
         if len(reply) == 1:
             raise _REFUSALS[reply[0]]
         self._taken[request.slot] = request.user_id
-        if not self._timers:
-            self._timers = [
-                every(RENEW_SECONDS, self._renew, "renewing the slots of streams"),
-                every(HEARTBEAT_SECONDS, self._beat, "sending the heartbeat of the web process"),
-            ]
         job = snapshot(self._redis, request.job_id, reply)
         if job is None:
             raise JobGone
         return job
 
     def leave(self, request: StreamRequest) -> None:
-        """Releases the slot, if one was taken. While Redis is away it is left to expire."""
+        """Releases the slot, if one was taken. While Redis is away it is tried again with each heartbeat."""
         user_id = self._taken.pop(request.slot, None)
         if user_id is None:
             return
         try:
             self._redis.zrem(keys.streams(user_id), request.slot)
         except RedisError as error:
-            log_failure("releasing a stream's slot", error, "so the slot stays taken until it expires")
+            self._to_release[request.slot] = user_id
+            log_failure("releasing a stream's slot", error, "and is tried again")
 
     def stop(self) -> None:
         """Stops the timers that renew the slots."""
         gevent.killall(self._timers)
 
+    def _start(self) -> None:
+        if not self._timers:
+            self._timers = [
+                every(RENEW_SECONDS, self._renew, "renewing the slots of streams"),
+                every(HEARTBEAT_SECONDS, self._beat, "sending the heartbeat of the web process"),
+            ]
+
     def _beat(self) -> None:
         if self._taken:
             self._hold({})
+        self._release_left()
 
     def _renew(self) -> None:
         renewed = dict(self._taken)
@@ -125,8 +137,13 @@ class Admission:
         for start in range(0, len(slots), MAX_BATCH):
             self._hold({slot: renewed[slot] for slot in slots[start : start + MAX_BATCH]})
         # The renewal may have taken a slot again that was released meanwhile.
-        for slot in renewed.keys() - self._taken.keys():
-            self._redis.zrem(keys.streams(renewed[slot]), slot)
+        self._to_release |= {slot: renewed[slot] for slot in renewed.keys() - self._taken.keys()}
+        self._release_left()
+
+    def _release_left(self) -> None:
+        for slot, user_id in list(self._to_release.items()):
+            self._redis.zrem(keys.streams(user_id), slot)
+            self._to_release.pop(slot, None)
 
     def _hold(self, slots: dict[str, str]) -> None:
         """Sends this process's heartbeat and renews these slots, a map of slot to user."""

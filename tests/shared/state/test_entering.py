@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from redis.exceptions import TimeoutError
 
 from api.delivery.admission import (
     ALIVE_MS,
@@ -128,6 +130,40 @@ def test_a_process_sends_heartbeats_for_as_long_as_it_has_streams(store: JobStor
     store.redis.delete(process)
     admission._beat()
     assert not store.redis.exists(process)
+
+
+def test_a_slot_whose_release_failed_is_released_with_a_later_heartbeat(
+    store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = stream_request(running_job(store))
+    admission.enter(request, True)
+    with monkeypatch.context() as away:
+        away.setattr(store.redis, "zrem", Mock(side_effect=TimeoutError()))
+        admission.leave(request)
+        with pytest.raises(TimeoutError):
+            admission._beat()
+    assert slots_of(store) == 1
+    admission._beat()
+    assert slots_of(store) == 0
+
+
+def test_a_slot_that_was_taken_without_an_answer_is_released_with_the_next_heartbeat(
+    store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, call = stream_request(running_job(store)), Script.call
+
+    def answered_late(script: Script, *args: Any) -> object:
+        call(script, *args)
+        raise TimeoutError
+
+    with monkeypatch.context() as late:
+        late.setattr(Script, "call", answered_late)
+        with pytest.raises(TimeoutError):
+            admission.enter(request, True)
+    admission.leave(request)
+    assert slots_of(store) == 1
+    admission._beat()
+    assert slots_of(store) == 0
 
 
 def test_a_slot_that_is_released_during_a_renewal_is_free(
