@@ -1,5 +1,6 @@
 """Builds one response of the model from the events of its stream."""
 
+import json
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -60,7 +61,7 @@ class Turn:
         self.has_begun = False
         """Whether any part of it has arrived."""
         self.malformed_calls: set[str] = set()
-        """The ids of tool calls whose input is not a JSON object."""
+        """The ids of tool calls whose input is not a JSON object, or holds what is no JSON."""
         self._before = before or TokenUsage()
         self._pieces: list[str] = []
         """The pieces of the current block, which are joined once, when the block ends."""
@@ -188,6 +189,8 @@ class Turn:
         block["id"], block["name"] = str(block.get("id") or f"toolu_{uuid4().hex}"), str(block.get("name") or "unknown")
         given = block.get("input")
         arguments = given if not written.strip() and isinstance(given, dict) else _parsed(written)
+        if arguments is not None and not _can_be_sent(arguments):
+            arguments = None
         block["input"] = arguments or {}
         if arguments is None:
             self.malformed_calls.add(block["id"])
@@ -209,6 +212,15 @@ def _parsed(written: str) -> JsonObject | None:
     except (ValueError, TypeError):  # a TypeError for half a surrogate pair
         return None
     return arguments if isinstance(arguments, dict) else None
+
+
+def _can_be_sent(arguments: JsonObject) -> bool:
+    """Returns whether JSON can hold the input. NaN is no JSON, and 1e999 is read as an infinite number."""
+    try:
+        json.dumps(arguments, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _tokens(usage: JsonObject, known: TokenUsage) -> TokenUsage:

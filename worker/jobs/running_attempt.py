@@ -1,6 +1,7 @@
 """Runs the agent for one attempt of a job, and publishes what it reports."""
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import aclosing
 
@@ -135,8 +136,10 @@ class RunningAttempt:
 
 
 def _shown(arguments: dict[str, object]) -> dict[str, object]:
-    """Returns a tool's input shortened for viewers."""
-    return {
-        name: value[:SHOWN_INPUT_CHARACTERS] if isinstance(value, str) else value
-        for name, value in list(arguments.items())[:5]
-    }
+    """Returns a tool's input shortened for viewers, whatever the model gave: it was not checked."""
+    return {name[:SHOWN_INPUT_CHARACTERS]: _shortened(value) for name, value in list(arguments.items())[:5]}
+
+
+def _shortened(value: object) -> object:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return value if len(text) <= SHOWN_INPUT_CHARACTERS else text[:SHOWN_INPUT_CHARACTERS]

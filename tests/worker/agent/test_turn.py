@@ -61,7 +61,10 @@ def test_a_tool_input_may_be_empty(written: tuple[str, ...]) -> None:
     assert taken(Turn(), *tool_call(*written)) == [UsedTool("Glob", {})]
 
 
-@pytest.mark.parametrize("written", ["[1]", '"x"', "nonsense", '{"path": "\\ud800"}', '{"pattern": "*.'])
+@pytest.mark.parametrize(
+    "written",
+    ["[1]", '"x"', "nonsense", '{"path": "\\ud800"}', '{"pattern": "*.', '{"limit": NaN}', '{"limit": [1, 1e999]}'],
+)
 def test_a_tool_input_that_is_no_object_is_a_call_to_be_answered_with_an_error(written: str) -> None:
     turn = Turn()
     assert taken(turn, *tool_call(written), *ending("tool_use")) == [Spent(TokenUsage())]
