@@ -73,7 +73,8 @@ class Settings(BaseModel):
     """The models that `customModel` may name, comma-separated; CLAUDE_MODEL is always one of them."""
 
     job_timeout_seconds: Seconds = 120
-    """One attempt may take this long; then the job fails with TIMEOUT, which is not retried."""
+    """One attempt may work this long, waits for the provider not counted. Then the job ends: with its whole suggestions
+    where there are three, else with TIMEOUT; no other attempt follows."""
     max_attempts: Count = 3
     """How many attempts may fail; an attempt that a stopping worker gives up is not a failure."""
     job_ttl_seconds: Seconds = 600
@@ -81,7 +82,8 @@ class Settings(BaseModel):
     failed_retention_seconds: Seconds = 3600
     """A failed job is kept this long, for debugging."""
     completed_retention_seconds: SecondsOrNone = 600
-    """A completed or cancelled job is kept this long; 0 deletes it once nobody has watched it for 3 s."""
+    """A completed or cancelled job is kept this long; 0 deletes it once nobody has watched it for 3 s. With 1 to 30, a
+    viewer whose connection breaks at the end has less time to come back than with 0."""
 
     sentry_dsn: Annotated[str, AfterValidator(setting_rules.sentry_dsn)] | None = None
     """The Sentry project that errors are reported to; without it nothing is reported."""
