@@ -21,9 +21,8 @@ class AttemptFailed(PlannerError):
     """Signals that an attempt has failed, with a code of the contract.
 
     `worth_retrying` says whether another attempt of the same job may succeed; the contract's
-    `retryable`, which is for people, follows from the code alone. `retry_after_seconds` is what the
-    provider asked for, where it did. `is_cut`: a limit of time or length ended it, and what is whole
-    of its answer counts.
+    `retryable`, which is for people, is `is_retryable`. `is_cut`: a limit of time or length ended it,
+    and what is whole of its answer counts.
     """
 
     def __init__(
@@ -33,7 +32,6 @@ class AttemptFailed(PlannerError):
         *,
         worth_retrying: bool = False,
         is_retryable: bool | None = None,
-        retry_after_seconds: float | None = None,
         is_cut: bool = False,
     ) -> None:
         super().__init__(f"{code.value}: {detail}")
@@ -41,7 +39,6 @@ class AttemptFailed(PlannerError):
         self.detail = detail
         self.worth_retrying = worth_retrying
         self.is_retryable = code.is_retryable if is_retryable is None else is_retryable
-        self.retry_after_seconds = retry_after_seconds
         self.is_cut = is_cut
 
 

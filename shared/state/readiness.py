@@ -8,9 +8,7 @@ from redis.exceptions import RedisError
 from shared.state import keys
 from shared.state.diagnosis import is_forbidden
 from shared.state.primary import NotPrimaryError
-
-WORKER_HEARTBEAT_SECONDS = 10
-"""A worker counts as alive when its last heartbeat is no older than this."""
+from shared.state.queue_view import WORKER_ALIVE_MS
 
 RedisState = Literal["ok", "full", "replica", "forbidden", "unavailable"]
 """`full`: it has no memory for new jobs; what runs goes on. `replica`: it takes no writes. `forbidden`: the user in
@@ -23,7 +21,7 @@ _COUNT_WORKERS = """
 local asked = redis.pcall('ZADD', KEYS[1], 'XX', 0, '')
 redis.call('ZREM', KEYS[1], '')
 local now = redis.call('TIME')
-local since = (now[1] - ARGV[1]) * 1000 + math.floor(now[2] / 1000)
+local since = now[1] * 1000 + math.floor(now[2] / 1000) - ARGV[1]
 local is_full = type(asked) == 'table' and string.find(asked.err, 'OOM command', 1, true)
 return {redis.call('ZCOUNT', KEYS[1], since, '+inf'), is_full and 1 or 0}
 """
@@ -32,7 +30,7 @@ return {redis.call('ZCOUNT', KEYS[1], since, '+inf'), is_full and 1 or 0}
 def ask(redis: Redis) -> tuple[RedisState, int | None]:
     """Returns the state of Redis, and how many workers are alive; None for their number when Redis cannot be asked."""
     try:
-        answer = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_HEARTBEAT_SECONDS))
+        answer = redis.eval(_COUNT_WORKERS, 1, keys.WORKERS, str(WORKER_ALIVE_MS))
     except NotPrimaryError:
         return "replica", None
     except RedisError as error:

@@ -36,10 +36,10 @@ class ProviderRefused(AttemptFailed):
     """Signals that the provider takes no requests now. The request is sent again when the gate opens, at no cost."""
 
     def __init__(self, detail: str, reason: Reason, retry_after_seconds: float | None) -> None:
-        super().__init__(
-            ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True, retry_after_seconds=retry_after_seconds
-        )
+        super().__init__(ErrorCode.MODEL_OVERLOADED, detail, worth_retrying=True)
         self.reason: Reason = reason
+        self.retry_after_seconds = retry_after_seconds
+        """What the provider asked for, where it did."""
 
 
 def as_attempt_failure(error: Error) -> AttemptFailed:

@@ -165,7 +165,7 @@ class RunningJob:
         """
         if self.attempt.failures + 1 >= self._context.max_attempts:
             return self._failed(failure)
-        await self._wait_for(asyncio.create_task(asyncio.sleep(self._pause_seconds(failure))))
+        await self._wait_for(asyncio.create_task(asyncio.sleep(self._pause_seconds())))
         if self._stop is not None:
             return self._result_of_stop(current)
         return None if await self._next_attempt(current) else self._failed(failure)
@@ -185,9 +185,7 @@ class RunningJob:
             return False
         raise AttemptLost(self.attempt.job_id)
 
-    def _pause_seconds(self, failure: AttemptFailed) -> float:
-        if failure.retry_after_seconds is not None:
-            return failure.retry_after_seconds
+    def _pause_seconds(self) -> float:
         return float(RETRY_SECONDS * 2**self.attempt.failures * random.uniform(0.5, 1))  # noqa: S311
 
     def _on_append_reply(self, status: AttemptStatus) -> None:

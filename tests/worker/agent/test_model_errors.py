@@ -90,7 +90,8 @@ def test_no_text_of_the_provider_is_shown_to_users(error: anthropic.APIStatusErr
 
 @pytest.mark.parametrize(("header", "waited"), [("1", 1), ("0.5", 0.5), ("2.5", 2.5), ("171", 171), ("86400", 86400)])
 def test_a_retry_after_of_any_length_is_kept_as_sent(header: str, waited: float) -> None:
-    assert as_attempt_failure(status_error(429, retry_after=header)).retry_after_seconds == waited
+    failure = as_attempt_failure(status_error(429, retry_after=header))
+    assert isinstance(failure, ProviderRefused) and failure.retry_after_seconds == waited
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,8 @@ def test_a_retry_after_of_any_length_is_kept_as_sent(header: str, waited: float)
     ["", "soon", "Wed, 21 Oct 2026 07:28:00 GMT", "nan", "-1", "inf", "-inf", "1,2", "0", "0.0", "1795800000", "1e308"],
 )
 def test_an_invalid_retry_after_counts_as_none(header: str) -> None:
-    assert as_attempt_failure(status_error(529, retry_after=header)).retry_after_seconds is None
+    failure = as_attempt_failure(status_error(529, retry_after=header))
+    assert isinstance(failure, ProviderRefused) and failure.retry_after_seconds is None
 
 
 @pytest.mark.parametrize(
