@@ -5,7 +5,8 @@ also a lease, which expires where it could not be released.
 """
 
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, islice
+from time import monotonic
 from uuid import uuid4
 
 import gevent
@@ -72,8 +73,10 @@ class Admission:
         self._streams_per_user = streams_per_user
         self._taken: dict[str, str] = {}
         """Maps each slot to its user."""
-        self._to_release: dict[str, str] = {}
-        """The slots, with their users, that Redis may hold for no stream, because an answer did not come."""
+        self._to_release: dict[str, tuple[str, float]] = {}
+        """The slots that Redis may hold for no stream, because an answer did not come, with their users and when they
+        were noted. They are forgotten when they have expired, so that clients that try again and again do not make this
+        longer and longer while Redis is away."""
         self._timers: list[gevent.Greenlet[..., None]] = []
 
     def enter(self, request: StreamRequest, head_only: bool) -> Snapshot:
@@ -94,7 +97,7 @@ class Admission:
             reply = script("enter").call(self._redis, where, args)
         except RedisError:
             # A Redis that stood still carries the script out when it goes on.
-            self._to_release[request.slot] = request.user_id
+            self._to_release[request.slot] = request.user_id, monotonic()
             raise
         if len(reply) == 1:
             raise _REFUSALS[reply[0]]
@@ -112,7 +115,7 @@ class Admission:
         try:
             self._redis.zrem(keys.streams(user_id), request.slot)
         except RedisError as error:
-            self._to_release[request.slot] = user_id
+            self._to_release[request.slot] = user_id, monotonic()
             log_failure("releasing a stream's slot", error, "and is tried again")
 
     def stop(self) -> None:
@@ -137,13 +140,19 @@ class Admission:
         for start in range(0, len(slots), MAX_BATCH):
             self._hold({slot: renewed[slot] for slot in slots[start : start + MAX_BATCH]})
         # The renewal may have taken a slot again that was released meanwhile.
-        self._to_release |= {slot: renewed[slot] for slot in renewed.keys() - self._taken.keys()}
+        self._to_release |= {slot: (renewed[slot], monotonic()) for slot in renewed.keys() - self._taken.keys()}
         self._release_left()
 
     def _release_left(self) -> None:
-        for slot, user_id in list(self._to_release.items()):
-            self._redis.zrem(keys.streams(user_id), slot)
-            self._to_release.pop(slot, None)
+        oldest = monotonic() - LEASE_MS / 1000
+        self._to_release = {slot: noted for slot, noted in self._to_release.items() if noted[1] > oldest}
+        while together := dict(islice(self._to_release.items(), MAX_BATCH)):
+            pipeline = self._redis.pipeline(transaction=False)
+            for slot, (user_id, _) in together.items():
+                pipeline.zrem(keys.streams(user_id), slot)
+            pipeline.execute()
+            for slot in together:
+                self._to_release.pop(slot, None)
 
     def _hold(self, slots: dict[str, str]) -> None:
         """Sends this process's heartbeat and renews these slots, a map of slot to user."""

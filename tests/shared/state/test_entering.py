@@ -1,5 +1,6 @@
 """Tests that opening a stream admits the viewer and reads the job in one step."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -138,13 +139,33 @@ def test_a_slot_whose_release_failed_is_released_with_a_later_heartbeat(
     request = stream_request(running_job(store))
     admission.enter(request, True)
     with monkeypatch.context() as away:
-        away.setattr(store.redis, "zrem", Mock(side_effect=TimeoutError()))
+        for name in ("zrem", "pipeline"):
+            away.setattr(store.redis, name, Mock(side_effect=TimeoutError()))
         admission.leave(request)
         with pytest.raises(TimeoutError):
             admission._beat()
     assert slots_of(store) == 1
     admission._beat()
     assert slots_of(store) == 0
+
+
+def test_slots_that_cannot_be_released_are_forgotten_when_they_have_expired(
+    store: JobStore, admission: Admission, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else clients that try again and again while Redis is away would fill the memory."""
+    job_id = running_job(store)
+    with monkeypatch.context() as away:
+        away.setattr(Script, "call", Mock(side_effect=TimeoutError()))
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                admission.enter(stream_request(job_id), True)
+        away.setattr(store.redis, "pipeline", Mock(side_effect=TimeoutError()))
+        with pytest.raises(TimeoutError):
+            admission._beat()
+        assert len(admission._to_release) == 3
+        away.setattr("api.delivery.admission.monotonic", lambda: time.monotonic() + LEASE_MS / 1000)
+        admission._beat()
+    assert not admission._to_release
 
 
 def test_a_slot_that_was_taken_without_an_answer_is_released_with_the_next_heartbeat(
