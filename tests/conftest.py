@@ -125,11 +125,6 @@ def pytest_configure(config: pytest.Config) -> None:
         forks.use(address)
 
 
-def pytest_unconfigure() -> None:
-    FORKS.close()
-    WEB_FORKS.close()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def forking() -> None:
     """Makes all tests of this process start their processes by forking, which is faster."""

@@ -4,6 +4,7 @@ Loading takes most of the time of a start. A started process behaves like `pytho
 environment, its own output and its own exit code.
 """
 
+import atexit
 import gc
 import json
 import os
@@ -114,6 +115,7 @@ class Forks:
                     pass_fds=[requests.fileno()],
                     stdin=subprocess.PIPE,  # its end tells the server to exit
                 )  # fmt: skip
+            atexit.register(self.close)
         return self._address
 
     def use(self, address: str) -> None:
