@@ -214,14 +214,17 @@ class JobStore:
         args = (attempt.job_id, attempt.number, holder, data, self.retention_ms(JobStatus.FAILED))
         return AttemptStatus(script("fail").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
-    def release(self, attempt: Attempt | UnreadAttempt, holder: str, waited_ms: int = 0) -> ReleaseOutcome:
-        """Gives an attempt back to the queue without counting a failure. `waited_ms` is how long the job has waited for
-        its provider in all.
+    def release(
+        self, attempt: Attempt | UnreadAttempt, holder: str, waited_ms: int = 0, usage: TokenUsage | None = None
+    ) -> ReleaseOutcome:
+        """Gives an attempt back to the queue without counting a failure.
 
-        An UnreadAttempt does not count towards the number of attempts that a job may have.
+        `waited_ms` is how long the job has waited for its provider in all, `usage` what it has used in all, where that
+        is known. An UnreadAttempt does not count towards the number of attempts that a job may have.
         """
         counts = int(isinstance(attempt, Attempt))
-        args = (attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED), waited_ms, counts)
+        args: list[Argument] = [attempt.job_id, attempt.number, holder, self.retention_ms(JobStatus.CANCELLED)]
+        args += [waited_ms, counts, usage.model_dump_json() if usage else ""]
         return ReleaseOutcome(script("release").call(self.redis, self.job_keys(attempt.job_id), args).decode())
 
     @property

@@ -7,6 +7,7 @@ import time
 from rq.job import Retry
 
 from shared import __version__
+from shared.contract.schemas import TokenUsage
 from shared.contract.values import ErrorCode, JobStatus
 from shared.state.agent_store import AgentStore
 from shared.state.gate_store import GateStore
@@ -89,7 +90,7 @@ class JobRunner:
         job = RunningJob(attempt, self._context(attempt), kept)
         outcome = self._run(job)
         if outcome is Outcome.DRAINED:
-            is_released = self._release(job.attempt, slot, job.waited_ms)
+            is_released = self._release(job.attempt, slot, job.waited_ms, job.usage)
             return Retry(max=MAX_STARTS, enqueue_at_front=True) if is_released else None
         if outcome is Outcome.REFUSED:
             self._fail(job.attempt, slot)
@@ -97,9 +98,11 @@ class JobRunner:
             slot.is_lost = outcome is Outcome.LOST
         return None
 
-    def _release(self, attempt: Attempt | UnreadAttempt, slot: Slot, waited_ms: int = 0) -> bool:
+    def _release(
+        self, attempt: Attempt | UnreadAttempt, slot: Slot, waited_ms: int = 0, usage: TokenUsage | None = None
+    ) -> bool:
         """Gives an attempt back. Returns whether the job has to be queued again."""
-        released = self._store.release(attempt, self._name, waited_ms)
+        released = self._store.release(attempt, self._name, waited_ms, usage)
         slot.is_lost = released is ReleaseOutcome.LOST
         if released is ReleaseOutcome.CANCELLED:
             _count_end(JobStatus.CANCELLED)

@@ -63,6 +63,7 @@ class RunningAttempt:
         """Publishes that the attempt begins, and the calls of tools in the turns from which it continues."""
         context, agent = self._context, self._context.user_agent
         turns_kept = context.agent.turns_kept(context.model, agent, self._conversation)
+        self.publisher.spent(self.usage)  # the attempt before may have failed before an event could carry its tokens
         self.publisher.publish(
             Started(
                 attempt=self._attempt.number,

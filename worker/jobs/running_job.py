@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from shared.clock import now_ms
 from shared.contract.events import Cancelled, Complete, Event, Failed
+from shared.contract.schemas import TokenUsage
 from shared.contract.values import ErrorCode
 from shared.errors import AttemptFailed, AttemptLost
 from shared.state.outcomes import Attempt, AttemptStatus, NotStarted
@@ -49,6 +50,11 @@ class RunningJob:
     def waited_ms(self) -> int:
         """Returns how long the job has waited for its model's provider, in milliseconds on all workers together."""
         return round(self._conversation.waited_seconds * 1000)
+
+    @property
+    def usage(self) -> TokenUsage:
+        """Returns the tokens that all attempts of the job so far have used."""
+        return self.attempt.usage if self._current is None else self._current.usage
 
     @property
     def is_waiting(self) -> bool:

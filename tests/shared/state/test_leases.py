@@ -5,6 +5,7 @@ from functools import partial
 
 from redis import Redis
 
+from shared.contract.schemas import TokenUsage
 from shared.contract.values import Cause, JobStatus
 from shared.state import job_store, keys
 from shared.state.job_store import JobStore
@@ -37,6 +38,16 @@ def test_a_repeated_release_has_the_same_result_and_is_no_failure(store: JobStor
     assert (attempt.number, attempt.cause, attempt.failures) == (2, Cause.DRAIN, 0)
     assert store.release(attempt_of(job_id), "w1") is ReleaseOutcome.LOST
     assert field(store, job_id, "holder") == "w2"
+
+
+def test_a_released_job_keeps_what_it_has_spent(store: JobStore) -> None:
+    job_id = running_job(store)
+    spent = TokenUsage(input_tokens=7, total_tokens=7)
+    assert store.release(attempt_of(job_id), "w1", usage=spent) is ReleaseOutcome.RELEASED
+    attempt = started(store, job_id, "w2")
+    assert attempt.usage == spent
+    assert store.release(attempt, "w2") is ReleaseOutcome.RELEASED  # of a job that the worker cannot read
+    assert started(store, job_id, "w3").usage == spent
 
 
 def test_a_renewal_answers_for_each_job(store: JobStore, redis: Redis) -> None:

@@ -106,6 +106,41 @@ def test_a_cancel_in_the_pause_before_another_attempt_ends_the_one_that_failed(
     assert [event for event in writer.published if "delta" not in event] == ["1-1 started", "1-3 cancelled"]
 
 
+class SilentAgent(FakeAgent):
+    """Represents an agent whose first attempt fails or goes on after its model has used tokens and said nothing."""
+
+    def __init__(self, *, fails: bool) -> None:
+        super().__init__()
+        self.fails = fails
+
+    async def events(self) -> AsyncGenerator[AgentEvent, None]:
+        if self.asked > 1:
+            yield Answered(ANSWER)
+        yield Spent(TokenUsage(input_tokens=7, total_tokens=7))
+        if self.fails:
+            raise OVERLOADED
+        await wait_forever()
+
+
+def test_what_a_failed_attempt_has_spent_is_stored_with_the_start_of_the_next_one() -> None:
+    writer = RecordingWriter()
+    assert run(running(SilentAgent(fails=True), writer)) is Outcome.ENDED
+    [started] = [append for append in writer.appends if (append.attempt, append.name) == (2, "started")]
+    assert TokenUsage.model_validate_json(started.usage).input_tokens == 7
+
+
+def test_a_drained_job_knows_what_it_has_spent() -> None:
+    agent = SilentAgent(fails=False)
+    job = running(agent, RecordingWriter())
+
+    async def stop() -> None:
+        await until(lambda: job.usage.input_tokens)
+        job.stop(Stop.DRAIN)
+
+    assert run(job, stop) is Outcome.DRAINED
+    assert job.usage.input_tokens == 7
+
+
 def test_a_failure_worth_retrying_gets_another_attempt_and_usage_adds_up() -> None:
     agent, writer = ScriptedAgent(OVERLOADED, None), RecordingWriter()
     assert run(running(agent, writer)) is Outcome.ENDED
