@@ -148,16 +148,17 @@ class Hub:
     def _load(self, feed: Feed, read: Callable[[bool], Snapshot]) -> Snapshot:
         # Of the viewers that join at the same time only one reads the log, which may be long.
         with self._loading.setdefault(feed.job_id, BoundedSemaphore()):
-            connects = self._channel.connects
-            snapshot = read(feed.is_loaded)
             if not feed.is_loaded:
+                connects = self._channel.connects
+                snapshot = read(False)
                 feed.catch_up(snapshot)
                 # Messages that came while the log was read may have left a hole, or may have been lost.
                 if feed.has_hole or self._channel.connects != connects:
                     self._read(feed)
                 if feed.is_waiting:
                     self._poll_queue([feed])
-            return snapshot
+                return snapshot
+        return self._refresh_if_behind(feed, read)
 
     def _on_message(self, feed: Feed, payload: bytes) -> None:
         now = time.monotonic()

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import gevent
 import pytest
+from gevent.event import Event as Signal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -325,7 +326,7 @@ def test_the_log_is_read_once_for_viewers_that_join_at_the_same_time() -> None:
     def slowly(head_only: bool) -> Snapshot:
         read.append(head_only)
         gevent.sleep(0.01)
-        return snapshot([] if head_only else [entry(1, 1)])
+        return snapshot([] if head_only else [entry(1, 1)], last_id=EventId(1, 1))
 
     try:
         opened = [gevent.spawn(hub.open, "job", slowly) for _ in range(5)]
@@ -335,6 +336,27 @@ def test_the_log_is_read_once_for_viewers_that_join_at_the_same_time() -> None:
     feeds = {opening.get()[0] for opening in opened}
     assert len(feeds) == 1 and feeds.pop().last_id == EventId(1, 1)
     assert sorted(read) == [False, True, True, True, True]
+
+
+def test_a_viewer_that_waits_for_the_first_read_of_a_log_continues_even_after_events_that_came_later() -> None:
+    store, log_is_read = PlainStore(), Signal()
+    hub = a_hub(store)
+
+    def read(head_only: bool) -> Snapshot:
+        seen = store.read("job")
+        if not head_only:
+            log_is_read.wait()
+        return seen
+
+    try:
+        opened = [gevent.spawn(hub.open, "job", read) for _ in range(2)]
+        gevent.sleep(0)
+        store.log.append(entry(1, 2))  # its message has not come yet, but the second viewer has seen it elsewhere
+        log_is_read.set()
+        feed, _ = opened[1].get(timeout=10)
+        assert feed.knows(EventId(1, 2))
+    finally:
+        hub.stop()
 
 
 def test_a_refused_viewer_leaves_no_feed_open_and_the_next_one_reads_the_log() -> None:
