@@ -50,10 +50,8 @@ class WorkerProcess:
 
     def __init__(self, settings: WorkerSettings, shutdown: Shutdown) -> None:
         self._settings = settings
-        self._rq_pool, self._lease_pool = (
-            _redis(settings, _rq_connections(settings)),
-            _redis(settings, LEASE_CONNECTIONS),
-        )
+        self._rq_pool = _redis(settings, _rq_connections(settings))
+        self._lease_pool = _redis(settings, LEASE_CONNECTIONS)
         self._loop = LoopThread()
         self._loop.start()
         self._writer = self._loop.run(_writer(settings))

@@ -158,9 +158,9 @@ local function open_hash(key)
 end
 
 -- Runs commands prepared by RQ, so that they happen together with ours or not at all:
--- ARGV from `i` on holds each command as its length and its parts.
-local function run_commands(i)
-  while i <= #ARGV do
+-- ARGV from `i` to `last`, or to its end, holds each command as its length and its parts.
+local function run_commands(i, last)
+  while i <= (last or #ARGV) do
     local length = tonumber(ARGV[i])
     redis.call(unpack(ARGV, i + 1, i + length))
     i = i + length + 1

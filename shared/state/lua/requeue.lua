@@ -12,12 +12,7 @@ local lease = redis.call('ZSCORE', leases, job)
 local outcome = 'cleaned'
 
 local function clean()
-  local i = first
-  while i < first + cleanup do
-    local length = tonumber(ARGV[i])
-    redis.call(unpack(ARGV, i + 1, i + length))
-    i = i + length + 1
-  end
+  run_commands(first, first + cleanup - 1)
   redis.call('LREM', intermediate, 0, job)
 end
 
