@@ -41,6 +41,8 @@ class GlobTool(Tool[GlobArguments]):
             raise ToolError("Glob: the pattern must stay inside the project and is relative to its root")
         limit = min(arguments.head_limit, MAX_HEAD_LIMIT)
         chosen = await self._project.keep(sorted(fairly(_by_folder(found), limit)))
+        if not chosen:
+            notes = []
         if len(found) > limit:
             notes.append(_rest(found, chosen))
         return ToolAnswer(with_notes("\n".join(chosen), notes) or "no matches", frozenset(chosen))

@@ -111,7 +111,10 @@ class Work(ABC, Generic[T]):
 
 
 async def done(work: Work[T]) -> T:
-    """Returns the work's result, or raises what it raised. Cancelling stops the work."""
+    """Returns the work's result, or raises what it raised; OSError where no thread can be started for it.
+
+    Cancelling stops the work.
+    """
     async with _permit():
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
 
@@ -119,7 +122,10 @@ async def done(work: Work[T]) -> T:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 loop.call_soon_threadsafe(ended.set)
 
-        threading.Thread(target=work.run, args=(on_end,), name="process", daemon=True).start()
+        try:
+            threading.Thread(target=work.run, args=(on_end,), name="process", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left for this process
+            raise OSError(str(error)) from error
         try:
             await ended.wait()
         except asyncio.CancelledError:

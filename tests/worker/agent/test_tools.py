@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -523,6 +524,23 @@ def test_a_call_on_a_project_that_was_deleted_says_so(root: Path) -> None:
     project = Project(str(root.parent / "gone"))
     for name, arguments in (("Grep", {"pattern": "x"}), ("Glob", {"pattern": "*"}), ("Read", {"file_path": "x"})):
         refusal(project, name, **arguments)
+
+
+def test_a_call_for_which_no_thread_can_be_started_is_answered(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of threads counts those of all processes of the user or the container."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        assert refusal(root, "Read", file_path="src/cart.ts") == "the project cannot be read right now"
+    assert "CheckoutPage" in text(root, "Read", file_path="src/cart.ts")
+
+
+def test_a_glob_that_matches_only_a_hard_link_in_another_case_finds_nothing(root: Path) -> None:
+    os.link(root / "docs/guide.md", root / "docs/Linked.txt")
+    assert text(root, "Glob", pattern="docs/LINKED.*") == "no matches"
 
 
 CALLS: list[tuple[str, dict[str, str]]] = [
