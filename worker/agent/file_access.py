@@ -68,12 +68,12 @@ def _reason(error: Exception) -> str:
 
 def read(opened: int, first: int, last: int | None) -> dict[str, object]:
     """Returns the lines from `first` to `last`, as far as they fit. Raises NotOpened for a file that is no text."""
-    encoding = _encoding(os.pread(opened, SNIFFED_BYTES, 0))
+    encoding, until = _encoding(os.pread(opened, SNIFFED_BYTES, 0)), time.monotonic() + READ_SECONDS
     try:
-        return _Lines(first, last).read(opened, encoding)
+        return _Lines(first, last).read(opened, encoding, until)
     except UnicodeDecodeError:
         # Any sequence of bytes is Latin-1, so this cannot fail.
-        return _Lines(first, last).read(opened, "latin-1")
+        return _Lines(first, last).read(opened, "latin-1", until)
 
 
 def _encoding(beginning: bytes) -> str:
@@ -110,9 +110,9 @@ class _Lines:
         self.cut_lines = 0
         self.is_full = False
 
-    def read(self, opened: int, encoding: str) -> dict[str, object]:
-        """Returns the collected lines, and what there is to say about them."""
-        until, is_late, is_whole, is_empty = time.monotonic() + READ_SECONDS, False, True, True
+    def read(self, opened: int, encoding: str, until: float) -> dict[str, object]:
+        """Returns the lines collected until then, by the monotonic clock, and what there is to say about them."""
+        is_late, is_whole, is_empty = False, True, True
         for block in _blocks(opened, encoding):
             is_empty = False
             self._take(block)

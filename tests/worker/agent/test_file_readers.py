@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.conftest import wait_until
 from tests.worker.agent.projects import make_project, readers, refusal, run, text
-from worker.agent import file_readers
+from worker.agent import file_access, file_readers
 
 
 @pytest.fixture
@@ -98,6 +100,20 @@ def test_the_model_reads_that_a_file_took_too_long(root: Path, monkeypatch: pyte
     assert "takes too long" in refusal(root, "Read", file_path="src/cart.ts")
 
 
+def test_a_file_that_turns_out_to_be_latin_late_has_no_more_time_than_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read once more from its beginning. The clock here goes on by 3 s with each block of 1 MB."""
+    file = tmp_path / "file"
+    file.write_bytes(b"a line of 16 b.\n" * 65_536 + b"caf\xe9\n" + b"another line...\n" * 200_000)
+    clock = count(0, 3)
+    monkeypatch.setattr(file_access, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with file.open("rb") as opened:
+        found = file_access.read(opened.fileno(), 1_000_000, None)
+    assert found["encoding"] == "latin-1" and found["is_late"]
+    assert next(clock) == 9, "it was read on after its time was up"
+
+
 def test_the_process_of_a_cancelled_call_is_killed(root: Path) -> None:
     run(read(root))
     frozen = stop_the_only_reader()
@@ -167,7 +183,7 @@ def test_no_process_stays_when_the_worker_is_killed(root: Path) -> None:
     program = f"""
 import asyncio, os, time
 from tests.worker.agent.projects import readers
-from worker.agent import file_readers
+from worker.agent import file_access, file_readers
 asyncio.run(file_readers.ask(b"read", {os.fsencode(root)!r}, b"src/cart.ts", b"1", b"0", seconds=30))
 print(*readers(), flush=True)
 time.sleep(60)
