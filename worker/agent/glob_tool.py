@@ -25,15 +25,15 @@ class GlobTool(Tool[GlobArguments]):
         inside = self._project.relative(arguments.path) if arguments.path else ""
         pattern, is_absolute = _without_root(arguments.pattern, self._project, inside)
         prefix = "/".join(filter(None, (inside, static_prefix(pattern))))
-        listed = await self._project.files(prefix)
-        if not listed and inside and not await self._project.files(inside):
+        listing = await self._project.listing(prefix)
+        if not listing.paths and inside and not await self._project.files(inside):
             raise ToolError(await self._project.why_not(inside))
         notes = []
         try:
-            found = await asyncio.to_thread(_matching, listed, pattern, inside)
+            found = await asyncio.to_thread(_matching, listing.paths, pattern, inside)
             if not found:
-                listed = await self._project.files(inside)
-                found = await asyncio.to_thread(_matching, listed, pattern, inside, ignores_case=True)
+                listing = await self._project.listing(inside)
+                found = await asyncio.to_thread(_matching, listing.paths, pattern, inside, ignores_case=True)
                 notes = ["nothing in that case; these match in another one"] if found else []
         except BadGlob as error:
             raise ToolError(f"Glob: {error}") from None
@@ -45,7 +45,9 @@ class GlobTool(Tool[GlobArguments]):
             notes = []
         if len(found) > limit:
             notes.append(_rest(found, chosen))
-        return ToolAnswer(with_notes("\n".join(chosen), notes) or "no matches", frozenset(chosen))
+        if not listing.is_whole:
+            notes.append("the project was not listed to its end: there may be more; narrow it by `path`")
+        return ToolAnswer(with_notes("\n".join(chosen) or "no matches", notes), frozenset(chosen))
 
 
 def _without_root(pattern: str, project: OpenProject, inside: str) -> tuple[str, bool]:

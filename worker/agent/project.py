@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 from ast import literal_eval
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -69,6 +70,14 @@ class Project:
         return OpenProject(str(self.root), self._configured, self.ripgrep)
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Holds the files that ripgrep listed, all of them or those that it found in time."""
+
+    paths: list[str]
+    is_whole: bool = True
+
+
 class OpenProject:
     """Gives one job access to the project. Paths are relative to the root, with slashes and without a leading `./`."""
 
@@ -99,17 +108,21 @@ class OpenProject:
         return "/".join(parts)
 
     async def files(self, inside: str = "") -> list[str]:
+        """Returns the files that may be read in this folder, or this one file, as far as `listing` found them."""
+        return (await self.listing(inside)).paths
+
+    async def listing(self, inside: str = "") -> Listing:
         """Returns the files that may be read in this folder, or this one file; empty where there is none.
 
         They are in no order. Raises ToolError where none was found in time.
         """
         if inside and (is_hidden(inside) or is_secret(inside)):
-            return []
+            return Listing([])
         output = await self.search(["--files", "--null"], inside, MAX_LISTING_BYTES, LISTING_SECONDS)
-        listed = await asyncio.to_thread(_listed, output.data, inside)
-        if output.is_late and not listed:
+        paths = await asyncio.to_thread(_listed, output.data, inside)
+        if output.is_late and not paths:
             raise ToolError("the project's files could not be listed in time")
-        return listed
+        return Listing(paths, is_whole=not (output.is_late or output.is_cut))
 
     async def search(self, arguments: list[str], inside: str, max_bytes: int, seconds: float) -> Output:
         """Returns the output of ripgrep over the readable files in `inside`.
@@ -153,11 +166,14 @@ class OpenProject:
 
     async def why_not(self, path: str) -> str:
         """Returns a sentence on why this path is not among the files, with similar paths that may have been meant."""
-        listed = await self.files()
+        listing = await self.listing()
+        listed = listing.paths
         if not path or any(each.startswith(f"{path}/") for each in listed):
             return f"{shown(path) or '.'}: is a folder; list it with Glob"
         name = PurePosixPath(path).name.casefold()
         alike = sorted(each for each in listed if PurePosixPath(each).name.casefold() == name and name)
+        if not alike and not listing.is_whole:
+            return f"{shown(path)}: not found among the first {len(listed)} files; there was no time to list more"
         if not alike:
             return f"{shown(path)}: no such file or folder, or not readable (hidden, ignored or secret)"
         return f"{shown(path)}: no such file; did you mean {', '.join(alike[:MAX_NEIGHBOURS])}?"

@@ -65,10 +65,12 @@ class ProjectOverviews:
 
 async def make_overview(project: OpenProject) -> str:
     """Returns the text of the overview. Raises ToolError where the project cannot be listed."""
-    files = sorted(await project.files())
+    listing = await project.listing()
+    files = sorted(listing.paths)
     if not files:
         return ""
-    parts = [f"The project has {len(files)} files that your tools can show.", "Folders and their files:", *_tree(files)]
+    count = f"{len(files)}" if listing.is_whole else f"more than {len(files)}"
+    parts = [f"The project has {count} files that your tools can show.", "Folders and their files:", *_tree(files)]
     if pages := [path for path in files if _PAGE.search(path) and not _TESTS.search(path)]:
         more = [f"... and {len(pages) - MAX_PAGES} more"] if len(pages) > MAX_PAGES else []
         parts += ["", "Pages and routes, by their names:", *pages[:MAX_PAGES], *more]

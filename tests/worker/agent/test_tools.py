@@ -13,6 +13,7 @@ from tests.conftest import wait_until
 from tests.worker.agent.projects import FILES, answer, children, lines, make_project, refusal, run, text, write
 from worker.agent import grep_tool, processes
 from worker.agent.project import Project
+from worker.agent.project_overview import make_overview
 from worker.agent.tool import MAX_OUTPUT_CHARACTERS, ToolAnswer
 from worker.agent.tool_arguments import ALL_TOOLS, as_shown, tool_name
 from worker.agent.tools import make_tools
@@ -356,6 +357,19 @@ def test_a_pattern_and_a_file_in_any_script(root: Path) -> None:
     assert text(root, "Grep", pattern="שלום") == "größer 😀.md:1:שלום"
     assert text(root, "Glob", pattern="*😀*") == "größer 😀.md"
     assert text(root, "Read", file_path="größer 😀.md") == "שלום"
+
+
+@pytest.mark.parametrize(("pattern", "found"), [("**/*.ts", "src/cart.ts"), ("**/*.vue", "no matches")])
+def test_files_listed_before_the_time_limit_are_kept_and_the_answer_says_that_there_may_be_more(
+    root: Path, monkeypatch: pytest.MonkeyPatch, pattern: str, found: str
+) -> None:
+    monkeypatch.setattr("worker.agent.project.LISTING_SECONDS", 1.0)
+    listing = r"""case "$*" in *ignore-file*) exit 1 ;; *) printf './src/cart.ts\0'; exec sleep 60 ;; esac"""
+    project = stuck(root, listing)
+    first, note = lines(project, "Glob", pattern=pattern)
+    assert first == found and "there may be more" in note
+    assert "no time to list more" in refusal(project, "Read", file_path="docs/guide.md")
+    assert "more than 1 files" in run(make_overview(project.open()))
 
 
 def test_matches_found_before_the_time_limit_are_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
