@@ -78,7 +78,8 @@ class Settings(BaseModel):
     max_attempts: Count = 3
     """How many attempts may fail; an attempt that a stopping worker gives up is not a failure."""
     job_ttl_seconds: Seconds = 600
-    """A job is kept this long from its creation, from the start of each attempt and from each event."""
+    """A job is kept this long from its creation, from the start of each attempt and from each event. It should be no
+    less than JOB_TIMEOUT_SECONDS: else a job whose model thinks for long expires while it runs."""
     failed_retention_seconds: Seconds = 3600
     """A failed job is kept this long, for debugging."""
     completed_retention_seconds: SecondsOrNone = 600

@@ -102,6 +102,14 @@ def check_project(settings: WorkerSettings) -> Iterable[Finding]:
         yield Finding("warn", "project", text)
 
 
+def check_times(settings: WorkerSettings) -> Iterable[Finding]:
+    """Yields whether a job may expire while it runs: events prolong its life, and a model may think without writing."""
+    kept, timeout = settings.job_ttl_seconds, settings.job_timeout_seconds
+    if kept < timeout:
+        text = f"JOB_TTL_SECONDS ({kept}) is less than JOB_TIMEOUT_SECONDS ({timeout}): a job that runs expires if its"
+        yield Finding("warn", "times", f"{text} model writes nothing for {kept} s")
+
+
 def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:
     """Yields whether METRICS_PORT can be listened on, if it is set."""
     if settings.metrics_port is not None:
@@ -109,4 +117,4 @@ def check_metrics_port(settings: WorkerSettings) -> Iterable[Finding]:
 
 
 def main() -> int:
-    return run(WorkerSettings, [check_redis, check_key, check_project, check_metrics_port])
+    return run(WorkerSettings, [check_redis, check_key, check_project, check_times, check_metrics_port])

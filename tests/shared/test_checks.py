@@ -57,6 +57,14 @@ def test_the_check_of_a_worker_that_can_work_succeeds(sandboxed: Stack) -> None:
     assert KEY not in said
 
 
+def test_the_check_warns_where_a_job_may_expire_while_its_model_thinks(sandboxed: Stack) -> None:
+    times = {"JOB_TTL_SECONDS": "119", "JOB_TIMEOUT_SECONDS": "120"}
+    code, verdicts, said = check("worker", **worker_environment(sandboxed, **times))
+    assert (code, verdicts["times"]) == (0, "warn")
+    assert "JOB_TTL_SECONDS (119) is less than JOB_TIMEOUT_SECONDS (120)" in said
+    assert "times" not in check("worker", **worker_environment(sandboxed, **times | {"JOB_TTL_SECONDS": "120"}))[1]
+
+
 def test_the_check_names_what_a_worker_lacks(sandboxed: Stack, tmp_path: Path) -> None:
     code, verdicts, said = check(
         "worker", **worker_environment(sandboxed, CLAUDE_MODEL="no-such-model", PROJECT_ROOT=str(tmp_path))
