@@ -42,6 +42,7 @@ class Relay:
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
         self._links: set[_Link] = set()
+        self._cuts = 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -54,7 +55,7 @@ class Relay:
 
     def cut(self, *, is_reset: bool = False) -> None:
         """Aborts all open connections, by a reset (RST) if `is_reset`."""
-        self._call(lambda: self._abort_all(is_reset=is_reset))
+        self._call(lambda: self._cut(is_reset=is_reset))
 
     def silence(self) -> None:
         """Drops all data on open connections, and also their ends, like a firewall that has lost their state."""
@@ -72,6 +73,10 @@ class Relay:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    def _cut(self, *, is_reset: bool) -> None:
+        self._cuts += 1
+        self._abort_all(is_reset=is_reset)
 
     def _abort_all(self, *, are_silent: bool | None = None, is_reset: bool = False) -> None:
         for link in list(self._links):
@@ -92,12 +97,16 @@ class Relay:
         done.result(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        cuts = self._cuts
         try:
             other_reader, other_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:
             writer.transport.abort()
             return
         link = _Link(writer, other_writer)
+        if self._cuts != cuts:  # a cut while the target was being reached: it counts for this connection too
+            link.abort()
+            return
         self._links.add(link)
         await asyncio.gather(link.pass_on(reader, other_writer), link.pass_on(other_reader, writer))
         if not link.is_silent:
