@@ -20,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from select import select
 from typing import Any, NoReturn
+from uuid import uuid4
 
 ROOT = Path(__file__).parent.parent
 LOADED = {
@@ -97,17 +98,17 @@ class Forks:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._requests = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self._address = ""
 
     def address(self) -> str:
         """Returns the address of the server's socket. It starts a server if there is none."""
         if not self._address:
-            self._folder = tempfile.TemporaryDirectory(prefix="forks-")
+            # An abstract address needs no file, whose path may be too long for a socket where TMPDIR is.
+            address = f"\0forks-{uuid4().hex}"
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as requests:
-                requests.bind(f"{self._folder.name}/requests")
-                self.use(f"{self._folder.name}/requests")
+                requests.bind(address)
+                self.use(address)
                 self._server = subprocess.Popen(
                     [sys.executable, "-P", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
                      f"from tests.forks import serve; serve({self._kind!r}, {requests.fileno()})"],
@@ -138,11 +139,10 @@ class Forks:
 
     def close(self) -> None:
         self._requests.close()
-        if self._server is not None and self._folder is not None:
+        if self._server is not None:
             assert self._server.stdin
             self._server.stdin.close()
             self._server.wait()
-            self._folder.cleanup()
 
 
 FORKS = Forks("worker")
